@@ -1,0 +1,40 @@
+package io.ucp.bind;
+
+import io.ucp.formats.ParameterFacts;
+import io.ucp.layout.Agreement;
+import io.ucp.tensor.DType;
+import io.ucp.tensor.Shape;
+import java.util.List;
+import java.util.Map;
+
+/// A parameter with every rule of the spec resolved for one mesh.
+///
+/// @param name global
+/// @param shape whole, padding included
+/// @param realShape without padding
+/// @param split summary for formats that name it
+/// @param shards one for each model-parallel coordinate that holds some of it
+/// @param copyLabels which ranks each copy stands for: `pp 0, tp 1`
+/// @param agreement what the copies are to each other
+/// @param casts state -> dtype in the target
+/// @param aliases other names it is tied to
+/// @param rule the spec's text of the rule that decided, for messages (`line 12: param "..."`)
+public record BoundParameter(
+        String name,
+        Shape shape,
+        Shape realShape,
+        ParameterFacts.Split split,
+        List<Shard> shards,
+        List<String> copyLabels,
+        Agreement agreement,
+        boolean frozen,
+        Map<String, DType> casts,
+        List<String> aliases,
+        String rule) {
+    public BoundParameter {
+        shards = List.copyOf(shards);
+        copyLabels = List.copyOf(copyLabels);
+        casts = Map.copyOf(casts);
+        aliases = List.copyOf(aliases);
+    }
+}

@@ -1,0 +1,28 @@
+package io.ucp.bind;
+
+import io.ucp.formats.AxisDegree;
+import java.util.List;
+import java.util.Map;
+
+/// A bound spec: where every element of every parameter lies on a given mesh.
+///
+/// @param mesh outermost first
+/// @param parameters in the order in which the checkpoint names them
+/// @param flatten state -> how data parallelism cuts it: absent for states that are held whole
+/// @param dropped local names that the spec drops, with the rule that does
+public record Sharding(
+        List<AxisDegree> mesh,
+        List<BoundParameter> parameters,
+        Map<String, Flatten> flatten,
+        Map<String, String> dropped) {
+    public Sharding {
+        mesh = List.copyOf(mesh);
+        parameters = List.copyOf(parameters);
+        flatten = Map.copyOf(flatten);
+        dropped = Map.copyOf(dropped);
+    }
+
+    /// @param axis the data-parallel axis
+    /// @param each true: every parameter on its own (ZeRO-3); false: a whole group end to end
+    public record Flatten(String axis, boolean each) {}
+}

@@ -1,0 +1,40 @@
+package io.ucp.formats;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.ServiceLoader;
+
+/// One kind of checkpoint: found on disk, indexed, and (where it can be) laid out for writing. A
+/// service: a new format is one new package and one line in `META-INF/services`.
+public interface CheckpointFormat {
+    /// As in `--to` and `--from`: `deepspeed`, `deepspeed-universal`, `universal`.
+    String name();
+
+    /// The checkpoints of this format at `path` (a root or a checkpoint's own folder), the one the
+    /// framework itself would take first. Looks at names and small pointers only; empty where there
+    /// is none.
+    List<Candidate> find(Path path) throws IOException;
+
+    /// Reads what the files say, not their tensor data.
+    ///
+    /// @throws io.ucp.io.MalformedFileException where a file is not what it should be
+    /// @throws IncompleteCheckpointException where a rank's file is missing or files contradict each
+    ///     other
+    CheckpointIndex index(Candidate candidate) throws IOException;
+
+    /// The files that hold the state, to the byte.
+    ///
+    /// @throws RefusedException where this format has no form for it
+    TargetTree layout(WriteRequest request);
+
+    /// @param pointer what led here (`latest`, `latest_universal`), empty for a folder named directly
+    record Candidate(String format, Path folder, String tag, String pointer) {}
+
+    /// All formats on the class path.
+    static List<CheckpointFormat> all() {
+        return ServiceLoader.load(CheckpointFormat.class).stream()
+                .map(ServiceLoader.Provider::get)
+                .toList();
+    }
+}

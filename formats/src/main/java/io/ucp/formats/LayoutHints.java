@@ -1,0 +1,67 @@
+package io.ucp.formats;
+
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.Set;
+
+/// What a checkpoint's own metadata says of how its parameters are laid out.
+///
+/// @param version `universal_checkpoint_version`, absent where the key is absent: then an empty list
+///     of patterns means unknown, not none
+/// @param patterns in the order in which they apply: the first that matches a name decides
+/// @param vocabularyRows real rows of vocabulary parameters (`original_vocab_size`)
+/// @param aliases other names of a parameter that is held once: alias -> canonical name
+/// @param frozen parameters without optimizer state
+/// @param buffers model tensors that are not trained (`buffer_names`)
+/// @param numbers what a spec may read as a constant: `heads`, `kv_heads`, `hidden`, `ffn`, `layers`,
+///     `vocab`, ..
+public record LayoutHints(
+        Optional<String> version,
+        List<Pattern> patterns,
+        OptionalLong vocabularyRows,
+        Map<String, String> aliases,
+        Set<String> frozen,
+        Set<String> buffers,
+        Map<String, Long> numbers) {
+    public static final LayoutHints NONE =
+            new LayoutHints(
+                    Optional.empty(),
+                    List.of(),
+                    OptionalLong.empty(),
+                    Map.of(),
+                    Set.of(),
+                    Set.of(),
+                    Map.of());
+
+    public LayoutHints {
+        patterns = List.copyOf(patterns);
+        aliases = Map.copyOf(aliases);
+        frozen = Set.copyOf(frozen);
+        buffers = Set.copyOf(buffers);
+        numbers = Map.copyOf(numbers);
+    }
+
+    /// A rule of `universal_checkpoint_info`.
+    ///
+    /// @param regex a Python regular expression, matched from the start of the name (prefix match)
+    /// @param dim the dimension that is cut, where the kind has one
+    /// @param subShape for [Kind#SUB_PARAMS]: per dimension of the parameter its extents; more than
+    ///     one extent names the parts of the cut dimension (`SubparamShape.shape`, a whole parameter)
+    /// @param widths for [Kind#SUB_PARAMS] from version 0.4: per part the widths of the ranks
+    public record Pattern(
+            Kind kind, String regex, int dim, List<List<Long>> subShape, List<List<Long>> widths) {}
+
+    /// In upstream's order of precedence (`deepspeed/checkpoint/ds_to_universal.py`,
+    /// `merge_tp_slices`); vocabulary and pipeline patterns are independent of the others.
+    public enum Kind {
+        REPLICATED_OVER_TP,
+        AVERAGED_OVER_TP,
+        TWO_SUB_PARAMS,
+        SUB_PARAMS,
+        ROW_PARALLEL,
+        VOCABULARY,
+        REPLICATED_OVER_PP
+    }
+}

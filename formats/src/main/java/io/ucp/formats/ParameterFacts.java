@@ -1,0 +1,80 @@
+package io.ucp.formats;
+
+import io.ucp.tensor.DType;
+import io.ucp.tensor.Shape;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/// What is known of a parameter apart from its bytes.
+///
+/// @param name global
+/// @param shape whole, padding rows included
+/// @param realShape without padding; equal to `shape` where there is none
+/// @param states state name -> dtype, tensors of the parameter's shape
+/// @param scalars state name -> value (`step`)
+/// @param split how the source cut it over tensor-parallel ranks
+/// @param trainable false for frozen parameters and buffers
+/// @param buffer true for buffers
+/// @param optimizerGroup number of its optimizer group, -1 where it has none
+/// @param aliases other names of the same parameter (tied)
+/// @param digests state name -> digest of its real elements, where the format keeps one
+/// @param notes odd things to repeat to the user, e.g. copies that differed
+public record ParameterFacts(
+        String name,
+        Shape shape,
+        Shape realShape,
+        Map<String, DType> states,
+        Map<String, Scalar> scalars,
+        Split split,
+        boolean trainable,
+        boolean buffer,
+        int optimizerGroup,
+        List<String> aliases,
+        Map<String, String> digests,
+        List<String> notes) {
+    public ParameterFacts {
+        states = Collections.unmodifiableMap(new LinkedHashMap<>(states));
+        scalars = Collections.unmodifiableMap(new LinkedHashMap<>(scalars));
+        aliases = List.copyOf(aliases);
+        digests = Map.copyOf(digests);
+        notes = List.copyOf(notes);
+    }
+
+    public boolean padded() {
+        return !shape.equals(realShape);
+    }
+
+    /// How a parameter was cut over tensor-parallel ranks, in the terms of DeepSpeed's universal
+    /// metadata (`cat_dim`, `param_n_sub_params`, `sub_param_shape`, `vocab_tensor`).
+    ///
+    /// @param dim the cut dimension, 0 where none is
+    /// @param parts for [SplitKind#FUSED]: extents of the named parts along `dim`
+    /// @param subShape for a fused parameter described by `SubparamShape`: per dimension its extents;
+    ///     empty for two equal sub-params
+    /// @param vocabulary rows past the real vocabulary are padding
+    public record Split(
+            SplitKind kind,
+            int dim,
+            List<Long> parts,
+            List<List<Long>> subShape,
+            boolean vocabulary) {
+        public static final Split UNKNOWN =
+                new Split(SplitKind.UNKNOWN, 0, List.of(), List.of(), false);
+
+        public Split {
+            parts = List.copyOf(parts);
+            subShape = subShape.stream().map(List::copyOf).toList();
+        }
+    }
+
+    public enum SplitKind {
+        /// One rank, and nothing says how it would be cut.
+        UNKNOWN,
+        REPLICATED,
+        AVERAGED,
+        SHARDED,
+        FUSED
+    }
+}
