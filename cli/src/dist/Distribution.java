@@ -169,6 +169,9 @@ final class Distribution {
                 "-jar",
                 jar);
         Files.delete(configuration);
+        if (!Files.exists(lib.resolve("ucp.aot"))) {
+            throw new IllegalStateException("the JVM wrote no start-up cache to " + lib);
+        }
     }
 
     /// Runs a JVM in the fresh folder `target/rehearsal`, from where a rehearsal reaches the
