@@ -1,4 +1,5 @@
-/// The universal checkpoint language: from source text to a located, immutable `Spec`. Knows no tensor and no file.
+/// The universal checkpoint language: from source text to a located, immutable `Spec`. Knows no
+/// tensor and no file.
 @NullMarked
 package io.ucp.lang;
 

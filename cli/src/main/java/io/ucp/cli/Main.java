@@ -1,0 +1,101 @@
+package io.ucp.cli;
+
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ScopeType;
+import picocli.CommandLine.Spec;
+
+import java.io.OutputStreamWriter;
+import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.util.Optional;
+
+/// `ucp` itself: options that every command has, and the way from arguments to an exit code.
+@Command(
+        name = "ucp",
+        description =
+                "Turns any distributed training checkpoint into any other layout, bit for bit.",
+        synopsisSubcommandLabel = "COMMAND",
+        versionProvider = Version.class,
+        footer = {"", "Run `ucp COMMAND --help` for what a command does and takes."})
+public final class Main implements Runnable {
+    @Spec private CommandSpec spec;
+
+    @Option(
+            names = {"-h", "--help"},
+            usageHelp = true,
+            scope = ScopeType.INHERIT,
+            description = "Show this help and exit.")
+    @SuppressWarnings("unused") // picocli acts on it
+    private boolean help;
+
+    @Option(
+            names = {"-V", "--version"},
+            versionHelp = true,
+            description = "Show the version and exit.")
+    @SuppressWarnings("unused") // picocli acts on it
+    private boolean version;
+
+    private Main() {}
+
+    public static void main(String[] args) {
+        PrintWriter out = writer(System.out);
+        PrintWriter err = writer(System.err);
+        int exit = run(args, out, err);
+        out.flush();
+        err.flush();
+        System.exit(exit);
+    }
+
+    /// Runs one command in this process and returns its exit code; writes to nothing but the two
+    /// writers, exits never.
+    static int run(String[] args, PrintWriter out, PrintWriter err) {
+        CommandLine command = new CommandLine(new Main());
+        named(args).ifPresentOrElse(only -> add(command, only), () -> addAll(command));
+        Failures failures = new Failures();
+        return command.setOut(out)
+                .setErr(err)
+                .setParameterExceptionHandler(failures)
+                .setExecutionExceptionHandler(failures)
+                .execute(args);
+    }
+
+    /// The whole command tree, for completion scripts and man pages.
+    public static CommandLine commandLine() {
+        CommandLine command = new CommandLine(new Main());
+        addAll(command);
+        return command;
+    }
+
+    /// Without a command there is nothing to do.
+    @Override
+    public void run() {
+        throw new ParameterException(spec.commandLine(), "a command is missing");
+    }
+
+    private static Optional<Subcommand> named(String[] args) {
+        for (Subcommand subcommand : Subcommand.values()) {
+            if (args.length > 0 && args[0].equals(subcommand.label())) {
+                return Optional.of(subcommand);
+            }
+        }
+        return Optional.empty();
+    }
+
+    private static void addAll(CommandLine command) {
+        for (Subcommand subcommand : Subcommand.values()) {
+            add(command, subcommand);
+        }
+    }
+
+    private static void add(CommandLine command, Subcommand subcommand) {
+        command.addSubcommand(subcommand.label(), subcommand.create());
+    }
+
+    private static PrintWriter writer(PrintStream stream) {
+        return new PrintWriter(new OutputStreamWriter(stream, stream.charset()), true);
+    }
+}
