@@ -1,0 +1,67 @@
+package io.ucp.convert;
+
+import io.ucp.checkpoint.Inventory;
+import io.ucp.formats.TargetTree;
+import io.ucp.plan.CopyPlan;
+import io.ucp.plan.Step;
+import java.util.HashMap;
+import java.util.Map;
+
+/// A conversion that is decided to the byte and has read no tensor data: what `ucp plan` shows and
+/// `ucp convert` runs.
+///
+/// @param described the source with its spec and its parameters
+/// @param tree the files of the target
+/// @param plan the steps that fill them
+public record Prepared(Request request, Described described, TargetTree tree, CopyPlan plan) {
+    public Inventory inventory() {
+        return described.inventory();
+    }
+
+    /// Bytes that the target's files hold (before compression).
+    public long bytesWritten() {
+        return tree.files().stream().mapToLong(f -> f.size()).sum();
+    }
+
+    /// Bytes of the source that are read: every origin of every step once.
+    public long bytesRead() {
+        long[] sum = new long[1];
+        plan.targets().stream()
+                .flatMap(t -> t.steps().stream())
+                .forEach(
+                        step ->
+                                sum[0] +=
+                                        switch (step) {
+                                            case Step.Literal _, Step.Fill _ -> 0;
+                                            case Step.Bytes bytes -> bytes.size();
+                                            case Step.Elements elements ->
+                                                    elements.origins().stream()
+                                                            .mapToLong(
+                                                                    o ->
+                                                                            o.moves().count()
+                                                                                    * o.dtype()
+                                                                                            .width())
+                                                            .sum();
+                                        });
+        return sum[0];
+    }
+
+    /// Steps by kind: `elements`, `bytes`, `literal`, `fill`.
+    public Map<String, Integer> steps() {
+        Map<String, Integer> counts = new HashMap<>();
+        plan.targets().stream()
+                .flatMap(t -> t.steps().stream())
+                .forEach(
+                        step ->
+                                counts.merge(
+                                        switch (step) {
+                                            case Step.Literal _ -> "literal";
+                                            case Step.Fill _ -> "fill";
+                                            case Step.Bytes _ -> "bytes";
+                                            case Step.Elements _ -> "elements";
+                                        },
+                                        1,
+                                        Integer::sum));
+        return counts;
+    }
+}
