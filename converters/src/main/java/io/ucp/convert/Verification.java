@@ -4,6 +4,7 @@ import io.ucp.execute.Progress;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 
 /// Whether a checkpoint is whole, and whether two hold the same state.
@@ -27,6 +28,7 @@ public final class Verification {
     public static Verdict check(
             Path source, Optional<String> from, Optional<String> spec, RunOptions options, Progress progress)
             throws IOException {
+        Objects.requireNonNull(source);
         throw new UnsupportedOperationException("wired when binding and planning land");
     }
 
@@ -34,6 +36,7 @@ public final class Verification {
     public static Verdict compare(
             Described first, Described second, RunOptions options, Progress progress)
             throws IOException {
+        Objects.requireNonNull(first);
         throw new UnsupportedOperationException("wired when binding and planning land");
     }
 }
