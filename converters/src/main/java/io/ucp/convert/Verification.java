@@ -12,7 +12,8 @@ public final class Verification {
     private Verification() {}
 
     /// @param differences empty where all is well
-    /// @param checked what was checked, for the report: states and bytes
+    /// @param states checked
+    /// @param bytes read
     public record Verdict(List<Difference> differences, long states, long bytes, List<String> notes) {
         public boolean equal() {
             return differences.isEmpty();
