@@ -1,0 +1,71 @@
+package io.ucp.lang;
+
+import io.ucp.lang.ast.NamePattern;
+import io.ucp.lang.ast.NamePattern.Piece;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+
+/// A name pattern made ready to be held against many names.
+public final class NameMatcher {
+    private final Pattern compiled;
+    private final List<String> captures;
+    private final boolean named;
+
+    private NameMatcher(Pattern compiled, List<String> captures, boolean named) {
+        this.compiled = compiled;
+        this.captures = captures;
+        this.named = named;
+    }
+
+    /// A matcher of whole names.
+    ///
+    /// @throws java.util.regex.PatternSyntaxException when it is an invalid regular expression; a
+    ///     parsed spec has none
+    public static NameMatcher of(NamePattern pattern) {
+        return switch (pattern) {
+            case NamePattern.Glob glob ->
+                    new NameMatcher(Pattern.compile(regex(glob)), glob.captures(), false);
+            case NamePattern.Regex regex ->
+                    new NameMatcher(Pattern.compile(regex.expression()), regex.captures(), true);
+        };
+    }
+
+    /// What the captures stand for, in the order written, when the whole name matches.
+    public Optional<Map<String, String>> match(String name) {
+        Matcher matcher = compiled.matcher(name);
+        if (!matcher.matches()) {
+            return Optional.empty();
+        }
+        Map<String, String> values = new LinkedHashMap<>();
+        for (int i = 0; i < captures.size(); i++) {
+            String capture = captures.get(i);
+            String value = named ? matcher.group(capture) : matcher.group(i + 1);
+            if (value != null) {
+                values.put(capture, value);
+            }
+        }
+        return Optional.of(values);
+    }
+
+    /// Whether the whole name matches.
+    public boolean matches(String name) {
+        return compiled.matcher(name).matches();
+    }
+
+    private static String regex(NamePattern.Glob glob) {
+        return glob.pieces().stream().map(NameMatcher::regex).collect(Collectors.joining("", "(?s)", ""));
+    }
+
+    private static String regex(Piece piece) {
+        return switch (piece) {
+            case Piece.Text(String text) -> Pattern.quote(text);
+            case Piece.Any(boolean deep) -> deep ? ".*" : "[^.]*";
+            case Piece.Capture(_, boolean deep) -> deep ? "(.+)" : "([^.]+)";
+        };
+    }
+}

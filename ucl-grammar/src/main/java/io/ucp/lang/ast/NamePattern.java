@@ -1,0 +1,95 @@
+package io.ucp.lang.ast;
+
+import io.ucp.lang.diagnostic.Span;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+
+/// Which names a rule means. Match with [io.ucp.lang.NameMatcher].
+public sealed interface NamePattern {
+    Span span();
+
+    /// The capture names, in the order written.
+    List<String> captures();
+
+    /// A quoted pattern: text, captures and wildcards in order.
+    record Glob(List<Piece> pieces, Span span) implements NamePattern {
+        public Glob {
+            pieces = List.copyOf(pieces);
+        }
+
+        /// Whether it is one whole name, without captures and wildcards.
+        public boolean isExact() {
+            return pieces.stream().allMatch(Piece.Text.class::isInstance);
+        }
+
+        @Override
+        public List<String> captures() {
+            return pieces.stream()
+                    .filter(Piece.Capture.class::isInstance)
+                    .map(piece -> ((Piece.Capture) piece).name())
+                    .toList();
+        }
+
+        /// The name that results when each capture stands for the value given for it.
+        ///
+        /// @throws IllegalArgumentException when a value is missing or the pattern has a wildcard
+        public String withCaptures(Map<String, String> values) {
+            return pieces.stream().map(piece -> text(piece, values)).collect(Collectors.joining());
+        }
+
+        private static String text(Piece piece, Map<String, String> values) {
+            return switch (piece) {
+                case Piece.Text(String text) -> text;
+                case Piece.Capture(String name, _) -> {
+                    String value = values.get(name);
+                    if (value == null) {
+                        throw new IllegalArgumentException("no value for {" + name + "}");
+                    }
+                    yield value;
+                }
+                case Piece.Any _ -> throw new IllegalArgumentException("a wildcard names nothing");
+            };
+        }
+
+        public static Glob of(Piece... pieces) {
+            return new Glob(List.of(pieces), Span.NONE);
+        }
+
+        /// The one name, whatever characters it has.
+        public static Glob exact(String name) {
+            return name.isEmpty() ? of() : of(new Piece.Text(name));
+        }
+    }
+
+    /// `re".."`: a regular expression of `java.util.regex` that must match the whole name; its named
+    /// groups are captures.
+    record Regex(String expression, Span span) implements NamePattern {
+        @Override
+        public List<String> captures() {
+            return RegexGroups.names(expression);
+        }
+
+        public static Regex of(String expression) {
+            return new Regex(expression, Span.NONE);
+        }
+    }
+
+    /// A piece of a quoted pattern.
+    sealed interface Piece {
+        /// Exactly these characters.
+        record Text(String text) implements Piece {}
+
+        /// `{name}`: one or more characters without a dot; `{name**}` (`deep`): with dots.
+        record Capture(String name, boolean deep) implements Piece {
+            public Capture {
+                if (!Name.isName(name)) {
+                    throw new IllegalArgumentException("'" + name + "' cannot name a capture");
+                }
+            }
+        }
+
+        /// `*`: any run of characters without a dot, also none; `**` (`deep`): with dots.
+        record Any(boolean deep) implements Piece {}
+    }
+}

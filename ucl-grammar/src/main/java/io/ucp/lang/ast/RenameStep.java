@@ -1,0 +1,49 @@
+package io.ucp.lang.ast;
+
+import io.ucp.lang.diagnostic.Span;
+import java.util.List;
+import java.util.Optional;
+
+/// What happens to the tensor on the way from the left names of a [RenameRule] to the right ones; the way
+/// back undoes the steps in reverse order.
+public sealed interface RenameStep {
+    Span span();
+
+    /// See the tensor under this shape; at the end the dimensions are folded back.
+    record View(Shape shape, Span span) implements RenameStep {}
+
+    /// One tensor becomes several, one for each name on the right.
+    record Split(Dimension dim, List<Part> parts, Span span) implements RenameStep {
+        public Split {
+            parts = List.copyOf(parts);
+        }
+    }
+
+    /// Several tensors, one for each name on the left, become one.
+    record Join(Dimension dim, List<Part> parts, Span span) implements RenameStep {
+        public Join {
+            parts = List.copyOf(parts);
+        }
+    }
+
+    /// Swap two dimensions; absent for the two of a matrix.
+    record Transpose(Optional<Swap> dims, Span span) implements RenameStep {}
+
+    record Swap(Dimension first, Dimension second) {}
+
+    /// Dimension `i` of the result is dimension `order[i]` of what was there, as in `torch.permute`.
+    record Permute(List<Dimension> order, Span span) implements RenameStep {
+        public Permute {
+            order = List.copyOf(order);
+        }
+    }
+
+    /// Steps for some of the parts of a split or join only.
+    record ForParts(List<Name> parts, List<Commented<RenameStep>> steps, Span span)
+            implements RenameStep {
+        public ForParts {
+            parts = List.copyOf(parts);
+            steps = List.copyOf(steps);
+        }
+    }
+}
