@@ -1,6 +1,7 @@
 /**
  * The universal checkpoint language. Every decision needs one token of look-ahead, so that a syntax error is found at the
- * token that a person would point at. Errors leave `statement`, `clause`, `stateEntry` and `renameStep` only (see Recovery).
+ * token that a person would point at. After an error the parser
+ * goes on with the next statement, clause, entry or step (see Recovery).
  */
 grammar Ucl;
 
@@ -23,8 +24,9 @@ statement
 importing : IMPORT (STRING | name) ;
 specName : SPEC name ;
 mesh : MESH '(' meshAxis (',' meshAxis)* ')' ;
-meshAxis : axisName expression? ('=' '(' meshFactor (',' meshFactor)* ')')? ;
-meshFactor : axisName expression? ;
+meshAxis : axisName degree? ('=' '(' meshFactor (',' meshFactor)* ')')? ;
+meshFactor : axisName degree? ;
+degree : INT | '(' expression ')' ;
 axisProduct : AXIS axisName '=' '(' axisName (',' axisName)* ')' ;
 let : LET name '=' expression ;
 states : STATES name '{' (stateEntry | ';')* '}' ;
@@ -34,7 +36,8 @@ cast : CAST stateName TO dtype ;
 matching : FIRST MATCH WINS | EVERY RULE OPTIONAL ;
 
 matchRule : (OPTIONAL | DEFAULT)* (param | group | rename | drop | frozenRule) ;
-param : PARAM patterns (':' shape)? ('{' (clause | ';')* '}')? ;
+param : PARAM patterns declaredShape? ('{' (clause | ';')* '}')? ;
+declaredShape : ':' shape ;
 group : GROUP name '{' (groupMember | ',' | ';')* '}' groupTail* ;
 groupMember : pattern ;
 groupTail : ORDER (CHECKPOINT | LISTED) | withStates | flatten ;

@@ -1,8 +1,10 @@
 package io.ucp.lang.ast;
 
 import io.ucp.lang.diagnostic.Span;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Collectors;
 
 /// Which names a rule means. Match with [io.ucp.lang.NameMatcher].
@@ -12,10 +14,31 @@ public sealed interface NamePattern {
     /// The capture names, in the order written.
     List<String> captures();
 
-    /// A quoted pattern: text, captures and wildcards in order.
+    /// A quoted pattern: text, captures and wildcards in order; neighbours that one piece says are one.
     record Glob(List<Piece> pieces, Span span) implements NamePattern {
         public Glob {
-            pieces = List.copyOf(pieces);
+            pieces = joined(pieces);
+        }
+
+        private static List<Piece> joined(List<Piece> pieces) {
+            List<Piece> out = new ArrayList<>();
+            for (Piece piece : pieces) {
+                Optional<Piece> both =
+                        out.isEmpty() ? Optional.empty() : joined(out.getLast(), piece);
+                both.ifPresent(_ -> out.removeLast());
+                out.add(both.orElse(piece));
+            }
+            return List.copyOf(out);
+        }
+
+        private static Optional<Piece> joined(Piece left, Piece right) {
+            if (left instanceof Piece.Text(String a) && right instanceof Piece.Text(String b)) {
+                return Optional.of(new Piece.Text(a + b));
+            }
+            if (left instanceof Piece.Any(boolean a) && right instanceof Piece.Any(boolean b)) {
+                return Optional.of(new Piece.Any(a || b));
+            }
+            return Optional.empty();
         }
 
         /// Whether it is one whole name, without captures and wildcards.

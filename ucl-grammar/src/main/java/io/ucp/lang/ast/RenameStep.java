@@ -38,8 +38,8 @@ public sealed interface RenameStep {
         }
     }
 
-    /// Steps for some of the parts of a split or join only.
-    record ForParts(List<Name> parts, List<Commented<RenameStep>> steps, Span span)
+    /// `for q, k { steps }`: steps for some of the parts only, after a [Split] or before a [Join].
+    record ForParts(List<Name> parts, List<RenameStep> steps, Span span)
             implements RenameStep {
         public ForParts {
             parts = List.copyOf(parts);

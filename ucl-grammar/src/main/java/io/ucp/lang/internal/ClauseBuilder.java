@@ -75,7 +75,7 @@ final class ClauseBuilder {
             case UclParser.WithStatesContext with ->
                     new Clause.WithStates(terms.name(with.name()), span);
             case UclParser.CastContext cast ->
-                    new Clause.Cast(terms.name(cast.stateName()), terms.name(cast.dtype()), span);
+                    new Clause.Cast(terms.name(cast.stateName()), terms.dtype(cast.dtype()), span);
             default -> throw new AssertionError("clause " + context.getClass().getSimpleName());
         };
     }
@@ -213,6 +213,14 @@ final class ClauseBuilder {
                 .toList();
     }
 
+    /// The comments of steps inside a step are its own.
+    private List<RenameStep> inner(List<UclParser.RenameStepContext> contexts) {
+        return contexts.stream()
+                .filter(context -> context.exception == null)
+                .map(this::step)
+                .toList();
+    }
+
     private RenameStep step(UclParser.RenameStepContext context) {
         Span span = terms.span(context);
         return switch (context.start.getType()) {
@@ -231,7 +239,7 @@ final class ClauseBuilder {
                     new RenameStep.Permute(terms.dimensions(context.dimension()), span);
             case UclLexer.FOR ->
                     new RenameStep.ForParts(
-                            terms.names(context.partName()), steps(context.renameStep()), span);
+                            terms.names(context.partName()), inner(context.renameStep()), span);
             default -> new RenameStep.View(terms.shape(context.view().shape()), span);
         };
     }

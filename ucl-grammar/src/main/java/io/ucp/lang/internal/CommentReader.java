@@ -33,8 +33,11 @@ final class CommentReader {
         int first = context.start.getTokenIndex();
         int last = context.stop.getTokenIndex();
         List<String> leading = before(first);
-        List<String> closing =
-                context.stop.getType() == UclLexer.RBRACE ? before(last) : List.of();
+        int brace = last;
+        while (brace > first && tokens.all().get(brace).getType() != UclLexer.RBRACE) {
+            brace--;
+        }
+        List<String> closing = brace > first ? before(brace) : List.of();
         Optional<String> trailing = behind(last);
         for (int i = first; i < last; i++) {
             if (isFree(i)) {

@@ -1,5 +1,7 @@
 package io.ucp.lang.internal;
 
+import io.ucp.lang.diagnostic.Diagnostic;
+import java.util.List;
 import java.util.Set;
 import org.antlr.v4.runtime.DefaultErrorStrategy;
 import org.antlr.v4.runtime.InputMismatchException;
@@ -37,7 +39,15 @@ final class Recovery extends DefaultErrorStrategy {
                     UclLexer.VIEW, UclLexer.SPLIT, UclLexer.JOIN, UclLexer.TRANSPOSE,
                     UclLexer.PERMUTE, UclLexer.FOR);
 
+    private final Tokens tokens;
+    private final Problems problems;
     private int reported = -1;
+
+    Recovery(Tokens tokens, Problems problems) {
+        this.tokens = tokens;
+        this.problems = problems;
+    }
+
 
     private static final Set<Integer> MEMBER_STARTS =
             Set.of(UclLexer.STRING, UclLexer.REGEX, UclLexer.COMMA);
@@ -49,14 +59,23 @@ final class Recovery extends DefaultErrorStrategy {
             return;
         }
         reported = place;
-        parser.notifyErrorListeners(e.getOffendingToken(), message(parser, e), e);
+        Token found = e.getOffendingToken();
+        if (!Tokens.isBroken(found)) {
+            problems.add(diagnostic(Expected.at(parser), found));
+        }
     }
 
-    private static String message(Parser parser, RecognitionException e) {
-        return "expected "
-                + Words.oneOf(Expected.at(parser))
-                + ", found "
-                + Words.found(e.getOffendingToken());
+    private Diagnostic diagnostic(List<String> expected, Token found) {
+        Diagnostic error =
+                Diagnostic.error(
+                        tokens.span(found),
+                        "expected " + Words.oneOf(expected) + ", found " + Words.found(found));
+        boolean nameExpected = expected.size() == 1 && expected.getFirst().endsWith("name");
+        return nameExpected && Words.isWord(found)
+                ? error.withHint(
+                        "'%1$s' is a word of the language; as a name it is written `%1$s`"
+                                .formatted(found.getText()))
+                : error;
     }
 
     @Override
@@ -64,6 +83,7 @@ final class Recovery extends DefaultErrorStrategy {
         switch (parser.getContext().getRuleIndex()) {
             case UclParser.RULE_file, UclParser.RULE_version, UclParser.RULE_statement ->
                     skipToStatement(parser);
+            case UclParser.RULE_declaredShape -> skipTo(parser, Set.of(UclLexer.LBRACE));
             case UclParser.RULE_clause -> skipTo(parser, CLAUSE_STARTS);
             case UclParser.RULE_renameStep -> skipTo(parser, STEP_STARTS);
             case UclParser.RULE_stateEntry -> skipTo(parser, Set.of());

@@ -97,7 +97,7 @@ final class SpecBuilder {
                     new Let(terms.name(let.name()), terms.expression(let.expression()), span);
             case UclParser.StatesContext states -> states(states, span);
             case UclParser.CastContext cast ->
-                    new CastRule(terms.name(cast.stateName()), terms.name(cast.dtype()), span);
+                    new CastRule(terms.name(cast.stateName()), terms.dtype(cast.dtype()), span);
             case UclParser.MatchingContext matching ->
                     new Matching(
                             matching.FIRST() != null
@@ -124,17 +124,17 @@ final class SpecBuilder {
     private Mesh.Axis axis(UclParser.MeshAxisContext context) {
         List<Mesh.Axis> factors =
                 context.meshFactor().stream()
-                        .map(f -> axis(f.axisName(), f.expression(), List.of(), terms.span(f)))
+                        .map(f -> axis(f.axisName(), f.degree(), List.of(), terms.span(f)))
                         .toList();
-        return axis(context.axisName(), context.expression(), factors, terms.span(context));
+        return axis(context.axisName(), context.degree(), factors, terms.span(context));
     }
 
     private Mesh.Axis axis(
             UclParser.AxisNameContext name,
-            UclParser.@Nullable ExpressionContext degree,
+            UclParser.@Nullable DegreeContext degree,
             List<Mesh.Axis> factors,
             Span span) {
-        Optional<Expr> count = Optional.ofNullable(degree).map(terms::expression);
+        Optional<Expr> count = Optional.ofNullable(degree).map(terms::degree);
         return new Mesh.Axis(terms.name(name), count, factors, span);
     }
 
@@ -192,7 +192,10 @@ final class SpecBuilder {
 
     private ParamRule param(
             UclParser.ParamContext context, boolean optional, boolean fallback, Span span) {
-        Optional<Shape> shape = Optional.ofNullable(context.shape()).map(terms::shape);
+        Optional<Shape> shape =
+                Optional.ofNullable(context.declaredShape())
+                        .filter(declared -> declared.exception == null)
+                        .map(declared -> terms.shape(declared.shape()));
         return new ParamRule(
                 optional,
                 fallback,

@@ -1,16 +1,10 @@
 package io.ucp.lang.internal;
 
+import io.ucp.lang.ImportSource;
 import io.ucp.lang.ast.Spec;
-import io.ucp.lang.diagnostic.Diagnostic;
 import io.ucp.lang.diagnostic.SourceText;
-import io.ucp.lang.diagnostic.Span;
 import io.ucp.lang.diagnostic.SpecException;
-import org.antlr.v4.runtime.BaseErrorListener;
-import org.antlr.v4.runtime.RecognitionException;
-import org.antlr.v4.runtime.Recognizer;
-import org.antlr.v4.runtime.Token;
 import org.antlr.v4.runtime.atn.PredictionMode;
-import org.jspecify.annotations.Nullable;
 
 /// From text to a checked spec, in the steps that the package names.
 public final class SpecParser {
@@ -22,9 +16,18 @@ public final class SpecParser {
     public static Spec parse(SourceText source) {
         Problems problems = new Problems();
         Spec spec = read(source, problems);
-        if (!problems.any()) {
-            Checks.of(spec, problems).run();
-        }
+        Checks.run(spec, problems);
+        problems.throwIfAny();
+        return spec;
+    }
+
+    /// The checked tree of a text with the statements of its imports in their place.
+    ///
+    /// @throws SpecException with everything that is wrong with the texts
+    public static Spec parse(SourceText source, ImportSource imports) {
+        Problems problems = new Problems();
+        Spec spec = new Imports(imports, SpecParser::read, problems).resolve(source);
+        Checks.run(spec, problems);
         problems.throwIfAny();
         return spec;
     }
@@ -44,44 +47,9 @@ public final class SpecParser {
         tokens.problems().forEach(problems::add);
         UclParser parser = new UclParser(tokens.stream());
         parser.removeErrorListeners();
-        parser.addErrorListener(new SyntaxErrors(tokens, problems));
-        parser.setErrorHandler(new Recovery());
+        parser.setErrorHandler(new Recovery(tokens, problems));
         parser.getInterpreter().setPredictionMode(PredictionMode.SLL);
         UclParser.FileContext file = parser.file();
         return new SpecBuilder(tokens, problems).spec(file);
-    }
-
-    private static final class SyntaxErrors extends BaseErrorListener {
-        private final Tokens tokens;
-        private final Problems problems;
-
-        SyntaxErrors(Tokens tokens, Problems problems) {
-            this.tokens = tokens;
-            this.problems = problems;
-        }
-
-        @Override
-        public void syntaxError(
-                Recognizer<?, ?> recognizer,
-                Object offending,
-                int line,
-                int column,
-                String message,
-                @Nullable RecognitionException e) {
-            Token token = (Token) offending;
-            if (Tokens.isBroken(token)) {
-                return;
-            }
-            Span span = tokens.span(token);
-            boolean name = message.contains(" name") && Words.isKeyword(token.getText());
-            problems.add(
-                    name
-                            ? Diagnostic.error(
-                                    span,
-                                    message,
-                                    "'%1$s' is a word of the language; as a name it is written `%1$s`"
-                                            .formatted(token.getText()))
-                            : Diagnostic.error(span, message));
-        }
     }
 }

@@ -9,6 +9,7 @@ import io.ucp.lang.ast.Shape;
 import io.ucp.lang.diagnostic.Diagnostic;
 import io.ucp.lang.diagnostic.Span;
 import java.util.List;
+import java.util.Map;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 import org.antlr.v4.runtime.ParserRuleContext;
@@ -20,6 +21,18 @@ final class TermBuilder {
     private static final int MAX_EXPRESSION_TOKENS = 1_000;
 
     private static final int MAX_DIMENSION = 63;
+
+    private static final Map<String, String> DTYPE_ALIASES =
+            Map.of(
+                    "float64", "fp64",
+                    "double", "fp64",
+                    "float32", "fp32",
+                    "float", "fp32",
+                    "float16", "fp16",
+                    "half", "fp16",
+                    "bfloat16", "bf16",
+                    "float8_e4m3fn", "fp8_e4m3",
+                    "float8_e5m2", "fp8_e5m2");
 
     private final Tokens tokens;
     private final Problems problems;
@@ -46,6 +59,12 @@ final class TermBuilder {
         return new Name(token.getText().replace("`", ""), tokens.span(token));
     }
 
+    /// A dtype by its short name; the long ones of torch and numpy are accepted.
+    Name dtype(UclParser.DtypeContext context) {
+        Name written = name(context);
+        return new Name(DTYPE_ALIASES.getOrDefault(written.text(), written.text()), written.span());
+    }
+
     List<Name> names(List<? extends ParserRuleContext> contexts) {
         return contexts.stream().map(this::name).toList();
     }
@@ -68,6 +87,12 @@ final class TermBuilder {
             return 0;
         }
         return Integer.parseInt(text);
+    }
+
+    Expr degree(UclParser.DegreeContext context) {
+        return context.INT() == null
+                ? expression(context.expression())
+                : literal(context.INT().getSymbol());
     }
 
     Shape shape(UclParser.ShapeContext context) {

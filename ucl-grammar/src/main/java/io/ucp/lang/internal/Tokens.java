@@ -53,9 +53,11 @@ final class Tokens {
         return source;
     }
 
+    /// Where a token is; the end of the text is straight behind the last token.
     Span span(Token token) {
         if (token.getType() == Token.EOF) {
-            return new Span(source, source.text().length(), source.text().length());
+            int end = token.getTokenIndex() == 0 ? 0 : span(all().get(token.getTokenIndex() - 1)).end();
+            return new Span(source, end, end);
         }
         return new Span(source, offset(token.getStartIndex()), offset(token.getStopIndex() + 1));
     }

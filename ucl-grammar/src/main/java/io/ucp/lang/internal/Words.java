@@ -12,8 +12,8 @@ final class Words {
     /// Rules that a message names instead of listing what they may start with.
     private static final Map<String, String> RULES =
             Map.ofEntries(
-                    Map.entry("version", "'ucl 1'"),
                     Map.entry("versionNumber", "a version number"),
+                    Map.entry("degree", "a degree"),
                     Map.entry("statement", "a statement"),
                     Map.entry("clause", "a layout clause"),
                     Map.entry("stateClause", "a layout of the states"),
@@ -36,12 +36,19 @@ final class Words {
     private static final Map<Integer, String> TOKENS =
             Map.of(
                     Token.EOF, "the end of the spec",
+                    UclLexer.UCL, "'ucl 1'",
                     UclLexer.INT, "a number",
                     UclLexer.NAME, "a name",
                     UclLexer.STRING, "a name in quotes",
                     UclLexer.REGEX, "a regular expression");
 
-    private static final Set<String> KEYWORDS = keywords();
+    private static final Set<String> CANONICAL = canonical();
+
+    /// The paper's words that could be names.
+    private static final Set<String> ALIASES =
+            Set.of(
+                    "Unique", "unique_params", "Replicate", "replicated_params", "Partial",
+                    "params_to_average", "fragment_params", "StripPad", "hasPadding");
 
     private Words() {}
 
@@ -68,17 +75,13 @@ final class Words {
         };
     }
 
-    static boolean isKeyword(String text) {
-        return KEYWORDS.contains(text);
+    /// Whether a text is a word of the language, so that as a name it needs backquotes.
+    static boolean isWord(String text) {
+        return CANONICAL.contains(text) || ALIASES.contains(text);
     }
 
-    static boolean isKeyword(Token token) {
-        return isKeyword(token.getText());
-    }
-
-    /// The words of the language, in the order of the alphabet, without the aliases.
-    static Set<String> all() {
-        return KEYWORDS;
+    static boolean isWord(Token token) {
+        return isWord(token.getText());
     }
 
     static String shortened(String text) {
@@ -100,7 +103,7 @@ final class Words {
         return symbol.toLowerCase(Locale.ROOT);
     }
 
-    private static Set<String> keywords() {
+    private static Set<String> canonical() {
         Set<String> words = new TreeSet<>();
         for (int type = UclLexer.UNIQUE; type <= UclLexer.WITH; type++) {
             String literal = UclLexer.VOCABULARY.getLiteralName(type);

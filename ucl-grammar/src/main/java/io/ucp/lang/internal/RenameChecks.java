@@ -1,0 +1,165 @@
+package io.ucp.lang.internal;
+
+import io.ucp.lang.ast.Commented;
+import io.ucp.lang.ast.Dimension;
+import io.ucp.lang.ast.Name;
+import io.ucp.lang.ast.NamePattern;
+import io.ucp.lang.ast.Part;
+import io.ucp.lang.ast.RenameRule;
+import io.ucp.lang.ast.RenameStep;
+import io.ucp.lang.diagnostic.Diagnostic;
+import io.ucp.lang.diagnostic.Span;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+
+/// What can be wrong with one rename.
+final class RenameChecks {
+    private final Problems problems;
+
+    RenameChecks(Problems problems) {
+        this.problems = problems;
+    }
+
+    void rule(RenameRule rule) {
+        captures(rule);
+        List<RenameStep> steps = rule.steps().stream().map(Commented::node).toList();
+        Set<String> parts = new HashSet<>();
+        int splits = 0;
+        int joins = 0;
+        for (RenameStep step : steps) {
+            switch (step) {
+                case RenameStep.Split(_, var named, Span span) -> {
+                    splits++;
+                    parts(named, rule.right().size(), "right", span, splits > 1, parts);
+                }
+                case RenameStep.Join(_, var named, Span span) -> {
+                    joins++;
+                    parts(named, rule.left().size(), "left", span, joins > 1, parts);
+                }
+                default -> {}
+            }
+        }
+        several(rule.left(), "left", joins, "join");
+        several(rule.right(), "right", splits, "split");
+        steps.forEach(step -> step(step, parts));
+    }
+
+    /// Without its captures a name could not be made from one of the other side.
+    private void captures(RenameRule rule) {
+        Set<String> first = Set.copyOf(rule.left().getFirst().captures());
+        List<NamePattern.Glob> others =
+                Stream.concat(
+                                rule.left().stream().skip(1), rule.right().stream())
+                        .toList();
+        for (NamePattern.Glob name : others) {
+            if (!first.equals(Set.copyOf(name.captures()))) {
+                String message =
+                        "captures %s where the first name has %s; expected the same ones"
+                                .formatted(shown(Set.copyOf(name.captures())), shown(first));
+                problems.add(Diagnostic.error(name.span(), message));
+            }
+        }
+    }
+
+    private static String shown(Set<String> captures) {
+        return captures.isEmpty()
+                ? "none"
+                : captures.stream()
+                        .sorted()
+                        .map(name -> "{" + name + "}")
+                        .collect(Collectors.joining(" "));
+    }
+
+    private void parts(
+            List<Part> parts, int names, String side, Span span, boolean again, Set<String> all) {
+        if (again) {
+            problems.add(Diagnostic.error(span, "a second split or join of one rename; expected one"));
+            return;
+        }
+        LayoutChecks.distinctParts(parts.stream().map(Part::name).toList(), problems);
+        parts.forEach(part -> all.add(part.name().text()));
+        if (parts.size() != names) {
+            String message =
+                    "%d parts for %d name%s on the %s; expected a name for each part"
+                            .formatted(parts.size(), names, names == 1 ? "" : "s", side);
+            problems.add(Diagnostic.error(span, message));
+        }
+    }
+
+    private void several(List<NamePattern.Glob> names, String side, int count, String step) {
+        if (names.size() > 1 && count == 0) {
+            String message =
+                    "%d names on the %s without a %s; expected '%s dim D (..)' with a part for each"
+                            .formatted(names.size(), side, step, step);
+            problems.add(Diagnostic.error(names.get(1).span(), message));
+        }
+    }
+
+    private void step(RenameStep step, Set<String> parts) {
+        switch (step) {
+            case RenameStep.Permute(List<Dimension> order, Span span) -> permutation(order, span);
+            case RenameStep.Transpose(var dims, Span span) -> {
+                if (dims.filter(d -> d.first().index() == d.second().index()).isPresent()) {
+                    problems.add(
+                            Diagnostic.error(span, "a dimension swapped with itself; expected two"));
+                }
+            }
+            case RenameStep.ForParts(List<Name> names, List<RenameStep> inner, _) -> {
+                names.forEach(name -> knownPart(name, parts));
+                inner.forEach(nested -> innerStep(nested, parts));
+            }
+            case RenameStep.View _, RenameStep.Split _, RenameStep.Join _ -> {}
+        }
+    }
+
+    private void innerStep(RenameStep step, Set<String> parts) {
+        switch (step) {
+            case RenameStep.View _, RenameStep.Permute _, RenameStep.Transpose _ ->
+                    step(step, parts);
+            case RenameStep.Split _, RenameStep.Join _, RenameStep.ForParts _ ->
+                    problems.add(
+                            Diagnostic.error(
+                                    step.span(),
+                                    "'%s' inside 'for'; expected view, transpose or permute"
+                                            .formatted(firstWord(step))));
+        }
+    }
+
+    private static String firstWord(RenameStep step) {
+        return switch (step) {
+            case RenameStep.Split _ -> "split";
+            case RenameStep.Join _ -> "join";
+            case RenameStep.ForParts _ -> "for";
+            case RenameStep.View _ -> "view";
+            case RenameStep.Transpose _ -> "transpose";
+            case RenameStep.Permute _ -> "permute";
+        };
+    }
+
+    private void knownPart(Name name, Set<String> parts) {
+        if (!parts.contains(name.text())) {
+            String expected =
+                    parts.isEmpty()
+                            ? "expected a split or join that names it"
+                            : "expected " + Words.oneOf(parts.stream().sorted().toList());
+            String message = "unknown part '%s'; %s".formatted(name, expected);
+            problems.add(Diagnostic.error(name.span(), message));
+        }
+    }
+
+    private void permutation(List<Dimension> order, Span span) {
+        Set<Integer> seen = new HashSet<>();
+        boolean valid =
+                order.stream()
+                        .allMatch(dim -> dim.index() < order.size() && seen.add(dim.index()));
+        if (!valid) {
+            String message =
+                    "(%s) is no order of dimensions; expected each of 0 to %d once"
+                            .formatted(TermPrinter.dimensions(order), order.size() - 1);
+            problems.add(Diagnostic.error(span, message));
+        }
+    }
+}
