@@ -4,6 +4,7 @@ import java.util.Arrays;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.stream.Collectors;
 
@@ -21,7 +22,7 @@ public final class NearestNames {
                 .filter(candidate -> !candidate.equals(name))
                 .filter(candidate -> Math.abs(candidate.length() - name.length()) <= allowed(name, candidate))
                 .map(candidate -> new Scored(candidate, distance(name, candidate)))
-                .filter(scored -> scored.distance <= allowed(name, scored.candidate))
+                .filter(scored -> scored.distance <= 2 * allowed(name, scored.candidate))
                 .sorted(Comparator.comparingInt(Scored::distance).thenComparing(Scored::candidate))
                 .limit(limit)
                 .map(Scored::candidate)
@@ -42,14 +43,16 @@ public final class NearestNames {
         return Math.max(1, Math.max(a.length(), b.length()) / 3);
     }
 
-    /// Edits (insert, remove, change, swap neighbours) between two names, letter case not counted as a
-    /// full edit: it is counted once for the whole name.
+    /// Twice the edits between two names; letter case counts as half an edit for the whole name.
     private static int distance(String a, String b) {
-        String left = a.toLowerCase(java.util.Locale.ROOT);
-        String right = b.toLowerCase(java.util.Locale.ROOT);
-        if (left.equals(right)) {
-            return a.equals(b) ? 0 : 1;
-        }
+        String left = a.toLowerCase(Locale.ROOT);
+        String right = b.toLowerCase(Locale.ROOT);
+        boolean sameCase = left.equals(a) == right.equals(b);
+        return 2 * edits(left, right) + (sameCase ? 0 : 1);
+    }
+
+    /// Insertions, removals, changes and swaps of neighbours that make one text of the other.
+    private static int edits(String left, String right) {
         int[] beforeLast = new int[right.length() + 1];
         int[] last = new int[right.length() + 1];
         Arrays.setAll(last, i -> i);

@@ -39,6 +39,7 @@ final class Checks {
 
     private final Spec spec;
     private final Problems problems;
+    private final Predicate<Span> broken;
     private final boolean whole;
     private final boolean wholeRules;
     private final Axes axes;
@@ -47,9 +48,10 @@ final class Checks {
     private Checks(Spec spec, Problems problems) {
         this.spec = spec;
         this.problems = problems;
+        this.broken = problems.soFar();
         this.wholeRules = !problems.any();
         this.whole = wholeRules && spec.imports().isEmpty();
-        boolean hasMesh = spec.mesh().isPresent() && !problems.anyIn(spec.mesh().get().span());
+        boolean hasMesh = spec.mesh().isPresent() && !broken.test(spec.mesh().get().span());
         this.axes = Axes.of(spec, problems, whole || (hasMesh && spec.imports().isEmpty()));
         this.layouts = new LayoutChecks(axes, problems);
     }
@@ -61,7 +63,7 @@ final class Checks {
     private void all() {
         once(spec.all(SpecName.class), _ -> "spec", SpecName::span, "'spec' twice");
         once(spec.all(Mesh.class), _ -> "mesh", Mesh::span, "a second mesh");
-        once(spec.all(Matching.class), Matching::mode, Matching::span, "said already");
+        once(spec.all(Matching.class), m -> Printer.mode(m.mode()), Matching::span, "'%s' twice");
         spec.mesh().ifPresent(this::mesh);
         lets();
         states();
@@ -71,7 +73,7 @@ final class Checks {
         once(spec.groups(), g -> g.name().text(), g -> g.name().span(), "a second group '%s'");
         RenameChecks renames = new RenameChecks(problems);
         for (RenameRule rule : spec.renames()) {
-            if (wholeRules || !problems.anyIn(rule.span())) {
+            if (wholeRules || !broken.test(rule.span())) {
                 renames.rule(rule);
             }
         }
@@ -125,7 +127,7 @@ final class Checks {
     }
 
     private void param(ParamRule rule) {
-        layouts.param(rule, wholeRules || !problems.anyIn(rule.span()));
+        layouts.param(rule, wholeRules || !broken.test(rule.span()));
         for (Clause clause : rule.layout()) {
             switch (clause) {
                 case Clause.WithStates(Name block, _) -> knownBlock(block);
@@ -157,7 +159,7 @@ final class Checks {
     }
 
     private void group(GroupRule group) {
-        if (group.members().isEmpty() && !problems.anyIn(group.span())) {
+        if (group.members().isEmpty() && !broken.test(group.span())) {
             String message =
                     "group '%s' without a member; expected a name pattern".formatted(group.name());
             problems.add(Diagnostic.error(group.name().span(), message));
@@ -195,7 +197,7 @@ final class Checks {
 
     private boolean wholeStates() {
         return spec.imports().isEmpty()
-                && spec.states().stream().noneMatch(states -> problems.anyIn(states.span()));
+                && spec.states().stream().noneMatch(states -> broken.test(states.span()));
     }
 
     private void knownDtype(Name dtype) {

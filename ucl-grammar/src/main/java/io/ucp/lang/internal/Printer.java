@@ -102,7 +102,7 @@ public final class Printer {
         return Name.isName(target) && !Words.isWord(target) ? target : TermPrinter.quoted(target);
     }
 
-    private static String mode(Matching.Mode mode) {
+    static String mode(Matching.Mode mode) {
         return switch (mode) {
             case FIRST_MATCH_WINS -> "first match wins";
             case EVERY_RULE_OPTIONAL -> "every rule optional";

@@ -7,35 +7,41 @@ import io.ucp.lang.diagnostic.SpecException;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
-import java.util.LinkedHashMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.NavigableSet;
 import java.util.TreeSet;
+import java.util.function.Predicate;
 
 /// What one run finds wrong with a spec.
 final class Problems {
     private static final int MOST = 100;
 
     private final List<Diagnostic> found = new ArrayList<>();
-    private final Map<SourceText, NavigableSet<Integer>> starts = new LinkedHashMap<>();
 
     void add(Diagnostic diagnostic) {
         found.add(diagnostic);
-        Span span = diagnostic.span();
-        starts.computeIfAbsent(span.source(), _ -> new TreeSet<>()).add(span.start());
     }
 
     boolean any() {
         return !found.isEmpty();
     }
 
-    /// Whether something is wrong inside a span, so that more said about it would be guesswork.
-    boolean anyIn(Span span) {
-        NavigableSet<Integer> places =
-                starts.getOrDefault(span.source(), Collections.emptyNavigableSet());
-        Integer next = places.ceiling(span.start());
-        return next != null && next <= span.end();
+    /// Whether something found so far is inside a span, so that more said about it would be guesswork.
+    /// What is found later does not count.
+    Predicate<Span> soFar() {
+        Map<SourceText, NavigableSet<Integer>> places = new HashMap<>();
+        for (Diagnostic diagnostic : found) {
+            Span span = diagnostic.span();
+            places.computeIfAbsent(span.source(), _ -> new TreeSet<>()).add(span.start());
+        }
+        return span -> {
+            NavigableSet<Integer> starts =
+                    places.getOrDefault(span.source(), Collections.emptyNavigableSet());
+            Integer next = starts.ceiling(span.start());
+            return next != null && next <= span.end();
+        };
     }
 
     /// Gives up when there are any.
@@ -46,7 +52,8 @@ final class Problems {
             return;
         }
         List<Diagnostic> ordered = new ArrayList<>(found);
-        List<SourceText> sources = List.copyOf(starts.keySet());
+        List<SourceText> sources =
+                found.stream().map(one -> one.span().source()).distinct().toList();
         ordered.sort(
                 Comparator.<Diagnostic>comparingInt(one -> sources.indexOf(one.span().source()))
                         .thenComparingInt(one -> one.span().start()));

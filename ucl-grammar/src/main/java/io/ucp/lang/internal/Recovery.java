@@ -42,6 +42,7 @@ final class Recovery extends DefaultErrorStrategy {
     private final Tokens tokens;
     private final Problems problems;
     private int reported = -1;
+    private int wordAsName = -1;
 
     Recovery(Tokens tokens, Problems problems) {
         this.tokens = tokens;
@@ -71,11 +72,13 @@ final class Recovery extends DefaultErrorStrategy {
                         tokens.span(found),
                         "expected " + Words.oneOf(expected) + ", found " + Words.found(found));
         boolean nameExpected = expected.size() == 1 && expected.getFirst().endsWith("name");
-        return nameExpected && Words.isWord(found)
-                ? error.withHint(
-                        "'%1$s' is a word of the language; as a name it is written `%1$s`"
-                                .formatted(found.getText()))
-                : error;
+        if (!nameExpected || !Words.isWord(found)) {
+            return error;
+        }
+        wordAsName = found.getTokenIndex();
+        return error.withHint(
+                "'%1$s' is a word of the language; as a name it is written `%1$s`"
+                        .formatted(found.getText()));
     }
 
     @Override
@@ -143,8 +146,9 @@ final class Recovery extends DefaultErrorStrategy {
                 || state.getStateType() == ATNState.STAR_LOOP_BACK;
     }
 
-    private static void skipTo(Parser parser, Set<Integer> starts) {
+    private void skipTo(Parser parser, Set<Integer> starts) {
         TokenStream tokens = parser.getInputStream();
+        skipWordAsName(tokens);
         int depth = 0;
         while (true) {
             int type = tokens.LA(1);
@@ -153,7 +157,8 @@ final class Recovery extends DefaultErrorStrategy {
                             && (starts.contains(type)
                                     || type == UclLexer.SEMICOLON
                                     || type == UclLexer.RBRACE);
-            if (here || type == Token.EOF || STATEMENT_STARTS.contains(type)) {
+            boolean outside = STATEMENT_STARTS.contains(type) && isFirst(tokens);
+            if (here || outside || type == Token.EOF) {
                 return;
             }
             depth = Math.max(0, depth + nesting(type));
@@ -161,18 +166,36 @@ final class Recovery extends DefaultErrorStrategy {
         }
     }
 
-    private static void skipToStatement(Parser parser) {
+    private void skipToStatement(Parser parser) {
         TokenStream tokens = parser.getInputStream();
+        skipWordAsName(tokens);
         int depth = 0;
         while (true) {
             int type = tokens.LA(1);
-            boolean outer = depth == 0 && OUTER_STATEMENT_STARTS.contains(type);
-            if (outer || type == Token.EOF || STATEMENT_STARTS.contains(type)) {
+            boolean starts =
+                    STATEMENT_STARTS.contains(type)
+                            || (depth == 0 && OUTER_STATEMENT_STARTS.contains(type));
+            if ((starts && isFirst(tokens)) || type == Token.EOF) {
                 return;
             }
             depth = Math.max(0, depth + nesting(type));
             tokens.consume();
         }
+    }
+
+    /// A word of the language where a name should be is not the start of something new.
+    private void skipWordAsName(TokenStream tokens) {
+        if (tokens.index() == wordAsName && !isFirst(tokens)) {
+            tokens.consume();
+        }
+    }
+
+    /// Whether the next token is the first of its line, or follows a closed block.
+    private static boolean isFirst(TokenStream tokens) {
+        Token before = tokens.LT(-1);
+        return before == null
+                || before.getType() == UclLexer.RBRACE
+                || before.getLine() < tokens.LT(1).getLine();
     }
 
     private static int nesting(int type) {

@@ -83,10 +83,14 @@ final class RenameChecks {
         parts.forEach(part -> all.add(part.name().text()));
         if (parts.size() != names) {
             String message =
-                    "%d parts for %d name%s on the %s; expected a name for each part"
-                            .formatted(parts.size(), names, names == 1 ? "" : "s", side);
+                    "%s for %s on the %s; expected a name for each part"
+                            .formatted(counted(parts.size(), "part"), counted(names, "name"), side);
             problems.add(Diagnostic.error(span, message));
         }
+    }
+
+    private static String counted(int count, String what) {
+        return count + " " + what + (count == 1 ? "" : "s");
     }
 
     private void several(List<NamePattern.Glob> names, String side, int count, String step) {

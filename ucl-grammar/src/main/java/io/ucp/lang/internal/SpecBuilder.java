@@ -24,6 +24,7 @@ import io.ucp.lang.ast.Statement;
 import io.ucp.lang.ast.States;
 import io.ucp.lang.diagnostic.Diagnostic;
 import io.ucp.lang.diagnostic.Span;
+import io.ucp.lang.diagnostic.SpecException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -65,13 +66,14 @@ final class SpecBuilder {
         return new Spec(version, statements, all, new Span(tokens.source(), 0, length));
     }
 
+    /// The version; of a text in another one nothing else can be said.
     private int version(UclParser.VersionContext context) {
         if (context.exception != null) {
             return Spec.VERSION;
         }
         String text = context.versionNumber().getText();
         if (!text.equals(Integer.toString(Spec.VERSION))) {
-            problems.add(
+            throw new SpecException(
                     Diagnostic.error(
                             terms.span(context.versionNumber()),
                             "version %s of the language; expected %d"
