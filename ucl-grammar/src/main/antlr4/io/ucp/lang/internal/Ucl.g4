@@ -75,7 +75,7 @@ partWidths : WIDTHS '(' onePartWidths (',' onePartWidths)* ')' | CEIL | BALANCED
 onePartWidths : partName ':' list ;
 fuse : FUSE DIM dimension parts ;
 parts : '(' part (',' part)* ')' ;
-part : partName ':' expression ;
+part : partName (':' expression)? ;
 view : VIEW shape ;
 expert : EXPERT captureName over LOCAL? ;
 stage
@@ -84,7 +84,7 @@ stage
 stageOption : UNIFORM | STAGES list | VIRTUAL expression | RENUMBERED ;
 tied : TIED TO target ;
 flatten : FLATTEN EACH? over ;
-pad : PAD DIM dimension TO MULTIPLE expression ;
+pad : PAD DIM dimension (FROM expression)? TO MULTIPLE expression ;
 frozen : FROZEN ;
 withStates : WITH STATES name ;
 
@@ -142,6 +142,7 @@ EXPERT : 'expert' ;
 FIRST : 'first' ;
 FLATTEN : 'flatten' ;
 FOR : 'for' ;
+FROM : 'from' ;
 FROZEN : 'frozen' ;
 FUSE : 'fuse' ;
 GROUP : 'group' ;

@@ -48,7 +48,8 @@ public sealed interface Clause {
         }
     }
 
-    /// `fuse dim D (q: n1, k: n2, ..)`: the dimension holds named parts laid end to end. A [ShardEach] follows.
+    /// `fuse dim D (q: n1, k: n2, ..)`: the dimension holds named parts laid end to end, all equal where
+    /// no extent is given. A [ShardEach] follows.
     record Fuse(Dimension dim, List<Part> parts, Span span) implements Clause {
         public Fuse {
             parts = List.copyOf(parts);
@@ -127,8 +128,10 @@ public sealed interface Clause {
         }
     }
 
-    /// `pad dim D to multiple N`: rows past the declared extent.
-    record Pad(Dimension dim, Expr multiple, Span span) implements Clause {}
+    /// `pad dim D [from E] to multiple N`: rows past the real extent.
+    ///
+    /// @param extent the real extent; absent for that of the declared shape
+    record Pad(Dimension dim, Optional<Expr> extent, Expr multiple, Span span) implements Clause {}
 
     /// `frozen`: has the state `weight` and no optimizer state.
     record Frozen(Span span) implements Clause {}

@@ -155,6 +155,7 @@ final class Checks {
     private void noSecond(Stream<? extends List<? extends NamePattern>> lists, String complaint) {
         List<NamePattern> patterns = new ArrayList<>();
         lists.forEach(patterns::addAll);
+        patterns.removeIf(pattern -> broken.test(pattern.span()));
         once(patterns, TermPrinter::pattern, NamePattern::span, complaint);
     }
 

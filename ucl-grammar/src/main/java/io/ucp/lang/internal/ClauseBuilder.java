@@ -70,7 +70,9 @@ final class ClauseBuilder {
             case UclParser.PadContext pad ->
                     new Clause.Pad(
                             terms.dimension(pad.dimension()),
-                            terms.expression(pad.expression()),
+                            Optional.ofNullable(pad.FROM())
+                                    .map(_ -> terms.expression(pad.expression(0))),
+                            terms.expression(pad.expression().getLast()),
                             span);
             case UclParser.WithStatesContext with ->
                     new Clause.WithStates(terms.name(with.name()), span);

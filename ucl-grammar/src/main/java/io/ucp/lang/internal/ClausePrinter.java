@@ -42,8 +42,12 @@ final class ClausePrinter {
             case Clause.TiedTo(var target, _) -> "tied to " + pattern(target);
             case Clause.Flatten(Name axis, boolean each, _) ->
                     (each ? "flatten each" : "flatten") + over(axis);
-            case Clause.Pad(var dim, var multiple, _) ->
-                    "pad dim " + dim.index() + " to multiple " + expression(multiple);
+            case Clause.Pad(var dim, var extent, var multiple, _) ->
+                    "pad dim "
+                            + dim.index()
+                            + extent.map(rows -> " from " + expression(rows)).orElse("")
+                            + " to multiple "
+                            + expression(multiple);
             case Clause.WithStates(Name states, _) -> "with states " + name(states);
             case Clause.Cast(Name state, Name dtype, _) ->
                     "cast " + name(state) + " to " + name(dtype);

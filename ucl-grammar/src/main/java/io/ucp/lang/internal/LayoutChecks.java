@@ -101,7 +101,7 @@ final class LayoutChecks {
                             case Clause.Expert _ -> "expert";
                             case Clause.Flatten _ -> "flatten";
                             case Clause.Cast(Name state, _, _) -> "cast " + state;
-                            case Clause.Pad(Dimension dim, _, _) -> "pad dim " + dim.index();
+                            case Clause.Pad(Dimension dim, _, _, _) -> "pad dim " + dim.index();
                             case Clause.Replicate _,
                                     Clause.Average _,
                                     Clause.Shard _,
@@ -182,11 +182,14 @@ final class LayoutChecks {
 
     private void numbers(Clause clause) {
         switch (clause) {
-            case Clause.Pad(_, Expr multiple, _) -> positive(multiple, "a multiple");
+            case Clause.Pad(_, Optional<Expr> extent, Expr multiple, _) -> {
+                extent.ifPresent(this::expression);
+                positive(multiple, "a multiple");
+            }
             case Clause.View(Shape shape, _) -> shape(shape);
             case Clause.Fuse(_, List<Part> parts, _) -> {
                 distinctParts(parts.stream().map(Part::name).toList(), problems);
-                parts.forEach(part -> expression(part.extent()));
+                parts.forEach(part -> part.extent().ifPresent(this::expression));
             }
             case Clause.StageOf stage -> {
                 stage.virtual().ifPresent(chunks -> positive(chunks, "a number of chunks"));
@@ -286,7 +289,7 @@ final class LayoutChecks {
         return switch (clause) {
             case Clause.Shard(Dimension dim, _, _, _) -> Optional.of(dim);
             case Clause.Fuse(Dimension dim, _, _) -> Optional.of(dim);
-            case Clause.Pad(Dimension dim, _, _) -> Optional.of(dim);
+            case Clause.Pad(Dimension dim, _, _, _) -> Optional.of(dim);
             default -> Optional.empty();
         };
     }

@@ -10,6 +10,7 @@ import io.ucp.lang.diagnostic.Diagnostic;
 import io.ucp.lang.diagnostic.Span;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 import org.antlr.v4.runtime.ParserRuleContext;
@@ -104,9 +105,18 @@ final class TermBuilder {
     }
 
     List<Part> parts(UclParser.PartsContext context) {
-        return context.part().stream()
-                .map(p -> new Part(name(p.partName()), expression(p.expression()), span(p)))
-                .toList();
+        List<Part> parts = context.part().stream().map(this::part).toList();
+        boolean equal = parts.getFirst().extent().isEmpty();
+        if (parts.stream().anyMatch(part -> part.extent().isEmpty() != equal)) {
+            String message = "extents of some parts only; expected one for each part, or none";
+            problems.add(Diagnostic.error(span(context), message));
+        }
+        return parts;
+    }
+
+    private Part part(UclParser.PartContext context) {
+        Optional<Expr> extent = Optional.ofNullable(context.expression()).map(this::expression);
+        return new Part(name(context.partName()), extent, span(context));
     }
 
     List<Expr> expressions(List<UclParser.ExpressionContext> contexts) {

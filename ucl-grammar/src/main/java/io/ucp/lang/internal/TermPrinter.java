@@ -41,8 +41,12 @@ final class TermPrinter {
 
     static String parts(List<Part> parts) {
         return parts.stream()
-                .map(part -> name(part.name()) + ": " + expression(part.extent()))
+                .map(TermPrinter::part)
                 .collect(Collectors.joining(", ", "(", ")"));
+    }
+
+    private static String part(Part part) {
+        return name(part.name()) + part.extent().map(n -> ": " + expression(n)).orElse("");
     }
 
     static String expression(Expr expression) {

@@ -87,9 +87,12 @@ final class Tokens {
         int codePoint = token.getText().codePointAt(0);
         String shown = Character.isISOControl(codePoint) ? "" : " '" + token.getText() + "'";
         String message = "unexpected character%s (U+%04X)".formatted(shown, codePoint);
-        return codePoint == '#'
-                ? Diagnostic.error(span(token), message, "a comment starts with //")
-                : Diagnostic.error(span(token), message);
+        Diagnostic error = Diagnostic.error(span(token), message);
+        return switch (codePoint) {
+            case '#' -> error.withHint("a comment starts with //");
+            case '\'' -> error.withHint("a name or pattern stands between double quotes");
+            default -> error;
+        };
     }
 
     private void checkNesting() {
