@@ -16,12 +16,20 @@ import java.util.function.Predicate;
 
 /// What one run finds wrong with a spec.
 final class Problems {
+    /// How many are told.
     private static final int MOST = 100;
 
+    /// How many are kept, of which the first in the text are told.
+    private static final int KEPT = 10_000;
+
     private final List<Diagnostic> found = new ArrayList<>();
+    private int count;
 
     void add(Diagnostic diagnostic) {
-        found.add(diagnostic);
+        if (found.size() < KEPT) {
+            found.add(diagnostic);
+        }
+        count++;
     }
 
     boolean any() {
@@ -61,7 +69,7 @@ final class Problems {
             throw new SpecException(ordered);
         }
         List<Diagnostic> first = new ArrayList<>(ordered.subList(0, MOST));
-        String rest = "%d more errors are not shown".formatted(ordered.size() - MOST);
+        String rest = "%,d more errors are not shown".formatted(count - MOST);
         first.add(Diagnostic.error(ordered.get(MOST).span(), rest));
         throw new SpecException(first);
     }

@@ -21,6 +21,11 @@ final class TermBuilder {
     /// Bounds how deep a tree of operations gets, so that no one who walks it runs out of stack.
     private static final int MAX_EXPRESSION_TOKENS = 1_000;
 
+    /// Bound how deep `java.util.regex` has to go to compile an expression.
+    private static final int MAX_REGEX = 10_000;
+
+    private static final int MAX_REGEX_BRACKETS = 1_000;
+
     private static final int MAX_DIMENSION = 63;
 
     private static final Map<String, String> DTYPE_ALIASES =
@@ -213,6 +218,13 @@ final class TermBuilder {
     private NamePattern regex(Span span) {
         String text = span.text();
         String expression = unquoted(text.substring(3, text.length() - 1));
+        if (isTooLarge(expression)) {
+            String message =
+                    "a regular expression of %,d characters; expected at most %,d and %,d brackets"
+                            .formatted(expression.length(), MAX_REGEX, MAX_REGEX_BRACKETS);
+            problems.add(Diagnostic.error(span, message));
+            return new NamePattern.Regex("", span);
+        }
         try {
             Pattern.compile(expression);
         } catch (PatternSyntaxException e) {
@@ -225,6 +237,11 @@ final class TermBuilder {
                             : invalid);
         }
         return new NamePattern.Regex(expression, span);
+    }
+
+    private static boolean isTooLarge(String regex) {
+        return regex.length() > MAX_REGEX
+                || regex.chars().filter(c -> c == '(' || c == '[').count() > MAX_REGEX_BRACKETS;
     }
 
     private static String firstLine(String text) {

@@ -1,0 +1,92 @@
+package io.ucp.lang;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.ucp.lang.ast.NamePattern;
+import io.ucp.lang.ast.NamePattern.Glob;
+import io.ucp.lang.ast.NamePattern.Piece;
+import io.ucp.lang.diagnostic.SourceText;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+
+class NameMatcherTest {
+    @Test
+    void aCaptureTakesOnePartOfAPath() {
+        assertThat(match("\"{l}.mlp.weight\"", "12.mlp.weight")).isEqualTo("{l=12}");
+        assertThat(match("\"{l}.mlp.weight\"", "a.12.mlp.weight")).isEqualTo("no");
+        assertThat(match("\"{l}.mlp.weight\"", ".mlp.weight")).isEqualTo("no");
+        assertThat(match("\"layer_{l}.{kind}\"", "layer_7.bias")).isEqualTo("{l=7, kind=bias}");
+    }
+
+    @Test
+    void aDeepCaptureTakesSeveral() {
+        assertThat(match("\"model.{rest**}\"", "model.a.b.c")).isEqualTo("{rest=a.b.c}");
+        assertThat(match("\"model.{rest**}\"", "model.")).isEqualTo("no");
+    }
+
+    @Test
+    void oneStarStopsAtADotTwoDoNot() {
+        assertThat(match("\"a.*norm\"", "a.input_norm")).isEqualTo("{}");
+        assertThat(match("\"a.*norm\"", "a.norm")).isEqualTo("{}");
+        assertThat(match("\"a.*norm\"", "a.b.norm")).isEqualTo("no");
+        assertThat(match("\"a.**norm\"", "a.b.norm")).isEqualTo("{}");
+        assertThat(match("\"**\"", "")).isEqualTo("{}");
+    }
+
+    @Test
+    void whatHasAMeaningInRegularExpressionsHasNoneInQuotes() {
+        assertThat(match("\"a+(b)[c]\"", "a+(b)[c]")).isEqualTo("{}");
+        assertThat(match("\"a.b\"", "axb")).isEqualTo("no");
+        assertThat(match("\"a\\\\E.b\"", "a\\E.b")).isEqualTo("{}");
+        assertThat(match("\"a\\*\\{b\\}\"", "a*{b}")).isEqualTo("{}");
+    }
+
+    @Test
+    void aRegularExpressionMatchesWholeNames() {
+        assertThat(match("re\"(?<l>\\d+)\\.x\"", "3.x")).isEqualTo("{l=3}");
+        assertThat(match("re\"\\d+\"", "3.x")).isEqualTo("no");
+        assertThat(match("re\"\\d+.*\"", "3.x")).isEqualTo("{}");
+        assertThat(match("re\"(?<a>x)|(?<b>y)\"", "y")).isEqualTo("{b=y}");
+    }
+
+    @Test
+    void aNameIsMadeFromItsCaptures() {
+        Glob glob = (Glob) pattern("\"layers.{l}.{rest**}\"");
+        assertThat(glob.withCaptures(Map.of("l", "3", "rest", "a.b"))).isEqualTo("layers.3.a.b");
+        assertThatThrownBy(() -> glob.withCaptures(Map.of("l", "3")))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessage("no value for {rest}");
+        assertThatThrownBy(() -> Glob.of(new Piece.Any(false)).withCaptures(Map.of()))
+                .isInstanceOf(IllegalArgumentException.class);
+    }
+
+    @Test
+    void oneNameWithoutWildcardsIsExact() {
+        assertThat(((Glob) pattern("\"a.b\\*\"")).isExact()).isTrue();
+        assertThat(((Glob) pattern("\"a.*\"")).isExact()).isFalse();
+        assertThat(((Glob) pattern("\"a.{l}\"")).isExact()).isFalse();
+        assertThat(NameMatcher.of(Glob.exact("a.*{x}")).matches("a.*{x}")).isTrue();
+    }
+
+    @Test
+    void neighboursThatSayTheSameAreJoined() {
+        Glob glob =
+                Glob.of(
+                        new Piece.Text("a"),
+                        new Piece.Text("b"),
+                        new Piece.Any(false),
+                        new Piece.Any(false),
+                        new Piece.Any(true));
+        assertThat(glob.pieces()).containsExactly(new Piece.Text("ab"), new Piece.Any(true));
+    }
+
+    private static String match(String pattern, String name) {
+        return NameMatcher.of(pattern(pattern)).match(name).map(Object::toString).orElse("no");
+    }
+
+    private static NamePattern pattern(String written) {
+        SourceText source = SourceText.of("x.ucl", "ucl 1\nparam " + written + "\n");
+        return Ucl.parse(source).params().getFirst().patterns().getFirst();
+    }
+}
