@@ -101,6 +101,24 @@ public final class Piece {
         return localStride.clone();
     }
 
+    /// Row-major index in the parameter of its first element.
+    public long firstIndex() {
+        return index(false);
+    }
+
+    /// One past the row-major index in the parameter of its last element.
+    public long endIndex() {
+        return count() == 0 ? firstIndex() : index(true) + 1;
+    }
+
+    private long index(boolean last) {
+        long index = 0;
+        for (int d = 0; d < grid.length; d++) {
+            index = index * grid[d] + start[d] + (last ? extent[d] - 1 : 0);
+        }
+        return index;
+    }
+
     /// The same box, every local position moved by `by` elements.
     public Piece moved(long by) {
         return new Piece(grid, start, extent, Math.addExact(localOffset, by), localStride);
