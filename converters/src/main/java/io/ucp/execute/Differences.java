@@ -4,6 +4,7 @@ import io.ucp.plan.CopyPlan;
 import io.ucp.plan.Step;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Floats;
+
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
@@ -55,8 +56,7 @@ final class Differences {
                 elements++;
                 if (number) {
                     double gap =
-                            Floats.get(dtype, value, at + index)
-                                    - Floats.get(dtype, other, index);
+                            Floats.get(dtype, value, at + index) - Floats.get(dtype, other, index);
                     largest = Math.max(largest, Math.abs(gap));
                 }
             }

@@ -1,6 +1,7 @@
 package io.ucp.execute;
 
 import io.ucp.plan.Step;
+
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalDouble;
@@ -20,10 +21,11 @@ public record ExecutionResult(
     /// @param rule what they should be to each other; two checkpoints compared count as equal
     /// @param copy number of the copy in its label, compared with copy 0
     /// @param label number of the label in the plan
-    /// @param first row-major index of an element that differs, the first where the state lies whole
+    /// @param first row-major index of an element that differs, the first where the state lies
+    ///   whole
     /// @param elements that differ
     /// @param largest absolute difference, NaN where one side is; absent for types without
-    ///     arithmetic here
+    ///   arithmetic here
     public record Difference(
             String parameter,
             String state,

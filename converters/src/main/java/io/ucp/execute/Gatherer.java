@@ -2,6 +2,7 @@ package io.ucp.execute;
 
 import io.ucp.plan.Step;
 import io.ucp.tensor.Transfer;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 
@@ -46,25 +47,28 @@ final class Gatherer {
         }
         long span = (hull.last - hull.first + 1) * width;
         if (hull.runs == 1 || hull.elements * width + hull.runs * CALL < span) {
-            origin.moves().lines(
-                    low,
-                    high,
-                    (f, fs, t, ts, n) -> readLine(origin, width, f, fs, t, ts, n, into, zero));
+            origin.moves()
+                    .lines(
+                            low,
+                            high,
+                            (f, fs, t, ts, n) ->
+                                    readLine(origin, width, f, fs, t, ts, n, into, zero));
         } else if (span <= staging.capacity()) {
             staging.clear().limit((int) span);
             sources.read(origin.source(), origin.base() + hull.first * width, staging);
-            origin.moves().lines(
-                    low,
-                    high,
-                    (f, fs, t, ts, n) ->
-                            copy(
-                                    width,
-                                    (int) ((f - hull.first) * width),
-                                    (int) (fs * width),
-                                    into,
-                                    (int) (zero + t * width),
-                                    (int) (ts * width),
-                                    (int) n));
+            origin.moves()
+                    .lines(
+                            low,
+                            high,
+                            (f, fs, t, ts, n) ->
+                                    copy(
+                                            width,
+                                            (int) ((f - hull.first) * width),
+                                            (int) (fs * width),
+                                            into,
+                                            (int) (zero + t * width),
+                                            (int) (ts * width),
+                                            (int) n));
         } else {
             long middle = (low + high) >>> 1;
             pick(origin, width, low, middle, into, zero);

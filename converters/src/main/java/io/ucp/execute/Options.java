@@ -5,18 +5,14 @@ import java.util.function.BooleanSupplier;
 /// How to execute.
 ///
 /// @param threads workers
-/// @param bufferBytes size of a window, the unit of reading, checking and writing; a worker holds up
-///     to four buffers of about this size (or one of the largest compressed window)
+/// @param bufferBytes size of a window, the unit of reading, checking and writing; a worker holds
+///   up to four buffers of about this size (or one of the largest compressed window)
 /// @param openSources source files that may be open at a time; never fewer than the workers need
 /// @param sync whether every file is forced to disk before it counts as written
 /// @param cancelled asked before every window; true stops with a
-///     [java.util.concurrent.CancellationException]
+///   [java.util.concurrent.CancellationException]
 public record Options(
-        int threads,
-        int bufferBytes,
-        int openSources,
-        boolean sync,
-        BooleanSupplier cancelled) {
+        int threads, int bufferBytes, int openSources, boolean sync, BooleanSupplier cancelled) {
     public Options {
         if (threads < 1 || bufferBytes < 1 || openSources < 1) {
             throw new IllegalArgumentException("threads, buffers and sources start at 1");

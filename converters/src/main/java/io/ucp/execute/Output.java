@@ -1,6 +1,7 @@
 package io.ucp.execute;
 
 import io.ucp.io.WindowAssembler;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

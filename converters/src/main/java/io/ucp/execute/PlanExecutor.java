@@ -2,6 +2,7 @@ package io.ucp.execute;
 
 import io.ucp.plan.CopyPlan;
 import io.ucp.plan.TargetPlan;
+
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;

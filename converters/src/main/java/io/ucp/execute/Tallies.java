@@ -5,6 +5,7 @@ import io.ucp.plan.CopyPlan;
 import io.ucp.plan.DigestRegion;
 import io.ucp.tensor.Crc;
 import io.ucp.tensor.TensorDigest;
+
 import java.nio.ByteBuffer;
 import java.util.HashMap;
 import java.util.LinkedHashMap;

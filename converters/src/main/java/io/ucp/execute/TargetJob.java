@@ -3,13 +3,15 @@ package io.ucp.execute;
 import io.ucp.io.ChecksumField;
 import io.ucp.plan.DigestRegion;
 import io.ucp.plan.TargetPlan;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
-import org.jspecify.annotations.Nullable;
 
 /// One target being made: workers claim its windows, and whoever ends the last one finishes it.
 final class TargetJob implements AutoCloseable {
@@ -55,7 +57,13 @@ final class TargetJob implements AutoCloseable {
         worker.filler().fill(plan.steps(), from, to, bytes);
         if (plan.against().isPresent()) {
             worker.filler()
-                    .compare(plan, plan.against().get(), from, to, bytes, worker.buffers().against());
+                    .compare(
+                            plan,
+                            plan.against().get(),
+                            from,
+                            to,
+                            bytes,
+                            worker.buffers().against());
         }
         for (DigestRegion region : plan.digests().over(from, to)) {
             execution.tallies().add(region, from, bytes);

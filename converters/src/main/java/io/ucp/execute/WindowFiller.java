@@ -4,6 +4,7 @@ import io.ucp.plan.Step;
 import io.ucp.plan.TargetPlan;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Floats;
+
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -58,8 +59,7 @@ final class WindowFiller {
         switch (step) {
             case Step.Literal(long offset, byte[] bytes) ->
                     window.put(at, bytes, (int) (low - offset), size);
-            case Step.Fill _ ->
-                    MemorySegment.ofBuffer(window.slice(at, size)).fill((byte) 0);
+            case Step.Fill _ -> MemorySegment.ofBuffer(window.slice(at, size)).fill((byte) 0);
             case Step.Bytes(long offset, var source, long sourceOffset, long _) -> {
                 window.limit(at + size).position(at);
                 sources.read(source, sourceOffset + low - offset, window);
@@ -95,8 +95,7 @@ final class WindowFiller {
             int valueAt = direct ? index : 0;
             gatherer.gather(step.copies().getFirst(), from.width(), first, last, value, valueAt);
             for (int copy = 1; copy < step.copies().size(); copy++) {
-                gatherer.gather(
-                        step.copies().get(copy), from.width(), first, last, replica, 0);
+                gatherer.gather(step.copies().get(copy), from.width(), first, last, replica, 0);
                 differences.compare(
                         step, step.label(), copy, from, first, last, value, valueAt, replica);
             }

@@ -2,6 +2,7 @@ package io.ucp.execute;
 
 import io.ucp.plan.Step;
 import io.ucp.plan.TargetPlan;
+
 import java.util.List;
 
 /// The windows that tile a target. Each ends between elements, so that an element is never cast,

@@ -6,7 +6,7 @@ import java.util.List;
 /// writes nothing, and those that cannot be put side by side.
 ///
 /// @param plan one target for each state; differences between the sides are those of the label of
-///     [TargetPlan.Against]
+///   [TargetPlan.Against]
 /// @param unlike states that both hold with another shape or dtype
 /// @param onlyFirst states (`parameter/state`) that only the first holds, in its order
 /// @param onlySecond states that only the second holds

@@ -9,6 +9,7 @@ import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetFile.Part;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Piece;
+
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -29,7 +30,7 @@ public final class Planner {
     ///
     /// @throws ImpossiblePlanException where a target wants what the source does not hold
     /// @throws io.ucp.formats.RefusedException where it wants a cast that could lose more than
-    ///     rounding does
+    ///   rounding does
     public static CopyPlan plan(Inventory source, List<TargetFile> files) {
         Labels labels = new Labels();
         StatePlanner states = new StatePlanner(source, labels);
@@ -49,11 +50,12 @@ public final class Planner {
                             case Part.Copied(long offset, var from, long at, long size) ->
                                     new Step.Bytes(offset, from, at, size);
                             case Part.Elements(long offset, Elementwise of) -> {
-                                Place whole = wholes.getOrDefault(states.label(of), place);
-                                if (place.equals(wholes.get(states.label(of)))) {
-                                    digests.addAll(states.digest(offset, of));
+                                int label = states.label(file.path(), of);
+                                boolean first = place.equals(wholes.getOrDefault(label, place));
+                                if (first && wholes.containsKey(label)) {
+                                    digests.addAll(states.digest(file.path(), offset, of));
                                 }
-                                yield states.step(file.path(), offset, of, place.equals(whole));
+                                yield states.step(file.path(), offset, of, first);
                             }
                         });
             }
@@ -81,7 +83,7 @@ public final class Planner {
             for (int k = 0; k < file.parts().size(); k++) {
                 if (file.parts().get(k) instanceof Part.Elements(long _, Elementwise of)
                         && states.isWhole(file.path(), of)) {
-                    wholes.putIfAbsent(states.label(of), new Place(number, k));
+                    wholes.putIfAbsent(states.label(file.path(), of), new Place(number, k));
                 }
             }
         }
@@ -176,8 +178,7 @@ public final class Planner {
                     .filter(path -> !both.contains(path))
                     .forEach(onlySecond::add);
         }
-        return new Comparison(
-                new CopyPlan(targets, labels.list()), unlike, onlyFirst, onlySecond);
+        return new Comparison(new CopyPlan(targets, labels.list()), unlike, onlyFirst, onlySecond);
     }
 
     private static Elementwise real(ParameterFacts facts, String state, DType dtype) {

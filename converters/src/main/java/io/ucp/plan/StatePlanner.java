@@ -12,6 +12,7 @@ import io.ucp.tensor.DType;
 import io.ucp.tensor.Floats;
 import io.ucp.tensor.Piece;
 import io.ucp.tensor.Transfer;
+
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.IdentityHashMap;
@@ -34,7 +35,7 @@ final class StatePlanner {
         source.parameters().forEach(p -> parameters.put(p.name(), p));
     }
 
-    int label(Elementwise of) {
+    int label(String target, Elementwise of) {
         return labelOf.computeIfAbsent(of.parameter(), _ -> new HashMap<>())
                 .computeIfAbsent(
                         of.state(),
@@ -43,7 +44,7 @@ final class StatePlanner {
                                         new CopyPlan.Label(
                                                 of.parameter(),
                                                 state,
-                                                holding("", of).copies().stream()
+                                                holding(target, of).copies().stream()
                                                         .map(Copy::label)
                                                         .toList(),
                                                 OptionalLong.empty())));
@@ -82,7 +83,7 @@ final class StatePlanner {
         for (Copy copy : read) {
             copies.add(origins(place, copy, of, from));
         }
-        return new Step.Elements(offset, of, from, rule, copies, label(of));
+        return new Step.Elements(offset, of, from, rule, copies, label(target, of));
     }
 
     private Step.Copy origins(String place, Copy copy, Elementwise of, DType dtype) {
@@ -109,8 +110,7 @@ final class StatePlanner {
                         "elements %s are held %s (copy `%s`)"
                                 .formatted(
                                         Uncovered.first(
-                                                piece,
-                                                near.stream().map(Fragment::piece).toList()),
+                                                piece, near.stream().map(Fragment::piece).toList()),
                                         held < piece.count() ? "by no file" : "twice",
                                         copy.label()),
                         "each element once");
@@ -159,9 +159,9 @@ final class StatePlanner {
     }
 
     /// The regions of a place that holds a state whole.
-    List<DigestRegion> digest(long offset, Elementwise of) {
-        ParameterFacts facts = find("", of).facts();
-        int label = label(of);
+    List<DigestRegion> digest(String target, long offset, Elementwise of) {
+        ParameterFacts facts = find(target, of).facts();
+        int label = label(target, of);
         int width = of.dtype().width();
         labels.digested(label, facts.realShape().count() * width);
         Piece real = realPiece(facts);

@@ -5,10 +5,11 @@ import io.ucp.io.ByteSource;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Piece;
 import io.ucp.tensor.Transfer;
+
 import java.util.List;
 
-/// One instruction on a target file: the whole instruction set. A step writes the bytes
-/// `[offset, end)` of the target, all of them.
+/// One instruction on a target file: the whole instruction set. A step writes the bytes `[offset,
+/// end)` of the target, all of them.
 public sealed interface Step {
     long offset();
 
@@ -37,7 +38,7 @@ public sealed interface Step {
     /// @param of what lies here; its dtype differs from `from` where the step casts
     /// @param from dtype of the copies
     /// @param copies at least one, each of which holds every element; the first is the value for
-    ///     [Rule#EQUAL] and [Rule#FIRST], the others are compared with it
+    ///   [Rule#EQUAL] and [Rule#FIRST], the others are compared with it
     /// @param label index in [CopyPlan#labels], for messages and digests
     record Elements(
             long offset, Elementwise of, DType from, Rule rule, List<Copy> copies, int label)
@@ -62,8 +63,8 @@ public sealed interface Step {
         }
     }
 
-    /// Where one copy (replica) holds the elements of a step: origins whose moves tile
-    /// `[0, of.count())` exactly, found by target position.
+    /// Where one copy (replica) holds the elements of a step: origins whose moves tile `[0,
+    /// of.count())` exactly, found by target position.
     record Copy(Spans<Origin> origins) {}
 
     /// Where elements come from: `from` position `p` of the moves is at byte `base + p * width` of

@@ -2,6 +2,7 @@ package io.ucp.plan;
 
 import io.ucp.io.ChecksumField;
 import io.ucp.io.WindowAssembler;
+
 import java.util.List;
 import java.util.Optional;
 

@@ -2,17 +2,18 @@ package io.ucp.plan;
 
 import io.ucp.tensor.Piece;
 import io.ucp.tensor.Transfer;
+
 import java.util.ArrayList;
 import java.util.List;
 
 /// The proof that strided boxes tile a range, whatever way they interleave.
 ///
-/// Give position `p` the monomial `x^p`. A strided box is then a product of geometric sums, and boxes
-/// cover `[0, n)` exactly once each if and only if their sum is the polynomial
-/// `1 + x + .. + x^(n - 1)`. Both sides are evaluated at three fixed points modulo the prime
-/// `2^61 - 1`: different polynomials of degree under n agree at all three for at most a share of
-/// `(n / 2^61)^3` of such points, less than 2^-60 for a tensor of 2^40 elements. This costs
-/// O(rank log n) a box. Only a plan that fails is searched for the position.
+/// Give position `p` the monomial `x^p`. A strided box is then a product of geometric sums, and
+/// boxes cover `[0, n)` exactly once each if and only if their sum is the polynomial `1 + x + .. +
+/// x^(n - 1)`. Both sides are evaluated at three fixed points modulo the prime `2^61 - 1`:
+/// different polynomials of degree under n agree at all three for at most a share of `(n / 2^61)^3`
+/// of such points, less than 2^-60 for a tensor of 2^40 elements. This costs O(rank log n) a box.
+/// Only a plan that fails is searched for the position.
 final class Tiling {
     private static final long PRIME = (1L << 61) - 1;
 
@@ -69,10 +70,10 @@ final class Tiling {
     private static void proveElements(String target, Step.Elements step) {
         int copy = 0;
         for (Step.Copy c : step.copies()) {
-            List<Transfer> moves =
-                    c.origins().items().stream().map(Step.Origin::moves).toList();
-            String what = "of copy %d of %s/%s ".formatted(
-                    copy++, step.of().parameter(), step.of().state());
+            List<Transfer> moves = c.origins().items().stream().map(Step.Origin::moves).toList();
+            String what =
+                    "of copy %d of %s/%s "
+                            .formatted(copy++, step.of().parameter(), step.of().state());
             long count = step.of().count();
             int width = step.of().dtype().width();
             for (Transfer t : moves) {
@@ -134,8 +135,17 @@ final class Tiling {
             extent[d] = t.extent(d);
             stride[d] = t.toStride(d);
         }
-        return Piece.of(extent, new long[extent.length], extent, t.to(), stride).cut(0, end).stream()
-                .map(p -> Transfer.of(p.extent(), 0, p.localStride(), p.localOffset(), p.localStride()))
+        return Piece.of(extent, new long[extent.length], extent, t.to(), stride)
+                .cut(0, end)
+                .stream()
+                .map(
+                        p ->
+                                Transfer.of(
+                                        p.extent(),
+                                        0,
+                                        p.localStride(),
+                                        p.localOffset(),
+                                        p.localStride()))
                 .toList();
     }
 

@@ -1,6 +1,7 @@
 package io.ucp.plan;
 
 import io.ucp.tensor.Piece;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;

@@ -59,8 +59,8 @@ public final class Floats {
         }
     }
 
-    /// The value as a float whose last bit says whether anything was cut off (round to odd), so that
-    /// rounding it again to 16 bits rounds as if once.
+    /// The value as a float whose last bit says whether anything was cut off (round to odd), so
+    /// that rounding it again to 16 bits rounds as if once.
     private static float sticky(double value) {
         float near = (float) value;
         if (near == value || Double.isNaN(value)) {

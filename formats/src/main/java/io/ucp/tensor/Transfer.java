@@ -2,8 +2,8 @@ package io.ucp.tensor;
 
 import java.util.Arrays;
 
-/// A strided move of elements between two local orders: element `i` goes from position
-/// `from + Σ i[d] * fromStride[d]` to `to + Σ i[d] * toStride[d]`.
+/// A strided move of elements between two local orders: element `i` goes from position `from + Σ
+/// i[d] * fromStride[d]` to `to + Σ i[d] * toStride[d]`.
 ///
 /// Canonical: no dims of extent 1, dims sorted so that `toStride` falls (walking the index in order
 /// visits the target in order), and dims that continue each other on both sides merged; so a

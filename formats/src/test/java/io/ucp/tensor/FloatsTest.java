@@ -2,13 +2,14 @@ package io.ucp.tensor;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
 import java.math.BigDecimal;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Random;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
 
 class FloatsTest {
     private final ByteBuffer cell = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN);
@@ -80,8 +81,7 @@ class FloatsTest {
         Random random = new Random(5);
         for (DType dtype : new DType[] {DType.FLOAT16, DType.BFLOAT16}) {
             for (int round = 0; round < 20_000; round++) {
-                double value =
-                        Math.scalb(random.nextDouble() - 0.5, random.nextInt(40) - 26);
+                double value = Math.scalb(random.nextDouble() - 0.5, random.nextInt(40) - 26);
                 Floats.put(dtype, cell, 0, value);
                 BigDecimal got = distance(dtype, 0, value);
                 for (int step = -1; step <= 1; step += 2) {
@@ -106,8 +106,6 @@ class FloatsTest {
     }
 
     private BigDecimal distance(DType dtype, int index, double value) {
-        return new BigDecimal(Floats.get(dtype, cell, index))
-                .subtract(new BigDecimal(value))
-                .abs();
+        return new BigDecimal(Floats.get(dtype, cell, index)).subtract(new BigDecimal(value)).abs();
     }
 }
