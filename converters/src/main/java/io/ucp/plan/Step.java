@@ -1,75 +1,83 @@
 package io.ucp.plan;
 
+import io.ucp.formats.Elementwise;
 import io.ucp.io.ByteSource;
 import io.ucp.tensor.DType;
+import io.ucp.tensor.Piece;
 import io.ucp.tensor.Transfer;
+
 import java.util.List;
 
-/// One instruction on a target file: the whole instruction set. `offset` is in bytes from the start
-/// of the target.
+/// One instruction on a target file: the whole instruction set. A step writes the bytes `[offset,
+/// end)` of the target, all of them.
 public sealed interface Step {
-    /// First byte it writes.
     long offset();
 
-    /// One past the last byte it writes; strided steps may leave gaps in between to other steps.
-    long end();
+    long size();
+
+    default long end() {
+        return offset() + size();
+    }
 
     /// Bytes known at planning time.
     record Literal(long offset, byte[] bytes) implements Step {
         @Override
-        public long end() {
-            return offset + bytes.length;
+        public long size() {
+            return bytes.length;
         }
     }
 
     /// Zeros.
-    record Fill(long offset, long size) implements Step {
-        @Override
-        public long end() {
-            return offset + size;
-        }
-    }
+    record Fill(long offset, long size) implements Step {}
 
     /// Bytes of a source, unchanged: no elements, no replicas.
-    record Bytes(long offset, ByteSource source, long sourceOffset, long size) implements Step {
-        @Override
-        public long end() {
-            return offset + size;
-        }
-    }
+    record Bytes(long offset, ByteSource source, long sourceOffset, long size) implements Step {}
 
-    /// Elements of a state. `moves.to()` positions count elements of `to` dtype from `base`.
+    /// Elements of a state.
     ///
-    /// @param base byte in the target of position 0
-    /// @param to dtype in the target; differs from the origins' where the step casts
-    /// @param origins at least one, all moving to the same target positions; the first is the value
-    ///     for [Rule#EQUAL] and [Rule#FIRST]
+    /// @param of what lies here; its dtype differs from `from` where the step casts
+    /// @param from dtype of the copies
+    /// @param copies at least one, each of which holds every element; the first is the value for
+    ///   [Rule#EQUAL] and [Rule#FIRST], the others are compared with it
     /// @param label index in [CopyPlan#labels], for messages and digests
-    record Elements(long base, DType to, Rule rule, List<Origin> origins, int label)
+    record Elements(
+            long offset, Elementwise of, DType from, Rule rule, List<Copy> copies, int label)
             implements Step {
         public Elements {
-            origins = List.copyOf(origins);
+            copies = List.copyOf(copies);
         }
 
         @Override
-        public long offset() {
-            return base + origins.getFirst().moves().to() * to.width();
+        public long size() {
+            return of.size();
         }
 
-        @Override
-        public long end() {
-            return base + origins.getFirst().moves().toEnd() * to.width();
+        /// Row-major index in the parameter of the element at a position of this step.
+        public long index(long position) {
+            for (Piece piece : of.pieces()) {
+                for (Piece element : piece.cut(position, position + 1)) {
+                    return element.firstIndex();
+                }
+            }
+            throw new IllegalArgumentException("no element at " + position);
         }
     }
 
-    /// Where the elements come from: position `p` is at byte `base + p * dtype.width()`.
-    ///
-    /// @param copy number of the copy (replica) in its state, for messages
-    record Origin(ByteSource source, long base, DType dtype, Transfer moves, int copy) {}
+    /// Where one copy (replica) holds the elements of a step: origins whose moves tile `[0,
+    /// of.count())` exactly, found by target position.
+    record Copy(Spans<Origin> origins) {}
 
+    /// Where elements come from: `from` position `p` of the moves is at byte `base + p * width` of
+    /// the source; `to` positions count elements from the step's offset.
+    record Origin(ByteSource source, long base, Transfer moves) {}
+
+    /// What the copies of a step are to each other.
     enum Rule {
+        /// A difference is an error of the checkpoint.
         EQUAL,
+        /// They may differ; differences are counted.
         FIRST,
+        /// The value is their mean, summed in fp64 and rounded once.
         AVERAGE
     }
 }

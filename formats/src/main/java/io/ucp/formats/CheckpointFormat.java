@@ -19,8 +19,8 @@ public interface CheckpointFormat {
     /// Reads what the files say, not their tensor data.
     ///
     /// @throws io.ucp.io.MalformedFileException where a file is not what it should be
-    /// @throws IncompleteCheckpointException where a rank's file is missing or files contradict each
-    ///     other
+    /// @throws IncompleteCheckpointException where a rank's file is missing or files contradict
+    ///   each other
     CheckpointIndex index(Candidate candidate) throws IOException;
 
     /// Which format is taken where several find something in one folder: the lowest, as the framework
@@ -34,7 +34,8 @@ public interface CheckpointFormat {
     /// @throws RefusedException where this format has no form for it
     TargetTree layout(WriteRequest request);
 
-    /// @param pointer what led here (`latest`, `latest_universal`), empty for a folder named directly
+    /// @param pointer what led here (`latest`, `latest_universal`), empty for a folder named
+    ///   directly
     record Candidate(String format, Path folder, String tag, String pointer) {}
 
     /// All formats on the class path.

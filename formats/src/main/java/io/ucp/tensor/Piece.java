@@ -101,6 +101,24 @@ public final class Piece {
         return localStride.clone();
     }
 
+    /// Row-major index in the parameter of its first element.
+    public long firstIndex() {
+        return index(false);
+    }
+
+    /// One past the row-major index in the parameter of its last element.
+    public long endIndex() {
+        return count() == 0 ? firstIndex() : index(true) + 1;
+    }
+
+    private long index(boolean last) {
+        long index = 0;
+        for (int d = 0; d < grid.length; d++) {
+            index = index * grid[d] + start[d] + (last ? extent[d] - 1 : 0);
+        }
+        return index;
+    }
+
     /// The same box, every local position moved by `by` elements.
     public Piece moved(long by) {
         return new Piece(grid, start, extent, Math.addExact(localOffset, by), localStride);
@@ -153,10 +171,13 @@ public final class Piece {
         long n = extent[d];
         long stride = localStride[d];
         long inner = span[level + 1];
-        // Rows [first, last) lie wholly inside; one row before and one after may lie inside in part.
+        // Rows [first, last) lie wholly inside; one row before and one after may lie inside in
+        // part.
         long first = stride == 0 ? 0 : Math.clamp(Math.ceilDiv(from - base, stride), 0, n);
         long last =
-                stride == 0 ? n : Math.clamp(Math.floorDiv(to - inner - base, stride) + 1, first, n);
+                stride == 0
+                        ? n
+                        : Math.clamp(Math.floorDiv(to - inner - base, stride) + 1, first, n);
         long lead = Math.max(0, first - 1);
         for (long row = lead; row < first; row++) {
             cutRow(order, span, level, row, base, from, to, boxStart, boxExtent, out);
@@ -194,8 +215,8 @@ public final class Piece {
 
     /// The elements that both hold, as moves from this piece's local positions to the other's.
     ///
-    /// @throws IllegalArgumentException where the two grids factor the parameter in ways that do not
-    ///     nest, or differ in the number of elements
+    /// @throws IllegalArgumentException where the two grids factor the parameter in ways that do
+    ///   not nest, or differ in the number of elements
     public List<Transfer> intersect(Piece other) {
         if (Arrays.equals(grid, other.grid)) {
             List<Transfer> out = new ArrayList<>(1);
@@ -249,8 +270,7 @@ public final class Piece {
         for (long p : products) {
             if (p == 0 || p % inner != 0) {
                 throw new IllegalArgumentException(
-                        "%s and %s do not nest"
-                                .formatted(Arrays.toString(a), Arrays.toString(b)));
+                        "%s and %s do not nest".formatted(Arrays.toString(a), Arrays.toString(b)));
             }
             dims.addFirst(p / inner);
             inner = p;
@@ -274,7 +294,14 @@ public final class Piece {
         if (Arrays.equals(grid, finer)) {
             return List.of(this);
         }
-        List<Piece> partial = List.of(new Piece(finer, new long[finer.length], finer, localOffset, new long[finer.length]));
+        List<Piece> partial =
+                List.of(
+                        new Piece(
+                                finer,
+                                new long[finer.length],
+                                finer,
+                                localOffset,
+                                new long[finer.length]));
         int f = 0;
         for (int d = 0; d < grid.length; d++) {
             int first = f;
@@ -288,8 +315,7 @@ public final class Piece {
                                 .formatted(Arrays.toString(finer), Arrays.toString(grid)));
             }
             long[] factors = Arrays.copyOfRange(finer, first, f);
-            List<Piece> boxes =
-                    whole(Shape.of(factors)).cut(start[d], start[d] + extent[d]);
+            List<Piece> boxes = whole(Shape.of(factors)).cut(start[d], start[d] + extent[d]);
             List<Piece> next = new ArrayList<>(partial.size() * boxes.size());
             for (Piece p : partial) {
                 for (Piece box : boxes) {
@@ -313,8 +339,8 @@ public final class Piece {
         return new Piece(grid, s, e, localOffset + box.localOffset * stride, l);
     }
 
-    /// This piece where the local tensor, of shape `local` in row-major order so far, lies with other
-    /// strides (a non-contiguous view), in elements.
+    /// This piece where the local tensor, of shape `local` in row-major order so far, lies with
+    /// other strides (a non-contiguous view), in elements.
     ///
     /// @throws IllegalArgumentException where a dim of the box runs across dims of `local`
     public Piece lying(Shape local, long[] strides) {

@@ -2,8 +2,8 @@ package io.ucp.tensor;
 
 import java.util.Arrays;
 
-/// A strided move of elements between two local orders: element `i` goes from position
-/// `from + Σ i[d] * fromStride[d]` to `to + Σ i[d] * toStride[d]`.
+/// A strided move of elements between two local orders: element `i` goes from position `from + Σ
+/// i[d] * fromStride[d]` to `to + Σ i[d] * toStride[d]`.
 ///
 /// Canonical: no dims of extent 1, dims sorted so that `toStride` falls (walking the index in order
 /// visits the target in order), and dims that continue each other on both sides merged; so a
@@ -116,6 +116,61 @@ public final class Transfer {
             end += (extent[d] - 1) * toStride[d];
         }
         return end + 1;
+    }
+
+    /// Whether walking the index in order visits target positions in rising order, each once.
+    public boolean isNested() {
+        long span = 1;
+        for (int d = extent.length - 1; d >= 0; d--) {
+            if (toStride[d] < span) {
+                return false;
+            }
+            span += (extent[d] - 1) * toStride[d];
+        }
+        return true;
+    }
+
+    /// Some elements in a line, a stride apart on each side.
+    @FunctionalInterface
+    public interface Line<X extends Exception> {
+        void move(long from, long fromStride, long to, long toStride, long count) throws X;
+    }
+
+    /// The moves to target positions `[low, high)`, in target order. Needs [#isNested].
+    public <X extends Exception> void lines(long low, long high, Line<X> line) throws X {
+        long[] span = new long[extent.length + 1];
+        span[extent.length] = 1;
+        for (int d = extent.length - 1; d >= 0; d--) {
+            span[d] = span[d + 1] + (extent[d] - 1) * toStride[d];
+        }
+        lines(0, from, to, span, low, high, line);
+    }
+
+    private <X extends Exception> void lines(
+            int d, long f, long t, long[] span, long low, long high, Line<X> line) throws X {
+        if (d == extent.length) {
+            if (t >= low && t < high) {
+                line.move(f, 1, t, 1, 1);
+            }
+            return;
+        }
+        long stride = toStride[d];
+        long first = Math.clamp(Math.floorDiv(low - t - span[d + 1], stride) + 1, 0, extent[d]);
+        long last = Math.clamp(Math.ceilDiv(high - t, stride), first, extent[d]);
+        if (d == extent.length - 1) {
+            if (last > first) {
+                line.move(
+                        f + first * fromStride[d],
+                        fromStride[d],
+                        t + first * stride,
+                        stride,
+                        last - first);
+            }
+            return;
+        }
+        for (long k = first; k < last; k++) {
+            lines(d + 1, f + k * fromStride[d], t + k * stride, span, low, high, line);
+        }
     }
 
     @Override

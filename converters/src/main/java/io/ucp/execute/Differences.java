@@ -1,0 +1,99 @@
+package io.ucp.execute;
+
+import io.ucp.plan.CopyPlan;
+import io.ucp.plan.Step;
+import io.ucp.tensor.DType;
+import io.ucp.tensor.Floats;
+
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalDouble;
+import java.util.TreeMap;
+
+/// Collects where copies differ, from all workers.
+final class Differences {
+    private final Map<Integer, Map<Integer, Found>> byLabelAndCopy = new TreeMap<>();
+
+    private record Found(Step.Rule rule, long elements, long first, OptionalDouble largest) {
+        Found and(Found other) {
+            return new Found(
+                    rule,
+                    elements + other.elements,
+                    Math.min(first, other.first),
+                    largest.isPresent() && other.largest.isPresent()
+                            ? OptionalDouble.of(
+                                    Math.max(largest.getAsDouble(), other.largest.getAsDouble()))
+                            : OptionalDouble.empty());
+        }
+    }
+
+    /// Compares elements `[low, high)` of a step: `value` from byte `at`, `other` from its start.
+    void compare(
+            Step.Elements step,
+            int label,
+            int copy,
+            DType dtype,
+            long low,
+            long high,
+            ByteBuffer value,
+            int at,
+            ByteBuffer other) {
+        int width = dtype.width();
+        int size = (int) (high - low) * width;
+        int mismatch = value.slice(at, size).mismatch(other.slice(0, size));
+        if (mismatch < 0) {
+            return;
+        }
+        int first = mismatch / width;
+        boolean number = Floats.covers(dtype);
+        long elements = 0;
+        double largest = 0;
+        for (int k = first; k < size / width; k++) {
+            int index = k * width;
+            if (value.slice(at + index, width).mismatch(other.slice(index, width)) >= 0) {
+                elements++;
+                if (number) {
+                    double gap =
+                            Floats.get(dtype, value, at + index) - Floats.get(dtype, other, index);
+                    largest = Math.max(largest, Math.abs(gap));
+                }
+            }
+        }
+        Found found =
+                new Found(
+                        step.rule(),
+                        elements,
+                        step.index(low + first),
+                        number ? OptionalDouble.of(largest) : OptionalDouble.empty());
+        synchronized (this) {
+            byLabelAndCopy
+                    .computeIfAbsent(label, _ -> new TreeMap<>())
+                    .merge(copy, found, Found::and);
+        }
+    }
+
+    synchronized List<ExecutionResult.Difference> of(CopyPlan plan) {
+        List<ExecutionResult.Difference> out = new ArrayList<>();
+        byLabelAndCopy.forEach(
+                (label, copies) ->
+                        copies.forEach(
+                                (copy, found) -> {
+                                    CopyPlan.Label l = plan.labels().get(label);
+                                    out.add(
+                                            new ExecutionResult.Difference(
+                                                    l.parameter(),
+                                                    l.state(),
+                                                    l.copies().getFirst(),
+                                                    l.copies().get(copy),
+                                                    found.rule(),
+                                                    label,
+                                                    copy,
+                                                    found.elements(),
+                                                    found.first(),
+                                                    found.largest()));
+                                }));
+        return out;
+    }
+}

@@ -1,0 +1,47 @@
+package io.ucp.execute;
+
+import java.util.function.BooleanSupplier;
+
+/// How to execute.
+///
+/// @param threads workers
+/// @param bufferBytes size of a window, the unit of reading, checking and writing; a worker holds
+///   up to four buffers of about this size (or one of the largest compressed window)
+/// @param openSources source files that may be open at a time; never fewer than the workers need
+/// @param sync whether every file is forced to disk before it counts as written
+/// @param cancelled asked before every window; true stops with a
+///   [java.util.concurrent.CancellationException]
+public record Options(
+        int threads, int bufferBytes, int openSources, boolean sync, BooleanSupplier cancelled) {
+    public Options {
+        if (threads < 1 || bufferBytes < 1 || openSources < 1) {
+            throw new IllegalArgumentException("threads, buffers and sources start at 1");
+        }
+    }
+
+    /// A worker a processor, windows of 1 MiB, 256 open sources, no forcing to disk.
+    public static Options standard() {
+        return new Options(
+                Runtime.getRuntime().availableProcessors(), 1 << 20, 256, false, () -> false);
+    }
+
+    public Options withThreads(int changed) {
+        return new Options(changed, bufferBytes, openSources, sync, cancelled);
+    }
+
+    public Options withBufferBytes(int changed) {
+        return new Options(threads, changed, openSources, sync, cancelled);
+    }
+
+    public Options withOpenSources(int changed) {
+        return new Options(threads, bufferBytes, changed, sync, cancelled);
+    }
+
+    public Options withSync(boolean changed) {
+        return new Options(threads, bufferBytes, openSources, changed, cancelled);
+    }
+
+    public Options withCancelled(BooleanSupplier changed) {
+        return new Options(threads, bufferBytes, openSources, sync, changed);
+    }
+}

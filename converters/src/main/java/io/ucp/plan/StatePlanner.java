@@ -1,0 +1,223 @@
+package io.ucp.plan;
+
+import io.ucp.checkpoint.Copy;
+import io.ucp.checkpoint.Fragment;
+import io.ucp.checkpoint.Inventory;
+import io.ucp.checkpoint.Parameter;
+import io.ucp.checkpoint.StateHolding;
+import io.ucp.formats.Elementwise;
+import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.RefusedException;
+import io.ucp.tensor.DType;
+import io.ucp.tensor.Floats;
+import io.ucp.tensor.Piece;
+import io.ucp.tensor.Transfer;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalLong;
+
+/// Finds where one source holds the elements of states.
+final class StatePlanner {
+    private final Map<String, Parameter> parameters = new HashMap<>();
+    private final Planner.Labels labels;
+    private final Map<String, Map<String, Integer>> labelOf = new HashMap<>();
+
+    /// The fragments of a copy by the row-major range of the parameter they lie in. That order is
+    /// the same in every factorisation of the parameter's shape.
+    private final IdentityHashMap<Copy, Spans<Fragment>> placed = new IdentityHashMap<>();
+
+    StatePlanner(Inventory source, Planner.Labels labels) {
+        this.labels = labels;
+        source.parameters().forEach(p -> parameters.put(p.name(), p));
+    }
+
+    int label(String target, Elementwise of) {
+        return labelOf.computeIfAbsent(of.parameter(), _ -> new HashMap<>())
+                .computeIfAbsent(
+                        of.state(),
+                        state ->
+                                labels.add(
+                                        new CopyPlan.Label(
+                                                of.parameter(),
+                                                state,
+                                                holding(target, of).copies().stream()
+                                                        .map(Copy::label)
+                                                        .toList(),
+                                                OptionalLong.empty())));
+    }
+
+    /// @param compare whether replicas are read too
+    Step.Elements step(String target, long offset, Elementwise of, boolean compare) {
+        StateHolding holding = holding(target, of);
+        DType from = holding.dtype();
+        String place = "%s: %s/%s".formatted(target, of.parameter(), of.state());
+        if (from != of.dtype() && !(Floats.covers(from) && Floats.covers(of.dtype()))) {
+            throw new RefusedException(
+                    place,
+                    "a cast from %s to %s".formatted(from.torchName(), of.dtype().torchName()),
+                    "one among float64, float32, float16 and bfloat16",
+                    "");
+        }
+        Step.Rule rule =
+                switch (holding.agreement()) {
+                    case EQUAL -> Step.Rule.EQUAL;
+                    case FIRST -> Step.Rule.FIRST;
+                    case AVERAGE -> Step.Rule.AVERAGE;
+                };
+        if (rule == Step.Rule.AVERAGE && !Floats.covers(from)) {
+            throw new RefusedException(
+                    place,
+                    "an average of " + from.torchName(),
+                    "one of float64, float32, float16 or bfloat16",
+                    "take the first copy instead");
+        }
+        List<Copy> read =
+                compare || rule == Step.Rule.AVERAGE
+                        ? holding.copies()
+                        : holding.copies().subList(0, 1);
+        List<Step.Copy> copies = new ArrayList<>(read.size());
+        for (Copy copy : read) {
+            copies.add(origins(place, copy, of, from));
+        }
+        return new Step.Elements(offset, of, from, rule, copies, label(target, of));
+    }
+
+    private Step.Copy origins(String place, Copy copy, Elementwise of, DType dtype) {
+        Spans<Fragment> fragments = placed.computeIfAbsent(copy, StatePlanner::place);
+        List<Step.Origin> origins = new ArrayList<>();
+        for (Piece piece : of.pieces()) {
+            List<Fragment> near = fragments.over(piece.firstIndex(), piece.endIndex());
+            long held = 0;
+            for (Fragment fragment : near) {
+                if (fragment.dtype() != dtype) {
+                    throw new ImpossiblePlanException(
+                            place,
+                            "%s in %s".formatted(fragment.dtype(), fragment.source().path()),
+                            dtype.torchName());
+                }
+                for (Transfer moves : fragment.piece().intersect(piece)) {
+                    origins.add(new Step.Origin(fragment.source(), fragment.offset(), moves));
+                    held += moves.count();
+                }
+            }
+            if (held != piece.count()) {
+                throw new ImpossiblePlanException(
+                        place,
+                        "elements %s are held %s (copy `%s`)"
+                                .formatted(
+                                        Uncovered.first(
+                                                piece, near.stream().map(Fragment::piece).toList()),
+                                        held < piece.count() ? "by no file" : "twice",
+                                        copy.label()),
+                        "each element once");
+            }
+        }
+        return new Step.Copy(
+                Spans.of(merged(origins), o -> o.moves().to(), o -> o.moves().toEnd()));
+    }
+
+    private static Spans<Fragment> place(Copy copy) {
+        return Spans.of(
+                copy.fragments().stream().filter(f -> f.piece().count() > 0).toList(),
+                f -> f.piece().firstIndex(),
+                f -> f.piece().endIndex());
+    }
+
+    /// Runs that continue each other on both sides, as those of a flat range cut into boxes do,
+    /// become one.
+    private static List<Step.Origin> merged(List<Step.Origin> origins) {
+        List<Step.Origin> sorted =
+                Spans.of(origins, o -> o.moves().to(), o -> o.moves().toEnd()).items();
+        List<Step.Origin> out = new ArrayList<>(sorted.size());
+        for (Step.Origin next : sorted) {
+            if (!out.isEmpty() && continues(out.getLast(), next)) {
+                Step.Origin last = out.removeLast();
+                long[] unit = {1};
+                long[] extent = {last.moves().count() + next.moves().count()};
+                Transfer both =
+                        Transfer.of(extent, last.moves().from(), unit, last.moves().to(), unit);
+                out.add(new Step.Origin(last.source(), last.base(), both));
+            } else {
+                out.add(next);
+            }
+        }
+        return out;
+    }
+
+    private static boolean continues(Step.Origin a, Step.Origin b) {
+        long n = a.moves().count();
+        return a.moves().runExtent() == n
+                && b.moves().runExtent() == b.moves().count()
+                && a.moves().to() + n == b.moves().to()
+                && a.moves().from() + n == b.moves().from()
+                && a.base() == b.base()
+                && a.source().equals(b.source());
+    }
+
+    /// The regions of a place that holds a state whole.
+    List<DigestRegion> digest(String target, long offset, Elementwise of) {
+        ParameterFacts facts = find(target, of).facts();
+        int label = label(target, of);
+        int width = of.dtype().width();
+        labels.digested(label, facts.realShape().count() * width);
+        Piece real = realPiece(facts);
+        List<DigestRegion> regions = new ArrayList<>();
+        for (Piece piece : of.pieces()) {
+            for (Transfer moves : real.intersect(piece)) {
+                regions.add(new DigestRegion(offset, width, moves, label));
+            }
+        }
+        return regions;
+    }
+
+    /// Whether every real element lies there, once.
+    boolean isWhole(String target, Elementwise of) {
+        ParameterFacts facts = find(target, of).facts();
+        long count = facts.realShape().count();
+        if (of.count() < count) {
+            return false;
+        }
+        Piece real = realPiece(facts);
+        List<Transfer> moves = new ArrayList<>();
+        for (Piece piece : of.pieces()) {
+            moves.addAll(piece.intersect(real));
+        }
+        return Tiling.exact(moves, count);
+    }
+
+    /// The real elements, at their row-major positions.
+    static Piece realPiece(ParameterFacts facts) {
+        return Piece.of(
+                facts.shape().dims(),
+                new long[facts.shape().rank()],
+                facts.realShape().dims(),
+                0,
+                facts.realShape().strides());
+    }
+
+    private StateHolding holding(String target, Elementwise of) {
+        StateHolding holding = find(target, of).states().get(of.state());
+        if (holding == null) {
+            throw new ImpossiblePlanException(
+                    target + ": " + of.parameter(),
+                    "the source holds no state `%s` of it".formatted(of.state()),
+                    "one of " + find(target, of).states().keySet());
+        }
+        return holding;
+    }
+
+    private Parameter find(String target, Elementwise of) {
+        Parameter parameter = parameters.get(of.parameter());
+        if (parameter == null) {
+            throw new ImpossiblePlanException(
+                    target + ": " + of.parameter(),
+                    "the source has no such parameter",
+                    "one of its %d".formatted(parameters.size()));
+        }
+        return parameter;
+    }
+}

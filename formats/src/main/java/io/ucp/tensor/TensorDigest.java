@@ -1,0 +1,59 @@
+package io.ucp.tensor;
+
+import java.nio.ByteBuffer;
+import java.util.HexFormat;
+
+/// The digest of a whole tensor: CRC-32C and CRC-32 of its real elements' bytes in row-major order,
+/// whatever the layout they are held in. Runs may be added in any order and by several threads.
+///
+/// Not cryptographic: it finds accidents (every flipped bit, every burst of up to 32 bits in each
+/// half), not forgeries.
+public final class TensorDigest {
+    /// Its name in manifests.
+    public static final String NAME = "crc32c+crc32";
+
+    private final long size;
+    private long added;
+    private int castagnoli;
+    private int zip;
+
+    /// @param size bytes of the whole tensor
+    public TensorDigest(long size) {
+        this.size = size;
+    }
+
+    /// Counts the bytes from position to limit of `run`, which is left as it was, as the bytes from
+    /// `offset` of the tensor. Each byte is to be added once.
+    public void add(long offset, ByteBuffer run) {
+        long length = run.remaining();
+        long behind = size - offset - length;
+        if (offset < 0 || behind < 0) {
+            throw new IllegalArgumentException(
+                    "run %d + %d of a tensor of %d bytes".formatted(offset, length, size));
+        }
+        int c = Crc.CASTAGNOLI.before(Crc.CASTAGNOLI.of(run.duplicate()), behind);
+        int z = Crc.ZIP.before(Crc.ZIP.of(run.duplicate()), behind);
+        synchronized (this) {
+            castagnoli ^= c;
+            zip ^= z;
+            added += length;
+        }
+    }
+
+    /// Whether as many bytes were added as the tensor has.
+    public synchronized boolean complete() {
+        return added == size;
+    }
+
+    /// CRC-32 of the bytes, as a zip entry that holds just them states it.
+    public synchronized int zipCrc() {
+        return zip;
+    }
+
+    /// CRC-32C, then CRC-32, in 16 hexadecimal digits.
+    @Override
+    public synchronized String toString() {
+        HexFormat hex = HexFormat.of();
+        return hex.toHexDigits(castagnoli) + hex.toHexDigits(zip);
+    }
+}
