@@ -58,7 +58,7 @@ record Degrees(int pp, int tp, int dp) {
                 }
             }
         }
-        sameJob(files, mp, dp);
+        sameJob(files);
         int tp = tensorParallel(files, mp, findings);
         layersOf(files, tp);
         return new Degrees(mp / tp, tp, dp);
@@ -133,7 +133,7 @@ record Degrees(int pp, int tp, int dp) {
     }
 
     /// Files of one save agree on the step and on the size of the job.
-    private static void sameJob(CheckpointFiles files, int mp, int dp) throws IOException {
+    private static void sameJob(CheckpointFiles files) throws IOException {
         ModelStates first = files.model(0);
         for (ModelStates model : files.models().values()) {
             for (String key :

@@ -125,7 +125,7 @@ final class FlatGroupBuilder {
     }
 
     private boolean isPart(long length, int p, long extent) {
-        return length == extent || !each && length == real(p, extent);
+        return length == extent || (!each && length == real(p, extent));
     }
 
     private String lengths(int p, long extent) {

@@ -16,6 +16,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /// The model's own copy of its parameters (state `weight`), its frozen parameters and its buffers.
 ///
@@ -121,7 +123,7 @@ record Weights(
 
         private boolean isAlias(String name, TensorEntry tensor) {
             String canonical = places.get(Place.of(tensor));
-            if (canonical == null || tensor.shape().count() == 0) {
+            if (canonical == null || canonical.equals(name) || tensor.shape().count() == 0) {
                 return false;
             }
             aliases.put(name, canonical);
@@ -134,7 +136,7 @@ record Weights(
                 String name,
                 Coordinate at,
                 TensorEntry tensor,
-                @org.jspecify.annotations.Nullable Shape known)
+                @Nullable Shape known)
                 throws MalformedFileException {
             if (tensor.shape().count() == 0 && files.perRank()) {
                 return;
@@ -144,10 +146,7 @@ record Weights(
                         "%s has the shape %s".formatted(name, tensor.shape()),
                         "%s, as the checkpoint lists it".formatted(known));
             }
-            if (aliases.containsKey(name) || !places.containsKey(Place.of(tensor))
-                    ? false
-                    : !name.equals(places.get(Place.of(tensor)))) {
-                isAlias(name, tensor);
+            if (known == null && isAlias(name, tensor)) {
                 return;
             }
             if (held.add(new Holding(name, at))) {
@@ -175,8 +174,8 @@ record Weights(
         }
 
         /// AutoEP cuts its fused experts (`experts.w1`) to a file an expert (`experts.w1.3`).
-        private static final java.util.regex.Pattern SLICE =
-                java.util.regex.Pattern.compile(".*\\.w[123]\\.\\d+");
+        private static final Pattern SLICE =
+                Pattern.compile(".*\\.w[123]\\.\\d+");
 
         void tell() {
             tell(
