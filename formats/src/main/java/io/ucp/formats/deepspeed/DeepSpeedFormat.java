@@ -1,0 +1,88 @@
+package io.ucp.formats.deepspeed;
+
+import io.ucp.formats.CheckpointFormat;
+import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.Finding;
+import io.ucp.formats.FlatGroup;
+import io.ucp.formats.HeldTensor;
+import io.ucp.formats.Origin;
+import io.ucp.formats.RefusedException;
+import io.ucp.formats.TargetTree;
+import io.ucp.formats.WriteRequest;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalLong;
+
+/// Checkpoints as DeepSpeed saves them: one file a rank. Read, not yet written.
+public final class DeepSpeedFormat implements CheckpointFormat {
+    static final String NAME = "deepspeed";
+
+    @Override
+    public String name() {
+        return NAME;
+    }
+
+    @Override
+    public List<Candidate> find(Path path) throws IOException {
+        return TagFolder.find(path);
+    }
+
+    @Override
+    public CheckpointIndex index(Candidate candidate) throws IOException {
+        List<Finding> findings = new ArrayList<>();
+        if (candidate.pointer().endsWith(TagFolder.NO_LATEST)) {
+            findings.add(
+                    new Finding(
+                            candidate.folder().toString(),
+                            "no `latest` led here: taken for the only folder with rank files, or"
+                                    + " because it was chosen"));
+        }
+        CheckpointFiles files = CheckpointFiles.read(candidate.folder());
+        Degrees degrees = Degrees.of(files, findings);
+        ModelStates first = files.model(0);
+        if (first.groups().isPresent() && files.optimizers().isEmpty()) {
+            throw files.missing("zero_pp_rank_0_mp_rank_00_optim_states.pt");
+        }
+        FlatGroups optimizer = FlatGroups.read(files, degrees, findings);
+        Weights weights = Weights.read(files, degrees, findings);
+        List<HeldTensor> tensors = new ArrayList<>(weights.tensors());
+        tensors.addAll(WholeOptimizer.read(files, degrees, weights, findings));
+        List<FlatGroup> groups = new ArrayList<>(optimizer.groups());
+        groups.addAll(FlatGroups.frozen(files, degrees));
+        int stage = files.optimizers().isEmpty() ? 0 : files.optimizer(0, 0).stage();
+        var mesh = degrees.mesh(optimizer.ep(), optimizer.edp());
+        return new CheckpointIndex(
+                NAME,
+                candidate.folder(),
+                candidate.tag(),
+                iteration(first),
+                stage,
+                mesh,
+                tensors,
+                groups,
+                List.of(),
+                Hints.read(files, degrees, weights, findings),
+                CarriedFiles.of(files, degrees),
+                new Origin(NAME, candidate.tag(), stage, mesh, Optional.empty()),
+                findings);
+    }
+
+    /// The script's own count, where it saved one.
+    private static OptionalLong iteration(ModelStates model) {
+        OptionalLong own = model.number("iteration");
+        return own.isPresent() ? own : model.number("global_steps");
+    }
+
+    @Override
+    public TargetTree layout(WriteRequest request) {
+        throw new RefusedException(
+                request.tag(),
+                "writing rank-sharded DeepSpeed is not there yet",
+                "a form that holds each parameter whole",
+                "--to universal, or --to deepspeed-universal, which DeepSpeed loads at any number of"
+                        + " ranks");
+    }
+}

@@ -1,0 +1,149 @@
+package io.ucp.formats.deepspeed;
+
+import io.ucp.formats.Coordinate;
+import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.formats.TensorEntry;
+import io.ucp.io.MalformedFileException;
+import io.ucp.tensor.Shape;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.TreeMap;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/// The layers of a pipeline: layer file `XX` holds `<suffix>` for the parameter `XX.<suffix>`, or for
+/// `tied_modules.<key>.<suffix>` where the layer is tied; a tied layer is written once per stage that
+/// builds it, which is the first that has it.
+///
+/// Source: DeepSpeed `runtime/pipe/module.py`.
+record PipelineLayers(CheckpointFiles files, Degrees degrees, Weights.Collector weights) {
+    private static final Pattern TIED = Pattern.compile("(tied_modules\\.[^.]+\\.)(.+)");
+    private static final Pattern NUMBERED = Pattern.compile("(\\d+)\\..+");
+
+    void read() throws IOException {
+        if (files.layers().isEmpty()) {
+            return;
+        }
+        for (CheckpointFile file : files.layers()) {
+            of(file, (FileName.Layer) file.name());
+        }
+        for (int mp = 0; mp < degrees.mp(); mp++) {
+            allHeld(files.model(mp), mp);
+        }
+    }
+
+    private void of(CheckpointFile file, FileName.Layer layer) throws IOException {
+        Map<String, TensorEntry> module = new LinkedHashMap<>();
+        ModelStates.flatten(
+                file, "", file.dict(file.root(), "the state dict of a layer"), module, 0);
+        String numbered = layer.layer() + ".";
+        OptionalInt stage = stageOf(numbered, layer.tp());
+        String prefix = numbered;
+        if (stage.isEmpty() && !module.isEmpty()) {
+            Map<String, Integer> tied = tied(module, layer.tp());
+            if (tied.size() > 1) {
+                throw file.malformed(
+                        "the layer fits each of " + tied.keySet(), "one tied module with its names");
+            }
+            if (!tied.isEmpty()) {
+                prefix = tied.keySet().iterator().next();
+                stage = OptionalInt.of(tied.get(prefix));
+            }
+        }
+        Coordinate at =
+                stage.isPresent()
+                        ? degrees.at(stage.getAsInt() * degrees.tp() + layer.tp())
+                        : degrees.pp() == 1
+                                ? degrees.at(layer.tp())
+                                : Coordinate.of("tp", layer.tp());
+        Map<String, Shape> shapes = stage.isPresent() ? shapes(stage.getAsInt(), layer.tp()) : Map.of();
+        for (Map.Entry<String, TensorEntry> e : module.entrySet()) {
+            String name = prefix + e.getKey();
+            weights.hold(file, name, at, e.getValue(), shapes.get(name));
+        }
+    }
+
+    /// The stage whose parameters (or buffers) are numbered so.
+    private OptionalInt stageOf(String numbered, int tp) throws IOException {
+        for (int stage = 0; stage < degrees.pp(); stage++) {
+            ModelStates model = files.model(stage * degrees.tp() + tp);
+            if (shapes(stage, tp).keySet().stream().anyMatch(n -> n.startsWith(numbered))
+                    || model.buffers().stream().anyMatch(n -> n.startsWith(numbered))) {
+                return OptionalInt.of(stage);
+            }
+        }
+        return OptionalInt.empty();
+    }
+
+    /// Tied modules with these names and shapes -> the first stage that has them.
+    private Map<String, Integer> tied(Map<String, TensorEntry> module, int tp) throws IOException {
+        Map<String, Integer> found = new LinkedHashMap<>();
+        for (int stage = 0; stage < degrees.pp(); stage++) {
+            Map<String, Map<String, Shape>> byKey = new TreeMap<>();
+            for (Map.Entry<String, Shape> e : shapes(stage, tp).entrySet()) {
+                Matcher m = TIED.matcher(e.getKey());
+                if (m.matches()) {
+                    byKey.computeIfAbsent(m.group(1), _ -> new LinkedHashMap<>())
+                            .put(m.group(2), e.getValue());
+                }
+            }
+            for (Map.Entry<String, Map<String, Shape>> e : byKey.entrySet()) {
+                boolean fits =
+                        e.getValue().entrySet().stream()
+                                .allMatch(
+                                        s -> {
+                                            TensorEntry held = module.get(s.getKey());
+                                            return held != null
+                                                    && held.shape().equals(s.getValue());
+                                        });
+                if (fits) {
+                    found.putIfAbsent(e.getKey(), stage);
+                }
+            }
+        }
+        return found;
+    }
+
+    private Map<String, Shape> shapes(int stage, int tp) throws IncompleteCheckpointException {
+        ModelStates model = files.model(stage * degrees.tp() + tp);
+        Map<String, Shape> shapes = new LinkedHashMap<>(model.trainable());
+        model.frozen().ifPresent(shapes::putAll);
+        return shapes;
+    }
+
+    /// A layer none of whose files is there is missed by its parameters.
+    private void allHeld(ModelStates model, int mp) throws IOException {
+        List<String> missing = new ArrayList<>();
+        for (Map.Entry<String, Shape> e : model.trainable().entrySet()) {
+            Matcher m = NUMBERED.matcher(e.getKey());
+            if (m.matches() && !weights.holds(e.getKey(), degrees.at(mp))) {
+                missing.add(e.getKey());
+            }
+        }
+        if (missing.isEmpty()) {
+            return;
+        }
+        Matcher m = NUMBERED.matcher(missing.getFirst());
+        if (!m.matches()) {
+            throw new IllegalStateException(missing.getFirst());
+        }
+        int layer = Integer.parseInt(m.group(1));
+        String file = "layer_%02d-model_%02d-model_states.pt".formatted(layer, mp % degrees.tp());
+        for (CheckpointFile there : files.layers()) {
+            if (there.label().equals(file)) {
+                throw lacks(there, missing.getFirst(), model);
+            }
+        }
+        throw files.missing(file);
+    }
+
+    private static MalformedFileException lacks(
+            CheckpointFile file, String name, ModelStates model) {
+        return file.malformed(
+                "it lacks " + name, "the parameters that " + model.file().label() + " lists");
+    }
+}

@@ -1,0 +1,207 @@
+package io.ucp.formats.deepspeed;
+
+import io.ucp.formats.Coordinate;
+import io.ucp.formats.Finding;
+import io.ucp.formats.HeldTensor;
+import io.ucp.formats.TensorEntry;
+import io.ucp.io.MalformedFileException;
+import io.ucp.tensor.Shape;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+
+/// The model's own copy of its parameters (state `weight`), its frozen parameters and its buffers.
+///
+/// An alias of a parameter (`shared_params`, or two names of one tensor) is no holding of its own.
+/// ZeRO-3 keeps empty tensors in place of partitioned parameters: those are no holdings; what every
+/// data-parallel rank has (buffers, persistent parameters) is taken from the first.
+///
+/// @param aliases alias -> canonical name
+/// @param frozen parameters without optimizer state
+record Weights(
+        List<HeldTensor> tensors,
+        Map<String, String> aliases,
+        Set<String> frozen,
+        Set<String> buffers) {
+
+    static final String WEIGHT = "weight";
+
+    static Weights read(CheckpointFiles files, Degrees degrees, List<Finding> findings)
+            throws IOException {
+        Collector collector = new Collector(files, degrees, findings);
+        for (int mp = 0; mp < degrees.mp(); mp++) {
+            collector.ofModel(files.model(mp), degrees.at(mp));
+        }
+        new PipelineLayers(files, degrees, collector).read();
+        for (CheckpointFile expert : files.experts()) {
+            collector.ofExpert(expert);
+        }
+        collector.tell();
+        return new Weights(
+                collector.tensors, collector.aliases, collector.frozen, collector.buffers);
+    }
+
+    /// One place of bytes: two names of it are one tensor.
+    private record Place(Path file, long offset, Shape shape) {
+        static Place of(TensorEntry tensor) {
+            return new Place(tensor.source().path(), tensor.offset(), tensor.shape());
+        }
+    }
+
+    /// Which tensor is held where.
+    private record Holding(String name, Coordinate at) {}
+
+    static final class Collector {
+        private final CheckpointFiles files;
+        private final Degrees degrees;
+        private final List<Finding> findings;
+        private final List<HeldTensor> tensors = new ArrayList<>();
+        private final Map<String, String> aliases = new LinkedHashMap<>();
+        private final Set<String> frozen = new LinkedHashSet<>();
+        private final Set<String> buffers = new LinkedHashSet<>();
+        private final Map<Place, String> places = new HashMap<>();
+        private final Set<Holding> held = new LinkedHashSet<>();
+        private final Set<String> copies = new TreeSet<>();
+        private final Set<String> unlisted = new TreeSet<>();
+        private final Set<String> slices = new TreeSet<>();
+
+        Collector(CheckpointFiles files, Degrees degrees, List<Finding> findings) {
+            this.files = files;
+            this.degrees = degrees;
+            this.findings = findings;
+            for (ModelStates model : files.models().values()) {
+                aliases.putAll(model.shared());
+                buffers.addAll(model.buffers());
+                model.frozen().ifPresent(f -> frozen.addAll(f.keySet()));
+            }
+        }
+
+        void ofModel(ModelStates model, Coordinate at) throws MalformedFileException {
+            Map<String, Shape> shapes = new LinkedHashMap<>(model.trainable());
+            model.frozen().ifPresent(shapes::putAll);
+            for (Map.Entry<String, TensorEntry> e : model.module().entrySet()) {
+                String name = e.getKey();
+                Shape known = shapes.get(name);
+                if (known != null || buffers.contains(name)) {
+                    hold(model.file(), name, at, e.getValue(), known);
+                } else if (!aliases.containsKey(name)) {
+                    unlisted(model, name, at, e.getValue());
+                }
+            }
+            for (Map.Entry<String, TensorEntry> e : model.fragments().entrySet()) {
+                // ZeRO-3's are parts: flat groups of their own.
+                if (!files.perRank()) {
+                    hold(model.file(), e.getKey(), at, e.getValue(), shapes.get(e.getKey()));
+                }
+            }
+        }
+
+        /// What no list of the file names. From stage 2 on the lists are complete; before, frozen
+        /// parameters are in none. A model with experts repeats them under broken names.
+        private void unlisted(ModelStates model, String name, Coordinate at, TensorEntry tensor)
+                throws MalformedFileException {
+            if (model.groups().isEmpty()) {
+                hold(model.file(), name, at, tensor, null);
+            } else if (!files.experts().isEmpty() && name.contains("expert")) {
+                copies.add(name);
+            } else if (model.frozen().isPresent()) {
+                unlisted.add(name);
+            } else if (!isAlias(name, tensor)) {
+                frozen.add(name);
+                hold(model.file(), name, at, tensor, null);
+            }
+        }
+
+        private boolean isAlias(String name, TensorEntry tensor) {
+            String canonical = places.get(Place.of(tensor));
+            if (canonical == null || canonical.equals(name) || tensor.shape().count() == 0) {
+                return false;
+            }
+            aliases.put(name, canonical);
+            return true;
+        }
+
+        /// @param known the shape that the file states, null where it states none
+        void hold(
+                CheckpointFile file,
+                String name,
+                Coordinate at,
+                TensorEntry tensor,
+                @Nullable Shape known)
+                throws MalformedFileException {
+            if (tensor.shape().count() == 0 && files.perRank()) {
+                return;
+            }
+            if (known != null && !known.equals(tensor.shape())) {
+                throw file.malformed(
+                        "%s has the shape %s".formatted(name, tensor.shape()),
+                        "%s, as the checkpoint lists it".formatted(known));
+            }
+            if (known == null && isAlias(name, tensor)) {
+                return;
+            }
+            if (held.add(new Holding(name, at))) {
+                places.put(Place.of(tensor), name);
+                tensors.add(new HeldTensor(name, WEIGHT, at, tensor));
+            }
+        }
+
+        boolean holds(String name, Coordinate at) {
+            return held.contains(new Holding(name, at));
+        }
+
+        void ofExpert(CheckpointFile file) throws MalformedFileException {
+            FileName.Expert of = (FileName.Expert) file.name();
+            Map<String, TensorEntry> module = new LinkedHashMap<>();
+            ModelStates.flatten(
+                    file, "", file.dict(file.root(), "the state dict of an expert"), module, 0);
+            for (Map.Entry<String, TensorEntry> e : module.entrySet()) {
+                if (SLICE.matcher(e.getKey()).matches()) {
+                    slices.add(e.getKey());
+                } else {
+                    hold(file, e.getKey(), degrees.at(of.mp()), e.getValue(), null);
+                }
+            }
+        }
+
+        /// AutoEP cuts its fused experts (`experts.w1`) to a file an expert (`experts.w1.3`).
+        private static final Pattern SLICE =
+                Pattern.compile(".*\\.w[123]\\.\\d+");
+
+        void tell() {
+            tell(
+                    copies,
+                    "are copies of experts under names that no parameter has; they stay in the file,"
+                            + " the experts are taken from their own files");
+            tell(unlisted, "are neither parameters nor buffers by the file's lists; they stay in it");
+            tell(
+                    slices,
+                    "are slices of fused experts; they stay in their files, the experts are taken"
+                            + " from the optimizer's");
+            if (files.models().values().stream().noneMatch(m -> m.frozen().isPresent())) {
+                tell(frozen, "have no optimizer state and are no buffers: taken as frozen parameters");
+            }
+        }
+
+        private void tell(Set<String> names, String what) {
+            if (!names.isEmpty()) {
+                findings.add(
+                        new Finding(
+                                names.iterator().next(),
+                                names.size() == 1
+                                        ? "this tensor is one of those that " + what
+                                        : "this and %d more tensors %s"
+                                                .formatted(names.size() - 1, what)));
+            }
+        }
+    }
+}
