@@ -32,7 +32,7 @@ public sealed interface Layout {
     /// Consecutive blocks of a dimension.
     record Sharded(int dim, Widths widths) implements Layout {
         public static Sharded evenly(int dim) {
-            return new Sharded(dim, Widths.EVEN);
+            return new Sharded(dim, Widths.Rule.EVEN);
         }
     }
 

@@ -5,18 +5,16 @@ import java.util.List;
 
 /// How many elements of a dimension each rank of an axis holds, in the order of the axis.
 public sealed interface Widths {
-    Widths EVEN = new Even();
-    Widths CEIL = new Ceil();
-    Widths BALANCED = new Balanced();
-
-    /// All the same.
-    record Even() implements Widths {}
-
-    /// `ceil(n / k)` each as far as they go, as `torch.chunk` does; late ranks may hold fewer or none.
-    record Ceil() implements Widths {}
-
-    /// The first `n mod k` ranks hold one more than the others, as `torch.tensor_split` does.
-    record Balanced() implements Widths {}
+    /// Widths that follow from the extent and the number of ranks.
+    enum Rule implements Widths {
+        /// All the same.
+        EVEN,
+        /// `ceil(n / k)` each as far as they go, as `torch.chunk` does; late ranks may hold fewer or
+        /// none.
+        CEIL,
+        /// The first `n mod k` ranks hold one more than the others, as `torch.tensor_split` does.
+        BALANCED
+    }
 
     /// One number a rank.
     record Listed(List<Long> widths) implements Widths {
@@ -31,7 +29,7 @@ public sealed interface Widths {
     default long[] of(long extent, int degree) {
         long[] widths = new long[degree];
         switch (this) {
-            case Even() -> {
+            case Rule.EVEN -> {
                 if (extent % degree != 0) {
                     throw new ImpossibleLayoutException(
                             "%d does not divide by %d".formatted(extent, degree),
@@ -39,13 +37,13 @@ public sealed interface Widths {
                 }
                 Arrays.fill(widths, extent / degree);
             }
-            case Ceil() -> {
+            case Rule.CEIL -> {
                 long each = Math.ceilDiv(extent, degree);
                 for (int i = 0; i < degree; i++) {
                     widths[i] = Math.clamp(extent - i * each, 0, each);
                 }
             }
-            case Balanced() -> {
+            case Rule.BALANCED -> {
                 for (int i = 0; i < degree; i++) {
                     widths[i] = extent / degree + (i < extent % degree ? 1 : 0);
                 }
