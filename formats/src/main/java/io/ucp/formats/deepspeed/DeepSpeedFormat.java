@@ -1,18 +1,23 @@
 package io.ucp.formats.deepspeed;
 
+import io.ucp.formats.AxisDegree;
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Finding;
 import io.ucp.formats.FlatGroup;
 import io.ucp.formats.HeldTensor;
+import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.Origin;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 
@@ -40,6 +45,13 @@ public final class DeepSpeedFormat implements CheckpointFormat {
                             "no `latest` led here: taken for the only folder with rank files, or"
                                     + " because it was chosen"));
         }
+        if (!Files.isDirectory(candidate.folder()) && !candidate.pointer().isEmpty()) {
+            throw new IncompleteCheckpointException(
+                    candidate.folder().toString(),
+                    "`%s` names it, and it is not there".formatted(candidate.pointer()),
+                    "the folder of the tag %s".formatted(candidate.tag()),
+                    "copy it from where it was written, or name another tag folder");
+        }
         CheckpointFiles files = CheckpointFiles.read(candidate.folder());
         Degrees degrees = Degrees.of(files, findings);
         ModelStates first = files.model(0);
@@ -53,7 +65,7 @@ public final class DeepSpeedFormat implements CheckpointFormat {
         List<FlatGroup> groups = new ArrayList<>(optimizer.groups());
         groups.addAll(FlatGroups.frozen(files, degrees));
         int stage = files.optimizers().isEmpty() ? 0 : files.optimizer(0, 0).stage();
-        var mesh = degrees.mesh(optimizer.ep(), optimizer.edp());
+        List<AxisDegree> mesh = degrees.mesh(optimizer.ep(), optimizer.edp());
         return new CheckpointIndex(
                 NAME,
                 candidate.folder(),
@@ -67,7 +79,23 @@ public final class DeepSpeedFormat implements CheckpointFormat {
                 Hints.read(files, degrees, weights, findings),
                 CarriedFiles.of(files, degrees),
                 new Origin(NAME, candidate.tag(), stage, mesh, Optional.empty()),
-                findings);
+                merged(findings));
+    }
+
+    /// What is the same in several places is said once.
+    private static List<Finding> merged(List<Finding> findings) {
+        Map<String, List<String>> places = new LinkedHashMap<>();
+        findings.forEach(
+                f -> places.computeIfAbsent(f.message(), _ -> new ArrayList<>()).add(f.place()));
+        return places.entrySet().stream()
+                .map(e -> new Finding(placesOf(e.getValue()), e.getKey()))
+                .toList();
+    }
+
+    private static String placesOf(List<String> places) {
+        return places.size() == 1
+                ? places.getFirst()
+                : "%s and %d more".formatted(places.getFirst(), places.size() - 1);
     }
 
     /// The script's own count, where it saved one.

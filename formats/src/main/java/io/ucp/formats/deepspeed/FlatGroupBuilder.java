@@ -167,17 +167,16 @@ final class FlatGroupBuilder {
             }
             findings.add(
                     new Finding(
-                            file(0).label(),
-                            "no `param_slice_mappings`: group %d is taken to be in the order of"
-                                            .formatted(number)
-                                    + " `param_shapes`"));
+                            place(),
+                            "no `param_slice_mappings`: the parameters are taken to lie in the order"
+                                    + " of `param_shapes`"));
             return listed;
         }
         List<Member> ordered = new FlatOrder(holders, listed, number, extent).members();
         if (!ordered.equals(listed)) {
             findings.add(
                     new Finding(
-                            "group %d at %s".formatted(number, holders.at()),
+                            place(),
                             "the parameters do not lie in the order of `param_shapes`"
                                     + " (round_robin_gradients): taken in the order of"
                                     + " `param_slice_mappings`"));
@@ -231,10 +230,9 @@ final class FlatGroupBuilder {
         if (!left.isEmpty()) {
             findings.add(
                     new Finding(
-                            file(0).label(),
-                            "states of group %d that are no flat tensors of its length stay in the"
-                                            .formatted(number)
-                                    + " file as they are: %s".formatted(String.join(", ", left))));
+                            place(),
+                            "states that are no flat tensors of the group's length stay in the file"
+                                    + " as they are: %s".formatted(String.join(", ", left))));
         }
     }
 
@@ -290,6 +288,10 @@ final class FlatGroupBuilder {
                         "a rank's file is of another save; copy that save's files again");
             }
         }
+    }
+
+    private String place() {
+        return "%s group %d".formatted(file(0).label(), number);
     }
 
     private CheckpointFile file(int p) {

@@ -5,6 +5,7 @@ import io.ucp.formats.Finding;
 import io.ucp.formats.FlatGroup;
 import io.ucp.formats.FlatGroup.Member;
 import io.ucp.formats.FlatGroup.Part;
+import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TensorEntry;
 import io.ucp.tensor.Shape;
@@ -14,6 +15,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
 
 /// Optimizer states as flat groups.
 ///
@@ -29,7 +32,15 @@ record FlatGroups(List<FlatGroup> groups, int ep, int edp) {
         }
         Collector collector = new Collector(files, degrees, findings);
         for (int mp = 0; mp < degrees.mp(); mp++) {
-            collector.ofModelRank(mp);
+            try {
+                collector.ofModelRank(mp);
+            } catch (ArithmeticException _) {
+                throw files.model(mp)
+                        .file()
+                        .malformed(
+                                "`param_shapes` of more elements than 64 bits count",
+                                "the shapes of a model");
+            }
         }
         return new FlatGroups(collector.groups, collector.ep, collector.edp);
     }
@@ -59,6 +70,7 @@ record FlatGroups(List<FlatGroup> groups, int ep, int edp) {
                                                             "no `param_shapes`",
                                                             "the names and shapes of the parameters"
                                                                     + " in the optimizer's files"));
+            checkRanksAgree(mp, model);
             OptimizerStates first = files.optimizer(mp, 0);
             boolean each = first.stage() == 3;
             List<List<Member>> members =
@@ -74,6 +86,7 @@ record FlatGroups(List<FlatGroup> groups, int ep, int edp) {
                                     "%d, as in `param_shapes` of %s"
                                             .formatted(members.size(), model.file().label()));
                 }
+                sameCounts(first, other);
             }
             for (int g = 0; g < members.size(); g++) {
                 for (Holders holders : holders(mp, g, first.groups().get(g))) {
@@ -83,6 +96,58 @@ record FlatGroups(List<FlatGroup> groups, int ep, int edp) {
                     groups.add(builder.build());
                 }
             }
+        }
+
+        /// Tensor-parallel ranks of a stage have the same parameters, data-parallel ranks the same
+        /// shapes too.
+        private void checkRanksAgree(int mp, ModelStates model) throws IOException {
+            ModelStates of = files.model(mp - mp % degrees.tp());
+            if (!names(of).equals(names(model))) {
+                throw disagree(model, of, "other parameters");
+            }
+            for (int dp = 1; files.perRank() && dp < degrees.dp(); dp++) {
+                ModelStates rank = files.models().get(new CheckpointFiles.Rank(mp, dp));
+                if (rank != null && !rank.groups().equals(model.groups())) {
+                    throw disagree(rank, model, "other shapes");
+                }
+            }
+        }
+
+        private static List<Set<String>> names(ModelStates model) {
+            return model.groups().orElse(List.of()).stream().map(Map::keySet).toList();
+        }
+
+        private static IncompleteCheckpointException disagree(
+                ModelStates model, ModelStates other, String what) {
+            return new IncompleteCheckpointException(
+                    model.file().path().toString(),
+                    "`param_shapes` lists %s than in %s".formatted(what, other.file().label()),
+                    "the same on every rank",
+                    "a rank's file is of another job; copy the files of one save");
+        }
+
+        private static void sameCounts(OptimizerStates first, OptimizerStates other)
+                throws IOException {
+            for (int g = 0; g < first.groups().size(); g++) {
+                OptimizerStates.Group a = first.groups().get(g);
+                OptimizerStates.Group b = other.groups().get(g);
+                if (!a.partitions().equals(b.partitions()) || a.expert() != b.expert()) {
+                    throw new IncompleteCheckpointException(
+                            other.file().path().toString(),
+                            "group %d is cut over %s ranks, and over %s in %s"
+                                    .formatted(
+                                            g,
+                                            text(b.partitions()),
+                                            text(a.partitions()),
+                                            first.file().label()),
+                            "the same on every rank",
+                            "a rank's file is of another job; copy the files of one save");
+                }
+            }
+        }
+
+        private static String text(OptionalInt number) {
+            return number.isPresent() ? Integer.toString(number.getAsInt()) : "unknown";
         }
 
         private static List<Member> members(Map<String, Shape> shapes) {

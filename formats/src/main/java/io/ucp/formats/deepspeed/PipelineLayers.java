@@ -50,8 +50,9 @@ record PipelineLayers(CheckpointFiles files, Degrees degrees, Weights.Collector 
                         "the layer fits each of " + tied.keySet(), "one tied module with its names");
             }
             if (!tied.isEmpty()) {
-                prefix = tied.keySet().iterator().next();
-                stage = OptionalInt.of(tied.get(prefix));
+                Map.Entry<String, Integer> only = tied.entrySet().iterator().next();
+                prefix = only.getKey();
+                stage = OptionalInt.of(only.getValue());
             }
         }
         Coordinate at =

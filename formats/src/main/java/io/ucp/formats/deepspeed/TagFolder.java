@@ -136,7 +136,7 @@ final class TagFolder {
 
     /// By the number that ends the name, then by name.
     private static final Comparator<Path> NEWEST_FIRST =
-            Comparator.comparing(TagFolder::stepOf)
+            Comparator.comparingLong(TagFolder::stepOf)
                     .reversed()
                     .thenComparing(Comparator.comparing(TagFolder::nameOf));
 
