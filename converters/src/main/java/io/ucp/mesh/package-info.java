@@ -1,4 +1,4 @@
-/// Axes, degrees and ranks of a job.
+/// The job as a grid of ranks: ordered axes with degrees, coordinates, products of axes.
 @NullMarked
 package io.ucp.mesh;
 

@@ -1,0 +1,150 @@
+package io.ucp.bind;
+
+import io.ucp.lang.ast.Clause;
+import io.ucp.lang.ast.NamePattern;
+import io.ucp.lang.ast.ParamRule;
+import io.ucp.lang.ast.Spec;
+import io.ucp.lang.diagnostic.NearestNames;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/// Parameters under several names: by the checkpoint's own word (`shared_params`), or by `tied to`. They
+/// are kept once, under the canonical name; what the files hold under another name is one more copy.
+final class Aliases {
+    /// Another name, and the parameter it stands for.
+    ///
+    /// @param rule pattern of the rule that ties it, absent where the checkpoint says so
+    private record Tie(String alias, String canonical, Optional<NamePattern.Glob> rule) {}
+
+    private final Map<String, String> known;
+    private final Map<String, List<Holding>> held = new LinkedHashMap<>();
+    private final List<Tie> ties = new ArrayList<>();
+
+    Aliases(Map<String, String> known) {
+        this.known = known;
+    }
+
+    boolean isAlias(String name) {
+        return known.containsKey(name);
+    }
+
+    void note(Holding holding) {
+        held.computeIfAbsent(holding.name(), _ -> new ArrayList<>()).add(holding);
+    }
+
+    /// A parameter whose rule says `tied to`.
+    void tie(Gathered parameter, NamePattern.Glob canonical) {
+        StringBuilder name = new StringBuilder();
+        for (NamePattern.Piece piece : canonical.pieces()) {
+            switch (piece) {
+                case NamePattern.Piece.Text(String text) -> name.append(text);
+                case NamePattern.Piece.Capture(String capture, _) ->
+                        name.append(parameter.captures().getOrDefault(capture, "{" + capture + "}"));
+                case NamePattern.Piece.Any(boolean deep) -> name.append(deep ? "**" : "*");
+            }
+        }
+        ties.add(new Tie(parameter.name(), name.toString(), Optional.of(canonical)));
+        held.put(parameter.name(), parameter.holdings());
+    }
+
+    /// Patterns of rules that say `tied to`: a tied name need not be in the files.
+    Set<NamePattern> tiedPatterns(Spec spec) {
+        Set<NamePattern> patterns = new HashSet<>();
+        for (ParamRule rule : spec.params()) {
+            for (Clause clause : rule.layout()) {
+                if (clause instanceof Clause.TiedTo(NamePattern.Glob to, _)) {
+                    patterns.addAll(rule.patterns());
+                    for (NamePattern pattern : rule.patterns()) {
+                        if (pattern instanceof NamePattern.Glob g
+                                && g.isExact()
+                                && to.isExact()
+                                && !held.containsKey(PatternText.bare(g))) {
+                            ties.add(
+                                    new Tie(
+                                            PatternText.bare(g),
+                                            PatternText.bare(to),
+                                            Optional.of(to)));
+                        }
+                    }
+                }
+            }
+        }
+        return patterns;
+    }
+
+    /// The parameters with their other names, and what is held under those as further copies.
+    List<BoundParameter> attach(List<BoundParameter> bound, Problems problems) {
+        known.forEach((alias, to) -> ties.add(new Tie(alias, to, Optional.empty())));
+        Map<String, List<String>> byCanonical = new HashMap<>();
+        Set<String> names = new HashSet<>();
+        bound.forEach(p -> names.add(p.name()));
+        for (Tie tie : ties) {
+            if (!names.contains(tie.canonical) && tie.rule.isPresent()) {
+                problems.error(
+                        tie.rule.get().span(),
+                        "no parameter '%s'; expected the one that '%s' is another name of"
+                                .formatted(tie.canonical, tie.alias),
+                        NearestNames.hint(tie.canonical, names));
+            }
+            List<String> aliases = byCanonical.computeIfAbsent(tie.canonical, _ -> new ArrayList<>());
+            if (!aliases.contains(tie.alias)) {
+                aliases.add(tie.alias);
+            }
+        }
+        return bound.stream()
+                .map(p -> byCanonical.containsKey(p.name()) ? with(p, byCanonical.get(p.name())) : p)
+                .toList();
+    }
+
+    private BoundParameter with(BoundParameter p, List<String> aliases) {
+        List<Shard> shards = new ArrayList<>(p.shards());
+        List<String> labels = new ArrayList<>(p.copyLabels());
+        int copies = labels.size();
+        for (String alias : aliases) {
+            List<Holding> holdings = held.getOrDefault(alias, List.of());
+            if (holdings.isEmpty()) {
+                continue;
+            }
+            for (int c = 0; c < copies; c++) {
+                boolean any = false;
+                for (Shard s : p.shards()) {
+                    if (s.copy() == c && holdings.stream().anyMatch(h -> fits(h, s))) {
+                        shards.add(new Shard(alias, s.at(), s.shape(), s.pieces(), labels.size()));
+                        any = true;
+                    }
+                }
+                if (any) {
+                    labels.add(p.copyLabels().get(c) + " as '" + alias + "'");
+                }
+            }
+        }
+        return new BoundParameter(
+                p.name(),
+                p.shape(),
+                p.realShape(),
+                p.split(),
+                shards,
+                labels,
+                p.agreement(),
+                p.frozen(),
+                p.casts(),
+                aliases,
+                p.rule());
+    }
+
+    private static boolean fits(Holding h, Shard s) {
+        return h.shape().count() == s.shape().count()
+                && h.at().indices().entrySet().stream()
+                        .allMatch(
+                                e -> {
+                                    Integer at = s.at().indices().get(e.getKey());
+                                    return at == null || at.equals(e.getValue());
+                                });
+    }
+}

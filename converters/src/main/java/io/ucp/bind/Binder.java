@@ -1,0 +1,394 @@
+package io.ucp.bind;
+
+import io.ucp.bind.ParameterBinder.Placed;
+import io.ucp.bind.Rules.Chosen;
+import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.Coordinate;
+import io.ucp.formats.FlatGroup;
+import io.ucp.formats.ParameterFacts.Split;
+import io.ucp.lang.ast.Clause;
+import io.ucp.lang.ast.FrozenRule;
+import io.ucp.lang.ast.GroupRule;
+import io.ucp.lang.ast.NamePattern;
+import io.ucp.lang.ast.Spec;
+import io.ucp.lang.ast.States;
+import io.ucp.lang.diagnostic.NearestNames;
+import io.ucp.lang.diagnostic.Span;
+import io.ucp.layout.Chain.Step;
+import io.ucp.layout.Layout;
+import io.ucp.mesh.Mesh;
+import io.ucp.tensor.DType;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.IdentityHashMap;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/// Meets a spec with a checkpoint. Every name in the files is given to one rule, names that are numbered
+/// per rank become global ones, every parameter is laid out as its rule says, and all of it is held
+/// against what the files say.
+public final class Binder {
+    private final Spec spec;
+    private final CheckpointIndex index;
+    private final Problems problems = new Problems();
+    private final Mesh mesh;
+    private final Numbers numbers;
+    private final Families families;
+    private final RuleReader reader;
+    private final Rules rules;
+    private final StateRules states;
+    private final GroupRules groups;
+    private final List<Holding> holdings;
+    private final Set<String> dataAxes;
+    private final Aliases aliases;
+    private final Map<String, Gathered> gathered = new LinkedHashMap<>();
+    private final Map<String, String> dropped = new LinkedHashMap<>();
+    private final Map<String, Span> frozen = new HashMap<>();
+
+    private Binder(Spec spec, CheckpointIndex index, Map<String, Long> settings) {
+        this.spec = spec;
+        this.index = index;
+        Map<String, Long> hints = index.hints().numbers();
+        this.mesh =
+                MeshReader.read(
+                        spec,
+                        index,
+                        new Numbers(spec, Optional.empty(), settings, hints, problems),
+                        problems);
+        this.numbers = new Numbers(spec, Optional.of(mesh), settings, hints, problems);
+        this.families = new Families(mesh, numbers, problems);
+        this.reader =
+                new RuleReader(mesh, spec.mesh().isPresent(), numbers, families, problems);
+        this.rules = new Rules(spec, problems);
+        this.states = new StateRules(spec, index, reader, problems);
+        this.groups = new GroupRules(spec.groups(), spec.everyRuleOptional(), problems);
+        this.holdings = Holding.of(index, mesh);
+        this.dataAxes = dataAxes();
+        this.aliases = new Aliases(index.hints().aliases());
+        SettingNames.check(spec, settings, problems);
+    }
+
+    /// Where every element of every parameter lies, by a spec.
+    ///
+    /// @param settings from `--set name=value`
+    /// @throws io.ucp.lang.diagnostic.SpecException with everything in which the spec and the
+    ///     checkpoint do not fit
+    public static Sharding bind(Spec spec, CheckpointIndex index, Map<String, Long> settings) {
+        return new Binder(Imports.expanded(spec), index, settings).bind();
+    }
+
+    private Sharding bind() {
+        gather();
+        Set<String> names = new LinkedHashSet<>();
+        holdings.forEach(h -> names.add(h.name()));
+        rules.reportUnused(names, aliases.tiedPatterns(spec));
+        rules.reportUnmatched(places(), spec.span());
+        frozenRules();
+        List<BoundParameter> bound = new ArrayList<>();
+        for (Gathered parameter : gathered.values()) {
+            bind(parameter).ifPresent(bound::add);
+        }
+        groups.check(membersByGroup());
+        Map<String, Sharding.Flatten> flatten = states.flatten();
+        List<BoundParameter> all = aliases.attach(bound, problems);
+        problems.throwIfAny();
+        return new Sharding(mesh.axes(), all, flatten, dropped);
+    }
+
+    private Set<String> dataAxes() {
+        Set<String> named = new LinkedHashSet<>(List.of("dp", "edp", "cp"));
+        index.flatGroups().forEach(g -> named.add(g.axis()));
+        Set<String> plain = new HashSet<>();
+        named.forEach(n -> plain.addAll(mesh.factors(n)));
+        return plain;
+    }
+
+    private Map<String, String> places() {
+        Map<String, List<Holding>> byName = new LinkedHashMap<>();
+        holdings.forEach(h -> byName.computeIfAbsent(h.name(), _ -> new ArrayList<>()).add(h));
+        Set<String> axes = new LinkedHashSet<>();
+        mesh.axes().forEach(a -> axes.add(a.axis()));
+        Map<String, String> places = new HashMap<>();
+        byName.forEach((name, held) -> places.put(name, Places.of(held, axes)));
+        return places;
+    }
+
+    /// Gives every name to its rule and every holding to its parameter.
+    private void gather() {
+        Map<String, Optional<Chosen>> chosen = new LinkedHashMap<>();
+        for (Holding h : holdings) {
+            if (aliases.isAlias(h.name())) {
+                aliases.note(h);
+                continue;
+            }
+            chosen.computeIfAbsent(h.name(), rules::choose).ifPresent(c -> note(c, h));
+        }
+        families.settle();
+        for (Holding h : holdings) {
+            Chosen c = chosen.getOrDefault(h.name(), Optional.empty()).orElse(null);
+            if (c == null) {
+                continue;
+            }
+            if (c.rule().param().isEmpty()) {
+                dropped.putIfAbsent(h.name(), c.rule().label());
+                continue;
+            }
+            Map<String, String> global = globalCaptures(c, h);
+            String name = c.match().with(global);
+            Map<String, String> captures = new LinkedHashMap<>(c.match().captures());
+            captures.putAll(global);
+            gathered.computeIfAbsent(name, n -> Gathered.of(n, c, captures)).holdings().add(h);
+        }
+    }
+
+    private void note(Chosen chosen, Holding holding) {
+        for (Clause clause : placings(chosen)) {
+            String captured = chosen.match().captures().get(capture(clause));
+            if (captured != null) {
+                families.note(
+                        clause, captured, mesh.index(axis(clause), holding.at()), holding.name());
+            }
+        }
+    }
+
+    private Map<String, String> globalCaptures(Chosen chosen, Holding holding) {
+        Map<String, String> global = new LinkedHashMap<>();
+        for (Clause clause : placings(chosen)) {
+            String captured = chosen.match().captures().get(capture(clause));
+            if (captured != null) {
+                global.put(
+                        capture(clause),
+                        families.global(
+                                clause, captured, mesh.index(axis(clause), holding.at())));
+            }
+        }
+        return global;
+    }
+
+    private static List<Clause> placings(Chosen chosen) {
+        return chosen.rule().param().stream()
+                .flatMap(p -> p.layout().stream())
+                .filter(c -> c instanceof Clause.StageOf || c instanceof Clause.Expert)
+                .toList();
+    }
+
+    private static String capture(Clause clause) {
+        return clause instanceof Clause.StageOf s
+                ? s.capture().text()
+                : clause instanceof Clause.Expert e ? e.capture().text() : "";
+    }
+
+    private static String axis(Clause clause) {
+        return clause instanceof Clause.StageOf s
+                ? s.axis().text()
+                : clause instanceof Clause.Expert e ? e.axis().text() : "";
+    }
+
+    private void frozenRules() {
+        for (FrozenRule rule : spec.frozen()) {
+            for (NamePattern pattern : rule.patterns()) {
+                RulePattern compiled = RulePattern.of(pattern);
+                boolean any = false;
+                for (String name : gathered.keySet()) {
+                    if (compiled.match(name).isPresent()) {
+                        frozen.putIfAbsent(name, pattern.span());
+                        any = true;
+                    }
+                }
+                if (!any && !rule.optional() && !spec.everyRuleOptional()) {
+                    problems.error(
+                            pattern.span(),
+                            "%s matches nothing in the checkpoint; expected a parameter"
+                                    .formatted(PatternText.of(pattern)),
+                            NearestNames.hint(PatternText.bare(pattern), gathered.keySet()));
+                }
+            }
+        }
+    }
+
+    private Optional<BoundParameter> bind(Gathered parameter) {
+        Chosen chosen = parameter.chosen();
+        Optional<Reading> read =
+                reader.read(chosen.rule().param().orElseThrow(), parameter.captures());
+        if (read.isEmpty()) {
+            return Optional.empty();
+        }
+        Reading reading = staged(read.get());
+        if (reading.tiedTo().isPresent()) {
+            aliases.tie(parameter, reading.tiedTo().get());
+            return Optional.empty();
+        }
+        boolean isFrozen = isFrozen(parameter, reading);
+        checkStates(parameter, reading, isFrozen);
+        Optional<Placed> placed =
+                ParameterBinder.on(mesh, dataAxes, index.hints().vocabularyRows(), problems)
+                        .place(parameter.name(), reading, chosen.span(), parameter.holdings());
+        return placed.map(p -> bound(parameter, reading, p, isFrozen));
+    }
+
+    private BoundParameter bound(
+            Gathered parameter, Reading reading, Placed placed, boolean isFrozen) {
+        Split split =
+                Splits.of(
+                        parameter.name(),
+                        placed.chain(),
+                        placed.shape(),
+                        !reading.padding().isEmpty(),
+                        index.hints());
+        return new BoundParameter(
+                parameter.name(),
+                placed.shape(),
+                placed.realShape(),
+                split,
+                placed.shards(),
+                placed.copies(),
+                reading.agreement(),
+                isFrozen,
+                casts(reading),
+                List.of(),
+                parameter.chosen().rule().label());
+    }
+
+    private Map<String, DType> casts(Reading reading) {
+        Map<String, DType> casts = new LinkedHashMap<>();
+        spec.casts()
+                .forEach(
+                        c ->
+                                RuleReader.dtype(c.dtype(), problems)
+                                        .ifPresent(d -> casts.put(c.state().text(), d)));
+        casts.putAll(reading.casts());
+        return casts;
+    }
+
+    /// Frozen by its rule, by a `frozen` statement, or by the checkpoint's own word.
+    private boolean isFrozen(Gathered parameter, Reading reading) {
+        boolean said = reading.frozen() || frozen.containsKey(parameter.name());
+        boolean known = false;
+        for (Holding h : parameter.holdings()) {
+            known |=
+                    index.hints().frozen().contains(h.name())
+                            || index.hints().buffers().contains(h.name());
+        }
+        if (said && parameter.isTrained()) {
+            problems.error(
+                    frozen.getOrDefault(parameter.name(), parameter.chosen().span()),
+                    "frozen",
+                    parameter.name(),
+                    "is frozen by the spec; the checkpoint has its optimizer state",
+                    Optional.empty());
+        }
+        return said || known;
+    }
+
+    private void checkStates(Gathered parameter, Reading reading, boolean isFrozen) {
+        Optional<GroupRule> group = groups.of(parameter.name());
+        Optional<io.ucp.lang.ast.Name> named =
+                reading.states()
+                        .map(Clause.WithStates::states)
+                        .or(() -> group.flatMap(GroupRule::states));
+        Optional<States> block = states.blockOf(named);
+        if (!parameter.isTrained()) {
+            boolean others = gathered.values().stream().anyMatch(Gathered::isTrained);
+            if (!isFrozen && others) {
+                problems.error(
+                        parameter.chosen().span(),
+                        "untrained",
+                        parameter.name(),
+                        "has no optimizer state in the checkpoint; the rule does not say 'frozen'",
+                        Optional.empty());
+            }
+            return;
+        }
+        if (block.isEmpty()) {
+            return;
+        }
+        states.check(parameter.name(), block.get(), parameter.states());
+        Set<String> expertAxes = new LinkedHashSet<>();
+        for (Step step : reading.chain().steps()) {
+            if (step.layout() instanceof Layout.Placed) {
+                expertAxes.addAll(mesh.factors(step.axis()));
+            }
+        }
+        Optional<Clause.Flatten> own =
+                reading.flatten().or(() -> group.flatMap(GroupRule::flatten));
+        for (FlatGroup flat : flatGroupsOf(parameter)) {
+            states.checkFlat(flat, block.get(), own, expertAxes, mesh);
+        }
+    }
+
+    private final Map<String, Set<FlatGroup>> flatByName = new HashMap<>();
+
+    private Set<FlatGroup> flatGroupsOf(Gathered parameter) {
+        if (flatByName.isEmpty()) {
+            for (FlatGroup group : index.flatGroups()) {
+                for (FlatGroup.Member m : group.members()) {
+                    flatByName.computeIfAbsent(m.name(), _ -> Collections.newSetFromMap(new IdentityHashMap<>())).add(group);
+                }
+            }
+        }
+        Set<FlatGroup> all = Collections.newSetFromMap(new IdentityHashMap<>());
+        for (Holding h : parameter.holdings()) {
+            all.addAll(flatByName.getOrDefault(h.name(), Set.of()));
+        }
+        return all;
+    }
+
+    /// The placement of `stage with NAME`: where that parameter is held.
+    private Reading staged(Reading reading) {
+        if (reading.stagedWith().isEmpty()) {
+            return reading;
+        }
+        NamePattern.Glob with = reading.stagedWith().get();
+        Gathered other = gathered.get(PatternText.bare(with));
+        if (other == null) {
+            problems.error(
+                    with.span(),
+                    "no parameter %s; expected one to share the stage of"
+                            .formatted(PatternText.of(with)),
+                    NearestNames.hint(PatternText.bare(with), gathered.keySet()));
+            return reading;
+        }
+        Set<Integer> found = new LinkedHashSet<>();
+        other.holdings().forEach(h -> mesh.index("pp", h.at()).ifPresent(found::add));
+        return found.isEmpty() ? reading : reading.with(new Step("pp", new Layout.Placed(found)));
+    }
+
+    /// The members of the checkpoint's flat groups by their global names.
+    private List<GroupRules.Members> membersByGroup() {
+        Map<String, List<Gathered>> byLocal = new HashMap<>();
+        for (Gathered g : gathered.values()) {
+            for (Holding h : g.holdings()) {
+                byLocal.computeIfAbsent(h.name(), _ -> new ArrayList<>()).add(g);
+            }
+        }
+        List<GroupRules.Members> members = new ArrayList<>();
+        for (FlatGroup group : index.flatGroups()) {
+            List<String> names = new ArrayList<>();
+            Coordinate at = group.at();
+            for (FlatGroup.Member m : group.members()) {
+                byLocal.getOrDefault(m.name(), List.of()).stream()
+                        .filter(g -> g.holdings().stream().anyMatch(h -> h.name().equals(m.name()) && sameRank(h.at(), at)))
+                        .findFirst()
+                        .ifPresent(g -> names.add(g.name()));
+            }
+            members.add(new GroupRules.Members(group, names));
+        }
+        return members;
+    }
+
+    private boolean sameRank(Coordinate held, Coordinate at) {
+        return mesh.axes().stream()
+                .allMatch(
+                        a -> {
+                            var mine = mesh.index(a.axis(), held);
+                            var theirs = mesh.index(a.axis(), at);
+                            return mine.isEmpty() || theirs.isEmpty() || mine.equals(theirs);
+                        });
+    }
+}

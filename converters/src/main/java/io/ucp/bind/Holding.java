@@ -1,0 +1,61 @@
+package io.ucp.bind;
+
+import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.Coordinate;
+import io.ucp.formats.FlatGroup;
+import io.ucp.formats.HeldTensor;
+import io.ucp.mesh.Mesh;
+import io.ucp.tensor.Shape;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.OptionalInt;
+import java.util.Set;
+
+/// What the files of one rank hold under one name.
+///
+/// @param name as on disk
+/// @param at on the plain axes of the mesh, as far as the files say
+/// @param shape of the shard
+/// @param states of it, scalars included
+/// @param group number of its optimizer group, -1 where it is a tensor of its own
+record Holding(String name, Coordinate at, Shape shape, Set<String> states, int group) {
+
+    /// All of a checkpoint: tensors of their own first, in the order of the files, then the members of
+    /// flat groups.
+    static List<Holding> of(CheckpointIndex index, Mesh mesh) {
+        List<Holding> all = new ArrayList<>();
+        for (HeldTensor t : index.tensors()) {
+            all.add(
+                    new Holding(
+                            t.name(),
+                            onAxes(t.at(), mesh),
+                            t.tensor().shape(),
+                            Set.of(t.state()),
+                            -1));
+        }
+        for (FlatGroup g : index.flatGroups()) {
+            Set<String> states = new LinkedHashSet<>();
+            for (FlatGroup.Part part : g.parts()) {
+                states.addAll(part.states().keySet());
+                states.addAll(part.scalars().keySet());
+            }
+            Coordinate at = onAxes(g.at(), mesh);
+            for (FlatGroup.Member m : g.members()) {
+                all.add(new Holding(m.name(), at, m.shape(), states, g.optimizerGroup()));
+            }
+        }
+        return all;
+    }
+
+    private static Coordinate onAxes(Coordinate at, Mesh mesh) {
+        Coordinate on = Coordinate.NONE;
+        for (var axis : mesh.axes()) {
+            OptionalInt index = mesh.index(axis.axis(), at);
+            if (index.isPresent()) {
+                on = on.with(axis.axis(), index.getAsInt());
+            }
+        }
+        return on;
+    }
+}

@@ -1,0 +1,374 @@
+package io.ucp.bind;
+
+import io.ucp.formats.Coordinate;
+import io.ucp.lang.diagnostic.Span;
+import io.ucp.layout.Chain;
+import io.ucp.layout.Chain.Held;
+import io.ucp.layout.Chain.Step;
+import io.ucp.layout.ImpossibleLayoutException;
+import io.ucp.layout.Layout;
+import io.ucp.mesh.Mesh;
+import io.ucp.tensor.Shape;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
+import java.util.Set;
+import java.util.SortedSet;
+import java.util.TreeSet;
+
+/// Lays one parameter out as its rule says and holds that against what the ranks' files say.
+final class ParameterBinder {
+    /// What a parameter comes to.
+    ///
+    /// @param chain with the axes that the rule does not speak of
+    record Placed(Chain chain, Shape shape, Shape realShape, List<Shard> shards, List<String> copies) {}
+
+    private final Mesh mesh;
+    private final Set<String> dataAxes;
+    private final OptionalLong vocabularyRows;
+    private final Problems problems;
+
+    private ParameterBinder(
+            Mesh mesh, Set<String> dataAxes, OptionalLong vocabularyRows, Problems problems) {
+        this.mesh = mesh;
+        this.dataAxes = dataAxes;
+        this.vocabularyRows = vocabularyRows;
+        this.problems = problems;
+    }
+
+    /// @param dataAxes plain axes that cut flat tensors, not parameters
+    static ParameterBinder on(
+            Mesh mesh, Set<String> dataAxes, OptionalLong vocabularyRows, Problems problems) {
+        return new ParameterBinder(mesh, dataAxes, vocabularyRows, problems);
+    }
+
+    /// @param span of the pattern that decided
+    /// @return nothing where it cannot be laid out so; then that has been said
+    Optional<Placed> place(String name, Reading reading, Span span, List<Holding> holdings) {
+        Placing placing = new Placing(name, reading, span, holdings);
+        try {
+            return placing.place();
+        } catch (ImpossibleLayoutException e) {
+            placing.fail("layout", "cannot be laid out so: " + e.problem(), placing.widthsHeld());
+            return Optional.empty();
+        }
+    }
+
+    private final class Placing {
+        private final String name;
+        private final Reading reading;
+        private final Span span;
+        private final List<Holding> holdings;
+        private final Set<String> axes;
+
+        Placing(String name, Reading reading, Span span, List<Holding> holdings) {
+            this.name = name;
+            this.reading = reading;
+            this.span = span;
+            this.axes = modelAxes(reading.chain());
+            this.holdings = holdings;
+        }
+
+        private Set<String> modelAxes(Chain chain) {
+            Set<String> own = new LinkedHashSet<>();
+            for (String axis : chain.axes()) {
+                own.addAll(mesh.factors(axis));
+            }
+            Set<String> all = new LinkedHashSet<>();
+            for (var axis : mesh.axes()) {
+                if (own.contains(axis.axis()) || !dataAxes.contains(axis.axis())) {
+                    all.add(axis.axis());
+                }
+            }
+            return all;
+        }
+
+        void fail(String kind, String message, Optional<String> hint) {
+            problems.error(span, kind, name, message, hint);
+        }
+
+        Optional<Placed> place() {
+            Optional<Chain> full = fullChain();
+            if (full.isEmpty()) {
+                return Optional.empty();
+            }
+            Chain chain = full.get();
+            Map<Coordinate, List<Holding>> byPlace = new LinkedHashMap<>();
+            if (!collect(chain, byPlace)) {
+                return Optional.empty();
+            }
+            Map<Coordinate, Shape> local = new LinkedHashMap<>();
+            byPlace.forEach((at, held) -> local.put(labelled(chain, at), held.getFirst().shape()));
+            Shape shape = chain.whole(local, mesh);
+            Optional<Shape> real = realShape(shape);
+            if (real.isEmpty()) {
+                return Optional.empty();
+            }
+            Copies copies = Copies.of(chain, mesh);
+            List<Shard> shards = new ArrayList<>();
+            for (var place : byPlace.entrySet()) {
+                Coordinate at = place.getKey();
+                Shape held = place.getValue().getFirst().shape();
+                Held laid = chain.at(shape, mesh, at).orElseThrow();
+                boolean otherDims = held.rank() != laid.shape().rank();
+                if (!laid.shape().equals(held)
+                        && !(otherDims && held.count() == laid.shape().count())) {
+                    fail(
+                            "width",
+                            "is %s at %s; the rule gives that rank %s of %s"
+                                    .formatted(held, at, laid.shape(), shape),
+                            widthsHeld());
+                    return Optional.empty();
+                }
+                var pieces = laid.region().pieces();
+                labels(place.getValue(), at)
+                        .forEach(
+                                (label, names) ->
+                                        names.forEach(
+                                                n ->
+                                                        shards.add(
+                                                                new Shard(
+                                                                        n,
+                                                                        label,
+                                                                        held,
+                                                                        pieces,
+                                                                        copies.number(at)))));
+            }
+            return Optional.of(new Placed(chain, shape, real.get(), shards, copies.labels()));
+        }
+
+        /// The rule's chain with every other axis: found on one rank of it, where it is found.
+        private Optional<Chain> fullChain() {
+            List<Step> steps = new ArrayList<>(reading.chain().steps());
+            Set<String> own = new LinkedHashSet<>();
+            reading.chain().axes().forEach(a -> own.addAll(mesh.factors(a)));
+            for (String axis : axes) {
+                if (own.contains(axis)) {
+                    continue;
+                }
+                TreeSet<Integer> found = new TreeSet<>();
+                for (Holding h : holdings) {
+                    mesh.index(axis, h.at()).ifPresent(found::add);
+                }
+                if (found.size() > 1) {
+                    fail(
+                            "unlisted",
+                            "is held at %s %s; the rule %s"
+                                    .formatted(
+                                            axis,
+                                            listed(found),
+                                            reading.unique()
+                                                    ? "says 'unique'"
+                                                    : "does not speak of " + axis),
+                            Optional.of(remedy(axis, found)));
+                    return Optional.empty();
+                }
+                if (!found.isEmpty()) {
+                    steps.add(new Step(axis, Layout.Placed.at(found.first())));
+                }
+            }
+            return Optional.of(new Chain(steps));
+        }
+
+        private String remedy(String axis, SortedSet<Integer> found) {
+            boolean ends =
+                    found.size() == 2
+                            && found.first() == 0
+                            && found.last() == mesh.degree(axis) - 1
+                            && axis.equals("pp");
+            return axis.equals("pp")
+                    ? "add 'replicate over pp%s' where the stages hold one parameter"
+                            .formatted(ends && mesh.degree(axis) > 2 ? " at (first, last)" : "")
+                    : "add 'replicate over %s' or 'shard dim D over %s'".formatted(axis, axis);
+        }
+
+        private static String listed(Set<Integer> indices) {
+            return indices.toString().replaceAll("[\\[\\]]", "");
+        }
+
+        /// Finds the holdings of every place that the chain gives.
+        private boolean collect(Chain chain, Map<Coordinate, List<Holding>> byPlace) {
+            List<String> order = new ArrayList<>();
+            chain.axes().forEach(a -> order.addAll(mesh.factors(a)));
+            Set<Holding> taken = new LinkedHashSet<>();
+            for (Coordinate at : mesh.coordinates(inMeshOrder(order))) {
+                if (!holds(chain, at)) {
+                    continue;
+                }
+                List<Holding> here = holdings.stream().filter(h -> compatible(h, at)).toList();
+                if (here.isEmpty()) {
+                    fail(
+                            "missing",
+                            "is not held at %s; the rule places it there".formatted(at),
+                            Optional.of("it is held at " + Places.of(holdings, axes)));
+                    return false;
+                }
+                for (Holding h : here) {
+                    if (h.shape().count() != here.getFirst().shape().count()) {
+                        fail(
+                                "shapes",
+                                "is %s and %s at %s; expected one shape"
+                                        .formatted(here.getFirst().shape(), h.shape(), at),
+                                Optional.empty());
+                        return false;
+                    }
+                }
+                taken.addAll(here);
+                byPlace.put(at, here);
+            }
+            for (Holding h : holdings) {
+                if (!taken.contains(h)) {
+                    fail(
+                            "elsewhere",
+                            "is held at %s; the rule places it at %s"
+                                    .formatted(
+                                            Places.of(List.of(h), axes),
+                                            Places.join(byPlace.keySet())),
+                            Optional.empty());
+                    return false;
+                }
+            }
+            return true;
+        }
+
+        private List<String> inMeshOrder(List<String> names) {
+            List<String> ordered = new ArrayList<>();
+            for (var axis : mesh.axes()) {
+                if (names.contains(axis.axis())) {
+                    ordered.add(axis.axis());
+                }
+            }
+            names.stream().filter(n -> !ordered.contains(n)).forEach(ordered::add);
+            return ordered;
+        }
+
+        private boolean holds(Chain chain, Coordinate at) {
+            for (Step step : chain.steps()) {
+                if (step.layout() instanceof Layout.Placed(var indices)
+                        && !indices.contains(mesh.index(step.axis(), at).orElse(0))) {
+                    return false;
+                }
+            }
+            return true;
+        }
+
+        private boolean compatible(Holding h, Coordinate at) {
+            for (String axis : axes) {
+                OptionalInt held = mesh.index(axis, h.at());
+                OptionalInt here = mesh.index(axis, at);
+                if (held.isPresent() && here.isPresent() && held.getAsInt() != here.getAsInt()) {
+                    return false;
+                }
+            }
+            return true;
+        }
+
+        /// A coordinate by the names that the chain uses: a product under its own name.
+        private Coordinate labelled(Chain chain, Coordinate at) {
+            Coordinate label = Coordinate.NONE;
+            for (String axis : chain.axes()) {
+                label = label.with(axis, mesh.index(axis, at).orElse(0));
+            }
+            return label;
+        }
+
+        /// Where each name on disk stands for this place. A name that never says an axis, although
+        /// another name of the parameter does (experts: numbered per rank in optimizer files, globally
+        /// in their own), stands for its parameter without it.
+        private Map<Coordinate, Set<String>> labels(List<Holding> here, Coordinate at) {
+            Coordinate full = at;
+            for (String axis : axes) {
+                if (mesh.degree(axis) == 1) {
+                    full = full.with(axis, 0);
+                }
+            }
+            Map<Coordinate, Set<String>> labels = new LinkedHashMap<>();
+            for (Holding h : here) {
+                Coordinate label = full;
+                for (String axis : axes) {
+                    if (!says(h.name(), axis)
+                            && here.stream().anyMatch(o -> !o.name().equals(h.name()) && says(o.name(), axis))) {
+                        label = label.without(axis);
+                    }
+                }
+                labels.computeIfAbsent(label, _ -> new LinkedHashSet<>()).add(h.name());
+            }
+            return labels;
+        }
+
+        private boolean says(String local, String axis) {
+            return mesh.degree(axis) == 1
+                    || holdings.stream()
+                            .anyMatch(
+                                    h -> h.name().equals(local) && h.at().indices().containsKey(axis));
+        }
+
+        private Optional<Shape> realShape(Shape held) {
+            long[] real =
+                    reading.declared()
+                            .map(d -> d.stream().mapToLong(Long::longValue).toArray())
+                            .orElseGet(() -> undeclared(held));
+            long[] padded = real.clone();
+            StringBuilder how = new StringBuilder();
+            for (Reading.Padding p : reading.padding()) {
+                if (p.dim() >= real.length) {
+                    throw new ImpossibleLayoutException(
+                            "padding of dimension %d".formatted(p.dim()),
+                            "one of the %d dimensions".formatted(real.length));
+                }
+                padded[p.dim()] = p.padded(real[p.dim()]);
+                how.append(
+                        ", %d padded to a multiple of %d".formatted(real[p.dim()], p.multiple()));
+            }
+            if (!Shape.of(padded).equals(held)) {
+                fail(
+                        "shape",
+                        "is %s over all ranks; the rule gives %s%s"
+                                .formatted(held, Shape.of(padded), how),
+                        Optional.empty());
+                return Optional.empty();
+            }
+            return Optional.of(Shape.of(real));
+        }
+
+        private long[] undeclared(Shape held) {
+            long[] dims = held.dims();
+            for (Reading.Padding p : reading.padding()) {
+                if (p.dim() < dims.length
+                        && vocabularyRows.isPresent()
+                        && vocabularyRows.getAsLong() <= dims[p.dim()]) {
+                    dims[p.dim()] = vocabularyRows.getAsLong();
+                }
+            }
+            return dims;
+        }
+
+        /// The widths that the ranks hold along the cut dimension, as they would be written.
+        private Optional<String> widthsHeld() {
+            for (Step step : reading.chain().steps()) {
+                if (step.layout() instanceof Layout.Sharded(int dim, _)) {
+                    List<Long> widths = new ArrayList<>();
+                    for (int i = 0; i < mesh.degree(step.axis()); i++) {
+                        int index = i;
+                        holdings.stream()
+                                .filter(h -> mesh.index(step.axis(), h.at()).orElse(-1) == index)
+                                .filter(h -> dim < h.shape().rank())
+                                .findFirst()
+                                .ifPresent(h -> widths.add(h.shape().dim(dim)));
+                    }
+                    return new TreeSet<>(widths).size() < 2
+                            ? Optional.empty()
+                            : Optional.of(
+                                    "the ranks hold: shard dim %d over %s widths %s"
+                                            .formatted(dim, step.axis(), widths));
+                }
+            }
+            return Optional.empty();
+        }
+    }
+}

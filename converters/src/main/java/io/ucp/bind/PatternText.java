@@ -1,0 +1,39 @@
+package io.ucp.bind;
+
+import io.ucp.lang.ast.NamePattern;
+import io.ucp.lang.ast.NamePattern.Piece;
+import java.util.stream.Collectors;
+
+/// A name pattern as a person reads it in a message.
+final class PatternText {
+    private PatternText() {}
+
+    /// `"{l}.mlp.*"` or `re".."`.
+    static String of(NamePattern pattern) {
+        return switch (pattern) {
+            case NamePattern.Glob g -> quoted(bare(g));
+            case NamePattern.Regex r -> "re\"" + r.expression() + "\"";
+        };
+    }
+
+    /// Without quotes.
+    static String bare(NamePattern pattern) {
+        return switch (pattern) {
+            case NamePattern.Glob g ->
+                    g.pieces().stream().map(PatternText::piece).collect(Collectors.joining());
+            case NamePattern.Regex r -> r.expression();
+        };
+    }
+
+    static String quoted(String text) {
+        return "\"" + text + "\"";
+    }
+
+    private static String piece(Piece piece) {
+        return switch (piece) {
+            case Piece.Text(String text) -> text;
+            case Piece.Any(boolean deep) -> deep ? "**" : "*";
+            case Piece.Capture(String name, boolean deep) -> "{" + name + (deep ? "**}" : "}");
+        };
+    }
+}

@@ -1,0 +1,61 @@
+package io.ucp.bind;
+
+import io.ucp.lang.ast.Clause;
+import io.ucp.lang.ast.NamePattern;
+import io.ucp.layout.Agreement;
+import io.ucp.layout.Chain;
+import io.ucp.tensor.DType;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/// What a rule says of one parameter, evaluated for one mesh.
+///
+/// @param chain without the axes that the rule does not speak of
+/// @param declared the real extents, where the rule gives them
+/// @param unique exactly one rank holds it
+/// @param stagedWith the parameter on whose stage it is
+/// @param tiedTo global name of the parameter that it is another name of
+record Reading(
+        Chain chain,
+        Agreement agreement,
+        Optional<List<Long>> declared,
+        List<Padding> padding,
+        boolean unique,
+        boolean frozen,
+        Map<String, DType> casts,
+        Optional<Clause.Flatten> flatten,
+        Optional<Clause.WithStates> states,
+        Optional<NamePattern.Glob> stagedWith,
+        Optional<NamePattern.Glob> tiedTo) {
+    Reading {
+        padding = List.copyOf(padding);
+        casts = Map.copyOf(casts);
+    }
+
+    /// The same with one more step.
+    Reading with(Chain.Step step) {
+        List<Chain.Step> steps = new ArrayList<>(chain.steps());
+        steps.add(step);
+        return new Reading(
+                new Chain(steps),
+                agreement,
+                declared,
+                padding,
+                unique,
+                frozen,
+                casts,
+                flatten,
+                states,
+                stagedWith,
+                tiedTo);
+    }
+
+    /// Rows past the real extent of a dimension, up to a multiple.
+    record Padding(int dim, long multiple) {
+        long padded(long real) {
+            return Math.multiplyExact(Math.ceilDiv(real, multiple), multiple);
+        }
+    }
+}

@@ -1,0 +1,328 @@
+package io.ucp.bind;
+
+import io.ucp.lang.ast.Clause;
+import io.ucp.lang.ast.Expr;
+import io.ucp.lang.ast.Name;
+import io.ucp.lang.ast.NamePattern;
+import io.ucp.lang.ast.ParamRule;
+import io.ucp.lang.ast.Part;
+import io.ucp.lang.ast.Position;
+import io.ucp.lang.diagnostic.NearestNames;
+import io.ucp.lang.diagnostic.Span;
+import io.ucp.layout.Agreement;
+import io.ucp.layout.Chain;
+import io.ucp.layout.Chain.Step;
+import io.ucp.layout.Layout;
+import io.ucp.layout.Widths;
+import io.ucp.mesh.Mesh;
+import io.ucp.tensor.DType;
+import io.ucp.tensor.Shape;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
+import java.util.Set;
+
+/// Evaluates the clauses of a rule for one parameter.
+final class RuleReader {
+    /// Axes that a checkpoint may lack, where no mesh is written: they have degree 1.
+    private static final Set<String> STANDARD_AXES = Set.of("pp", "dp", "tp", "ep", "edp", "cp");
+
+    private final Mesh mesh;
+    private final boolean meshWritten;
+    private final Numbers numbers;
+    private final Families families;
+    private final Problems problems;
+
+    RuleReader(
+            Mesh mesh, boolean meshWritten, Numbers numbers, Families families, Problems problems) {
+        this.mesh = mesh;
+        this.meshWritten = meshWritten;
+        this.numbers = numbers;
+        this.families = families;
+        this.problems = problems;
+    }
+
+    /// Checks that an axis is one of the mesh.
+    boolean knows(Name axis) {
+        String text = axis.text();
+        if (mesh.has(text) || (!meshWritten && STANDARD_AXES.contains(text))) {
+            return true;
+        }
+        Set<String> names = new LinkedHashSet<>(mesh.products().keySet());
+        mesh.axes().forEach(a -> names.add(a.axis()));
+        problems.error(
+                axis.span(),
+                "'%s' is no axis of the mesh; expected one of %s"
+                        .formatted(text, String.join(", ", names)),
+                NearestNames.hint(text, names));
+        return false;
+    }
+
+    /// What a rule says of the parameter with these captures (of its global name).
+    ///
+    /// @return nothing where the rule cannot be evaluated; then that has been said
+    Optional<Reading> read(ParamRule rule, Map<String, String> captures) {
+        return new Reader(rule, captures).read();
+    }
+
+    private final class Reader {
+        private final ParamRule rule;
+        private final Map<String, String> captures;
+        private final List<Step> steps = new ArrayList<>();
+        private final Map<String, Span> axes = new HashMap<>();
+        private final List<Reading.Padding> padding = new ArrayList<>();
+        private final Map<String, DType> casts = new LinkedHashMap<>();
+        private Agreement agreement = Agreement.EQUAL;
+        private boolean unique;
+        private boolean frozen;
+        private Optional<Clause.Flatten> flatten = Optional.empty();
+        private Optional<Clause.WithStates> states = Optional.empty();
+        private Optional<NamePattern.Glob> stagedWith = Optional.empty();
+        private Optional<NamePattern.Glob> tiedTo = Optional.empty();
+        private Optional<Clause.Fuse> fuse = Optional.empty();
+        private boolean broken;
+
+        Reader(ParamRule rule, Map<String, String> captures) {
+            this.rule = rule;
+            this.captures = captures;
+        }
+
+        Optional<Reading> read() {
+            Optional<List<Long>> declared = rule.shape().flatMap(s -> numbers.values(s.extents()));
+            broken |= rule.shape().isPresent() && declared.isEmpty();
+            rule.layout().forEach(this::clause);
+            if (broken) {
+                return Optional.empty();
+            }
+            return Optional.of(
+                    new Reading(
+                            new Chain(steps),
+                            agreement,
+                            declared,
+                            padding,
+                            unique,
+                            frozen,
+                            casts,
+                            flatten,
+                            states,
+                            stagedWith,
+                            tiedTo));
+        }
+
+        private void clause(Clause clause) {
+            switch (clause) {
+                case Clause.Unique _ -> unique = true;
+                case Clause.Scalar s ->
+                        fail(s.span(), "'scalar' of a parameter; expected it in a states block");
+                case Clause.Replicate r -> replicate(r);
+                case Clause.Average a -> {
+                    agreement = Agreement.AVERAGE;
+                    step(a.axis(), Optional.of(new Layout.Averaged()), a.span());
+                }
+                case Clause.Shard s ->
+                        step(
+                                s.axis(),
+                                widths(s.widths()).map(w -> new Layout.Sharded(s.dim().index(), w)),
+                                s.span());
+                case Clause.Fuse f -> fuse = Optional.of(f);
+                case Clause.ShardEach s -> shardEach(s);
+                case Clause.View v -> view(v);
+                case Clause.Expert e -> placed(e, e.capture(), e.axis());
+                case Clause.StageOf s -> placed(s, s.capture(), s.axis());
+                case Clause.StageAt s ->
+                        step(s.axis(), position(s.position(), s.axis(), s.span()).map(Layout.Placed::at), s.span());
+                case Clause.StageWith s -> stagedWith = Optional.of(s.name());
+                case Clause.TiedTo t -> tiedTo = Optional.of(t.name());
+                case Clause.Flatten f -> {
+                    if (knows(f.axis())) {
+                        flatten = Optional.of(f);
+                    } else {
+                        broken = true;
+                    }
+                }
+                case Clause.Pad p -> pad(p);
+                case Clause.Frozen _ -> frozen = true;
+                case Clause.WithStates w -> states = Optional.of(w);
+                case Clause.Cast c ->
+                        dtype(c.dtype(), problems)
+                                .ifPresentOrElse(
+                                        d -> casts.put(c.state().text(), d), () -> broken = true);
+            }
+        }
+
+        private void fail(Span span, String message) {
+            problems.error(span, message);
+            broken = true;
+        }
+
+        /// @param layout absent where it could not be evaluated
+        private void step(Name axis, Optional<? extends Layout> layout, Span span) {
+            if (!knows(axis) || layout.isEmpty()) {
+                broken = true;
+                return;
+            }
+            for (String factor : mesh.factors(axis.text())) {
+                Span before = axes.putIfAbsent(factor, span);
+                if (before != null) {
+                    fail(span, "a second clause over %s; expected one".formatted(factor));
+                    return;
+                }
+            }
+            steps.add(new Step(axis.text(), layout.get()));
+        }
+
+        private void replicate(Clause.Replicate r) {
+            if (r.takeFirst() && agreement == Agreement.EQUAL) {
+                agreement = Agreement.FIRST;
+            }
+            if (r.at().isEmpty()) {
+                step(r.axis(), Optional.of(new Layout.Replicated()), r.span());
+                return;
+            }
+            Set<Integer> indices = new LinkedHashSet<>();
+            for (Position p : r.at()) {
+                position(p, r.axis(), r.span()).ifPresent(indices::add);
+            }
+            step(
+                    r.axis(),
+                    indices.isEmpty() ? Optional.empty() : Optional.of(new Layout.Placed(indices)),
+                    r.span());
+        }
+
+        private Optional<Integer> position(Position position, Name axis, Span span) {
+            int degree = mesh.degree(axis.text());
+            return switch (position) {
+                case Position.First() -> Optional.of(0);
+                case Position.Last() -> Optional.of(degree - 1);
+                case Position.Nth(int index) -> {
+                    if (index >= degree) {
+                        fail(
+                                span,
+                                "%s %d; expected less than its degree %d"
+                                        .formatted(axis, index, degree));
+                        yield Optional.empty();
+                    }
+                    yield Optional.of(index);
+                }
+            };
+        }
+
+        private void placed(Clause clause, Name capture, Name axis) {
+            String value = captures.get(capture.text());
+            if (value == null) {
+                fail(
+                        capture.span(),
+                        "{%s} is not in the pattern; expected one of its captures".formatted(capture));
+                return;
+            }
+            OptionalInt index = families.place(clause, value);
+            if (index.isEmpty()) {
+                broken = true;
+                return;
+            }
+            step(axis, Optional.of(Layout.Placed.at(index.getAsInt())), clause.span());
+        }
+
+        private void shardEach(Clause.ShardEach s) {
+            if (fuse.isEmpty()) {
+                fail(s.span(), "'shard each' without parts; expected 'fuse dim D (..)' before it");
+                return;
+            }
+            List<Layout.Part> parts = new ArrayList<>();
+            for (Part part : fuse.get().parts()) {
+                OptionalLong extent = numbers.value(part.extent());
+                Optional<Widths> widths = widths(s.widths(), part.name());
+                if (extent.isEmpty() || widths.isEmpty()) {
+                    broken = true;
+                    continue;
+                }
+                parts.add(new Layout.Part(part.name().text(), extent.getAsLong(), widths.get()));
+            }
+            int dim = fuse.get().dim().index();
+            step(s.axis(), Optional.of(new Layout.Fused(dim, parts)), s.span());
+            fuse = Optional.empty();
+        }
+
+        private Optional<Widths> widths(io.ucp.lang.ast.Widths widths) {
+            return switch (widths) {
+                case io.ucp.lang.ast.Widths.Even() -> Optional.of(Widths.Rule.EVEN);
+                case io.ucp.lang.ast.Widths.Ceil() -> Optional.of(Widths.Rule.CEIL);
+                case io.ucp.lang.ast.Widths.Balanced() -> Optional.of(Widths.Rule.BALANCED);
+                case io.ucp.lang.ast.Widths.Listed(var listed) ->
+                        numbers.values(listed).map(Widths.Listed::new);
+                case io.ucp.lang.ast.Widths.ByPart _ -> Optional.empty();
+            };
+        }
+
+        private Optional<Widths> widths(io.ucp.lang.ast.Widths widths, Name part) {
+            if (!(widths instanceof io.ucp.lang.ast.Widths.ByPart(var parts))) {
+                return widths(widths);
+            }
+            List<Expr> own =
+                    parts.stream()
+                            .filter(p -> p.part().text().equals(part.text()))
+                            .findFirst()
+                            .map(io.ucp.lang.ast.Widths.PartWidths::widths)
+                            .orElse(List.of());
+            if (own.isEmpty()) {
+                fail(
+                        part.span(),
+                        "part '%s' has no widths; expected a list for every part".formatted(part));
+                return Optional.empty();
+            }
+            return numbers.values(own).map(Widths.Listed::new);
+        }
+
+        private void view(Clause.View v) {
+            Optional<List<Long>> extents = numbers.values(v.shape().extents());
+            if (extents.isEmpty() || extents.get().stream().anyMatch(e -> e < 0)) {
+                extents.ifPresent(e -> fail(v.span(), "view %s; expected extents of 0 or more".formatted(e)));
+                broken = true;
+                return;
+            }
+            steps.add(Step.view(Shape.of(extents.get().stream().mapToLong(Long::longValue).toArray())));
+        }
+
+        private void pad(Clause.Pad p) {
+            OptionalLong multiple = numbers.value(p.multiple());
+            if (multiple.isEmpty()) {
+                broken = true;
+            } else if (multiple.getAsLong() < 1) {
+                fail(p.span(), "multiple %d; expected 1 or more".formatted(multiple.getAsLong()));
+            } else {
+                padding.add(new Reading.Padding(p.dim().index(), multiple.getAsLong()));
+            }
+        }
+    }
+
+    /// The dtype of a short or a torch name.
+    static Optional<DType> dtype(Name name, Problems problems) {
+        Map<String, DType> shortNames =
+                Map.of(
+                        "fp64", DType.FLOAT64,
+                        "fp32", DType.FLOAT32,
+                        "fp16", DType.FLOAT16,
+                        "bf16", DType.BFLOAT16);
+        Optional<DType> dtype =
+                Optional.ofNullable(shortNames.get(name.text()))
+                        .or(() -> DType.ofTorchName(name.text()));
+        if (dtype.isEmpty()) {
+            Set<String> names = new LinkedHashSet<>(shortNames.keySet());
+            for (DType d : DType.values()) {
+                names.add(d.torchName());
+            }
+            problems.error(
+                    name.span(),
+                    "'%s' is no dtype; expected bf16, fp16, fp32, fp64 or torch's name of one"
+                            .formatted(name),
+                    NearestNames.hint(name.text(), names));
+        }
+        return dtype;
+    }
+}

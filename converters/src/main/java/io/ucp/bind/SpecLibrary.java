@@ -1,0 +1,50 @@
+package io.ucp.bind;
+
+import io.ucp.lang.Ucl;
+import io.ucp.lang.ast.Spec;
+import io.ucp.lang.diagnostic.SourceText;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.Optional;
+
+/// The specs that come with the program, by name.
+public final class SpecLibrary {
+    private static final List<String> NAMES =
+            List.of(
+                    "deepspeed_plain",
+                    "megatron_deepspeed_gpt",
+                    "megatron_deepspeed_gpt_language_model",
+                    "megatron_deepspeed_llama",
+                    "megatron_deepspeed_moe");
+
+    private SpecLibrary() {}
+
+    /// In the order of the alphabet.
+    public static List<String> names() {
+        return NAMES;
+    }
+
+    public static Optional<Spec> find(String name) {
+        return text(name).map(Ucl::parse);
+    }
+
+    /// The text of a spec, as it was written.
+    public static Optional<SourceText> text(String name) {
+        if (!NAMES.contains(name)) {
+            return Optional.empty();
+        }
+        String file = name + ".ucl";
+        try (InputStream in = SpecLibrary.class.getResourceAsStream("/io/ucp/specs/" + file)) {
+            if (in == null) {
+                throw new IllegalStateException("bundled spec " + file + " is not on the class path");
+            }
+            return Optional.of(
+                    SourceText.of(file, new String(in.readAllBytes(), StandardCharsets.UTF_8)));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}
