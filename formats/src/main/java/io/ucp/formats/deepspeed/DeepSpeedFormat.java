@@ -59,13 +59,13 @@ public final class DeepSpeedFormat implements CheckpointFormat {
             throw files.missing("zero_pp_rank_0_mp_rank_00_optim_states.pt");
         }
         FlatGroups optimizer = FlatGroups.read(files, degrees, findings);
-        Weights weights = Weights.read(files, degrees, findings);
+        Weights weights = Weights.read(files, degrees, optimizer.experts(), findings);
         List<HeldTensor> tensors = new ArrayList<>(weights.tensors());
         tensors.addAll(WholeOptimizer.read(files, degrees, weights, findings));
         List<FlatGroup> groups = new ArrayList<>(optimizer.groups());
         groups.addAll(FlatGroups.frozen(files, degrees));
         int stage = files.optimizers().isEmpty() ? 0 : files.optimizer(0, 0).stage();
-        List<AxisDegree> mesh = degrees.mesh(optimizer.ep(), optimizer.edp());
+        List<AxisDegree> mesh = degrees.mesh(optimizer.experts());
         return new CheckpointIndex(
                 NAME,
                 candidate.folder(),

@@ -26,17 +26,15 @@ record Degrees(int pp, int tp, int dp) {
         return Coordinate.of("pp", mp / tp).with("tp", mp % tp);
     }
 
-    /// Outermost first; experts' axes divide `dp` anew (`edp` outermost).
-    ///
-    /// @param ep expert-parallel ranks, 0 where there are no experts
-    List<AxisDegree> mesh(int ep, int edp) {
+    /// Outermost first; experts' axes divide the same ranks anew (`edp` outermost).
+    List<AxisDegree> mesh(GroupHolders.Experts experts) {
         List<AxisDegree> axes = new ArrayList<>();
         axes.add(new AxisDegree("pp", pp));
         axes.add(new AxisDegree("dp", dp));
         axes.add(new AxisDegree("tp", tp));
-        if (ep > 0) {
-            axes.add(new AxisDegree("ep", ep));
-            axes.add(new AxisDegree("edp", edp));
+        if (experts.ep() > 0) {
+            axes.add(new AxisDegree("ep", experts.ep()));
+            axes.add(new AxisDegree("edp", experts.edp()));
         }
         return List.copyOf(axes);
     }
@@ -102,13 +100,11 @@ record Degrees(int pp, int tp, int dp) {
         OptimizerStates any = files.optimizers().values().iterator().next();
         OptionalInt counted =
                 any.groups().stream()
+                        .filter(g -> !g.expert())
                         .flatMapToInt(g -> g.partitions().stream())
                         .max();
-        // With experts only, the counts are those of their own, smaller groups.
-        int all =
-                any.groups().stream().allMatch(OptimizerStates.Group::expert)
-                        ? (int) Math.min(said.orElse(named), 1_000_000)
-                        : counted.orElse((int) Math.min(said.orElse(named), 1_000_000));
+        // The counts of experts are of other groups of ranks.
+        int all = counted.orElse((int) Math.min(said.orElse(named), 1_000_000));
         if (named > all) {
             throw extra(any.file(), all + " data-parallel ranks", "data-parallel rank " + (named - 1));
         }

@@ -7,7 +7,7 @@ import io.ucp.formats.FlatGroup.Part;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.TensorEntry;
-import io.ucp.formats.deepspeed.FlatGroups.Holders;
+import io.ucp.formats.deepspeed.GroupHolders.Holders;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.Shape;
 import java.io.IOException;

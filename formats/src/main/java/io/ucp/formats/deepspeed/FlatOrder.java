@@ -1,7 +1,7 @@
 package io.ucp.formats.deepspeed;
 
 import io.ucp.formats.FlatGroup.Member;
-import io.ucp.formats.deepspeed.FlatGroups.Holders;
+import io.ucp.formats.deepspeed.GroupHolders.Holders;
 import io.ucp.formats.deepspeed.OptimizerStates.Slice;
 import io.ucp.io.MalformedFileException;
 import java.util.ArrayList;

@@ -35,7 +35,11 @@ record Weights(
 
     static final String WEIGHT = "weight";
 
-    static Weights read(CheckpointFiles files, Degrees degrees, List<Finding> findings)
+    static Weights read(
+            CheckpointFiles files,
+            Degrees degrees,
+            GroupHolders.Experts experts,
+            List<Finding> findings)
             throws IOException {
         Collector collector = new Collector(files, degrees, findings);
         for (int mp = 0; mp < degrees.mp(); mp++) {
@@ -43,7 +47,7 @@ record Weights(
         }
         new PipelineLayers(files, degrees, collector).read();
         for (CheckpointFile expert : files.experts()) {
-            collector.ofExpert(expert);
+            collector.ofExpert(expert, experts.acrossTensor());
         }
         collector.tell();
         return new Weights(
@@ -159,8 +163,9 @@ record Weights(
             return held.contains(new Holding(name, at));
         }
 
-        void ofExpert(CheckpointFile file) throws MalformedFileException {
-            FileName.Expert of = (FileName.Expert) file.name();
+        void ofExpert(CheckpointFile file, boolean acrossTensor) throws MalformedFileException {
+            Coordinate own = degrees.at(((FileName.Expert) file.name()).mp());
+            Coordinate at = acrossTensor ? own.without("tp") : own;
             Map<String, TensorEntry> module = new LinkedHashMap<>();
             ModelStates.flatten(
                     file, "", file.dict(file.root(), "the state dict of an expert"), module, 0);
@@ -168,7 +173,7 @@ record Weights(
                 if (SLICE.matcher(e.getKey()).matches()) {
                     slices.add(e.getKey());
                 } else {
-                    hold(file, e.getKey(), degrees.at(of.mp()), e.getValue(), null);
+                    hold(file, e.getKey(), at, e.getValue(), null);
                 }
             }
         }

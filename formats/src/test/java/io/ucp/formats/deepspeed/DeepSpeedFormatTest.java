@@ -339,6 +339,29 @@ class DeepSpeedFormatTest {
         assertThat(index.flatGroups().stream().filter(g -> g.axis().equals("edp"))).hasSize(2 * ep);
     }
 
+    @ParameterizedTest
+    @CsvSource({"1, 1", "2, 2", "2, 4", "4, 1", "2, 1"})
+    void holdsExpertsThatAreNotCutOverTensorRanks(int dp, int ep) throws IOException {
+        GeneratedCheckpoint checkpoint =
+                GeneratedCheckpoint.of(withExperts())
+                        .degrees(1, 2, dp)
+                        .expertRanks(ep)
+                        .expertsAcrossTensorRanks()
+                        .writeTo(root);
+
+        CheckpointIndex index = index();
+
+        assertComplete(
+                checkpoint, HeldValues.check(checkpoint, index), "weight", "fp32", "exp_avg");
+        assertThat(index.mesh())
+                .contains(new AxisDegree("ep", ep), new AxisDegree("edp", 2 * dp / ep));
+        assertThat(coordinatesOf(index, "layers.0.moe.experts.3.up.weight"))
+                .containsExactly(Coordinate.of("pp", 0));
+        assertThat(index.flatGroups().stream().filter(g -> g.axis().equals("edp")))
+                .hasSize(2 * ep)
+                .allMatch(g -> !g.at().indices().containsKey("tp"));
+    }
+
     @Test
     void leavesCopiesOfExpertsUnderBrokenNamesInTheFile() throws IOException {
         GeneratedCheckpoint.of(withExperts())

@@ -57,6 +57,7 @@ public final class GeneratedCheckpoint {
     Wrapper wrapper = Wrapper.ZERO;
     Step step = Step.TENSOR;
     List<String> states = List.of("exp_avg", "exp_avg_sq");
+    boolean expertsAcrossTensor;
     boolean roundRobin;
     boolean shapesInModelOrder;
     boolean slices = true;
@@ -146,6 +147,12 @@ public final class GeneratedCheckpoint {
     /// The degree over which parameters with experts are divided; it divides `dp` and their number.
     public GeneratedCheckpoint expertRanks(int ranks) {
         ep = ranks;
+        return this;
+    }
+
+    /// Experts divide all ranks of a stage, tensor-parallel ones too: they must not be cut.
+    public GeneratedCheckpoint expertsAcrossTensorRanks() {
+        expertsAcrossTensor = true;
         return this;
     }
 

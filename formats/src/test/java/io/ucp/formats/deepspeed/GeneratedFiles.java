@@ -252,6 +252,10 @@ final class GeneratedFiles {
         int count = of.parameters.stream().mapToInt(GeneratedParameter::experts).max().orElse(0);
         for (int tp = 0; tp < of.tp; tp++) {
             for (int e = 0; e < count; e++) {
+                // Written by the first rank that holds it.
+                if (of.expertsAcrossTensor && e / (count / of.ep) % of.tp != tp) {
+                    continue;
+                }
                 TorchTree tree = new TorchTree();
                 SequencedMap<String, Object> root = new LinkedHashMap<>();
                 for (GeneratedParameter p : of.parameters) {
@@ -412,15 +416,18 @@ final class GeneratedFiles {
 
     private void optimizer(int stage, int tp, int dp) throws IOException {
         TorchTree tree = new TorchTree();
-        int ep = dp % of.ep;
+        // Its number among the ranks that experts divide.
+        int rank = of.expertsAcrossTensor ? dp * of.tp + tp : dp;
+        int ranks = of.expertsAcrossTensor ? of.dp * of.tp : of.dp;
+        int ep = rank % of.ep;
         List<List<Shard>> flat = flat(stage, ep);
         List<FlatPart> parts = new ArrayList<>();
         List<Boolean> experts = new ArrayList<>();
         for (List<Shard> group : flat) {
             boolean expert = group.getFirst().parameter().experts() > 0;
             experts.add(expert);
-            int count = expert ? of.dp / of.ep : of.dp;
-            parts.add(new FlatPart(group, tp, expert ? dp / of.ep : dp, count));
+            int count = expert ? ranks / of.ep : of.dp;
+            parts.add(new FlatPart(group, tp, expert ? rank / of.ep : dp, count));
         }
         SequencedMap<String, Object> root = new LinkedHashMap<>();
         root.put(
