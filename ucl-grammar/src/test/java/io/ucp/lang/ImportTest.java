@@ -6,9 +6,11 @@ import static org.assertj.core.api.Assertions.catchThrowableOfType;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.SourceText;
 import io.ucp.lang.diagnostic.SpecException;
+
+import org.junit.jupiter.api.Test;
+
 import java.util.Map;
 import java.util.Optional;
-import org.junit.jupiter.api.Test;
 
 class ImportTest {
     private static final String BASE =
@@ -92,7 +94,8 @@ class ImportTest {
 
     @Test
     void anImportThatIsNotResolvedMayDefineWhatIsMissing() {
-        SourceText source = SourceText.of("x.ucl", "ucl 1\nimport z\nparam \"d\" { shard dim 0 over tq }\n");
+        SourceText source =
+                SourceText.of("x.ucl", "ucl 1\nimport z\nparam \"d\" { shard dim 0 over tq }\n");
         Spec spec = Ucl.parse(source);
         assertThat(spec.imports()).hasSize(1);
     }
@@ -104,7 +107,8 @@ class ImportTest {
                         """
                         broken.ucl:2:5: error: expected a name, found '='
                             let = 3
-                                ^""");
+                                ^\
+                        """);
     }
 
     @Test
@@ -114,7 +118,8 @@ class ImportTest {
                         """
                         x.ucl:2:1: error: nothing to import under 'no/such'; expected a file or the name of a bundled spec
                             import "no/such"
-                            ^^^^^^^^^^^^^^^^""");
+                            ^^^^^^^^^^^^^^^^\
+                        """);
     }
 
     @Test
@@ -124,7 +129,8 @@ class ImportTest {
                         """
                         right.ucl:2:1: error: an import of itself: x.ucl -> left.ucl -> right.ucl -> left.ucl
                             import left
-                            ^^^^^^^^^^^""");
+                            ^^^^^^^^^^^\
+                        """);
     }
 
     @Test
