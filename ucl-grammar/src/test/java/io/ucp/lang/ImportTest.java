@@ -85,6 +85,38 @@ class ImportTest {
     }
 
     @Test
+    void everyKindOfStatementCanBeReplaced() {
+        String own =
+                """
+                ucl 1
+                import kinds
+                axis x = (dp, tp)
+                group g { "own" }
+                rename "a" <-> "own"
+                drop "b"
+                optional frozen "c"
+                every rule optional
+                """;
+        assertThat(resolved(own))
+                .isEqualTo(
+                        """
+                        ucl 1
+
+                        mesh (dp, tp)
+                        axis x = (dp, tp)
+
+                        group g { "own" }
+
+                        rename "a" <-> "own"
+
+                        drop "b"
+                        optional frozen "c"
+
+                        every rule optional
+                        """);
+    }
+
+    @Test
     void theImportedAxesAndStatesAreKnown() {
         String own = "ucl 1\nimport base\nparam \"d\" { shard dim 0 over tq; with states adm }\n";
         assertThat(failure(own))
@@ -148,6 +180,17 @@ class ImportTest {
 
     private static final Map<String, String> TEXTS =
             Map.of(
+                    "kinds",
+                    """
+                    ucl 1
+                    every rule optional
+                    mesh (dp, tp)
+                    axis x = (tp, dp)
+                    group g { "a" }
+                    rename "a" <-> "z"
+                    drop "b"
+                    frozen "c"
+                    """,
                     "base", BASE,
                     "broken", "ucl 1\nlet = 3\n",
                     "left", "ucl 1\nimport right\n",
