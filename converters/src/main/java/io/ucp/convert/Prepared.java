@@ -23,7 +23,7 @@ public record Prepared(Request request, Described described, TargetTree tree, Co
         return tree.files().stream().mapToLong(f -> f.size()).sum();
     }
 
-    /// Bytes of the source that are read: every origin of every step once.
+    /// Bytes of the source that are read: every element of every step, once of each copy that is read.
     public long bytesRead() {
         long[] sum = new long[1];
         plan.targets().stream()
@@ -34,14 +34,7 @@ public record Prepared(Request request, Described described, TargetTree tree, Co
                                         switch (step) {
                                             case Step.Literal _, Step.Fill _ -> 0;
                                             case Step.Bytes bytes -> bytes.size();
-                                            case Step.Elements elements ->
-                                                    elements.origins().stream()
-                                                            .mapToLong(
-                                                                    o ->
-                                                                            o.moves().count()
-                                                                                    * o.dtype()
-                                                                                            .width())
-                                                            .sum();
+                                            case Step.Elements elements -> elements.bytesRead();
                                         });
         return sum[0];
     }

@@ -66,7 +66,7 @@ final class WindowFiller {
                 window.clear();
             }
             case Step.Elements elements -> {
-                int width = elements.of().dtype().width();
+                int width = elements.to().width();
                 long first = (low - elements.offset()) / width;
                 long last = (high - elements.offset()) / width;
                 if (elements.rule() == Step.Rule.AVERAGE && elements.copies().size() > 1) {
@@ -82,7 +82,7 @@ final class WindowFiller {
     private void elements(Step.Elements step, long low, long high, ByteBuffer window, int at)
             throws IOException {
         DType from = step.from();
-        DType to = step.of().dtype();
+        DType to = step.to();
         boolean direct = from == to;
         long block =
                 direct && step.copies().size() == 1
@@ -111,7 +111,7 @@ final class WindowFiller {
     private void average(Step.Elements step, long low, long high, ByteBuffer window, int at)
             throws IOException {
         DType from = step.from();
-        DType to = step.of().dtype();
+        DType to = step.to();
         int block = Math.min(AVERAGED_AT_ONCE, replica.capacity() / from.width());
         for (long first = low; first < high; first += block) {
             int count = (int) Math.min(block, high - first);
@@ -143,7 +143,7 @@ final class WindowFiller {
             if (!(target.steps().get(k) instanceof Step.Elements step) || step.offset() >= to) {
                 break;
             }
-            DType dtype = step.of().dtype();
+            DType dtype = step.to();
             long low = Math.max(from, step.offset());
             long high = Math.min(to, step.end());
             differences.compare(

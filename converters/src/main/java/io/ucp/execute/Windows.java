@@ -53,7 +53,7 @@ final class Windows {
             return target.size();
         }
         if (target.steps().get(stepAt(target.steps(), nominal)) instanceof Step.Elements e) {
-            return nominal - (nominal - e.offset()) % e.of().dtype().width();
+            return nominal - (nominal - e.offset()) % e.to().width();
         }
         return nominal;
     }

@@ -52,6 +52,21 @@ public sealed interface Step {
             return of.size();
         }
 
+        /// Elements that the step writes.
+        public long count() {
+            return of.count();
+        }
+
+        /// Their dtype in the target.
+        public DType to() {
+            return of.dtype();
+        }
+
+        /// Bytes that are read for it: every element once of each copy.
+        public long bytesRead() {
+            return count() * from.width() * copies.size();
+        }
+
         /// Row-major index in the parameter of the element at a position of this step.
         public long index(long position) {
             for (Piece piece : of.pieces()) {
