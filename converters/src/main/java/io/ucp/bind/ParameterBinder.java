@@ -126,18 +126,10 @@ final class ParameterBinder {
                     return Optional.empty();
                 }
                 var pieces = laid.region().pieces();
-                labels(place.getValue(), at)
-                        .forEach(
-                                (label, names) ->
-                                        names.forEach(
-                                                n ->
-                                                        shards.add(
-                                                                new Shard(
-                                                                        n,
-                                                                        label,
-                                                                        held,
-                                                                        pieces,
-                                                                        copies.number(at)))));
+                Labels labels = labels(place.getValue(), at);
+                for (String onDisk : labels.names) {
+                    shards.add(new Shard(onDisk, labels.at, held, pieces, copies.number(at)));
+                }
             }
             return Optional.of(new Placed(chain, shape, real.get(), shards, copies.labels()));
         }
@@ -277,28 +269,32 @@ final class ParameterBinder {
             return label;
         }
 
-        /// Where each name on disk stands for this place. A name that never says an axis, although
-        /// another name of the parameter does (experts: numbered per rank in optimizer files, globally
-        /// in their own), stands for its parameter without it.
-        private Map<Coordinate, Set<String>> labels(List<Holding> here, Coordinate at) {
+        /// A place on every axis of the model, and the names on disk that stand for it.
+        private record Labels(Coordinate at, Set<String> names) {}
+
+        /// A name that never says an axis, although another name of the parameter does, is the global
+        /// one (experts: numbered per rank in optimizer files, globally in their own) and left out.
+        private Labels labels(List<Holding> here, Coordinate at) {
             Coordinate full = at;
             for (String axis : axes) {
                 if (mesh.degree(axis) == 1) {
                     full = full.with(axis, 0);
                 }
             }
-            Map<Coordinate, Set<String>> labels = new LinkedHashMap<>();
+            Set<String> names = new LinkedHashSet<>();
             for (Holding h : here) {
-                Coordinate label = full;
-                for (String axis : axes) {
-                    if (!says(h.name(), axis)
-                            && here.stream().anyMatch(o -> !o.name().equals(h.name()) && says(o.name(), axis))) {
-                        label = label.without(axis);
-                    }
+                boolean global =
+                        axes.stream()
+                                .anyMatch(
+                                        axis ->
+                                                !says(h.name(), axis)
+                                                        && here.stream()
+                                                                .anyMatch(o -> says(o.name(), axis)));
+                if (!global) {
+                    names.add(h.name());
                 }
-                labels.computeIfAbsent(label, _ -> new LinkedHashSet<>()).add(h.name());
             }
-            return labels;
+            return new Labels(full, names);
         }
 
         private boolean says(String local, String axis) {
@@ -312,7 +308,7 @@ final class ParameterBinder {
             long[] real =
                     reading.declared()
                             .map(d -> d.stream().mapToLong(Long::longValue).toArray())
-                            .orElseGet(() -> undeclared(held));
+                            .orElseGet(held::dims);
             long[] padded = real.clone();
             StringBuilder how = new StringBuilder();
             for (Reading.Padding p : reading.padding()) {
@@ -321,6 +317,7 @@ final class ParameterBinder {
                             "padding of dimension %d".formatted(p.dim()),
                             "one of the %d dimensions".formatted(real.length));
                 }
+                real[p.dim()] = realExtent(p, real[p.dim()]);
                 padded[p.dim()] = p.padded(real[p.dim()]);
                 how.append(
                         ", %d padded to a multiple of %d".formatted(real[p.dim()], p.multiple()));
@@ -336,16 +333,13 @@ final class ParameterBinder {
             return Optional.of(Shape.of(real));
         }
 
-        private long[] undeclared(Shape held) {
-            long[] dims = held.dims();
-            for (Reading.Padding p : reading.padding()) {
-                if (p.dim() < dims.length
-                        && vocabularyRows.isPresent()
-                        && vocabularyRows.getAsLong() <= dims[p.dim()]) {
-                    dims[p.dim()] = vocabularyRows.getAsLong();
-                }
+        /// Without padding: as the clause says, else as the shape says, else as the checkpoint says.
+        private long realExtent(Reading.Padding p, long known) {
+            if (p.real().isPresent()) {
+                return p.real().getAsLong();
             }
-            return dims;
+            boolean hinted = reading.declared().isEmpty() && vocabularyRows.isPresent();
+            return hinted ? Math.min(vocabularyRows.getAsLong(), known) : known;
         }
 
         /// The widths that the ranks hold along the cut dimension, as they would be written.

@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 
 /// What a rule says of one parameter, evaluated for one mesh.
 ///
@@ -53,7 +54,9 @@ record Reading(
     }
 
     /// Rows past the real extent of a dimension, up to a multiple.
-    record Padding(int dim, long multiple) {
+    ///
+    /// @param real the real extent, where the clause gives it
+    record Padding(int dim, OptionalLong real, long multiple) {
         long padded(long real) {
             return Math.multiplyExact(Math.ceilDiv(real, multiple), multiple);
         }

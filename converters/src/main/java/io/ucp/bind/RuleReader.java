@@ -236,13 +236,14 @@ final class RuleReader {
             }
             List<Layout.Part> parts = new ArrayList<>();
             for (Part part : fuse.get().parts()) {
-                OptionalLong extent = numbers.value(part.extent());
+                OptionalLong extent =
+                        part.extent().map(numbers::value).orElse(OptionalLong.empty());
                 Optional<Widths> widths = widths(s.widths(), part.name());
-                if (extent.isEmpty() || widths.isEmpty()) {
+                if ((part.extent().isPresent() && extent.isEmpty()) || widths.isEmpty()) {
                     broken = true;
                     continue;
                 }
-                parts.add(new Layout.Part(part.name().text(), extent.getAsLong(), widths.get()));
+                parts.add(new Layout.Part(part.name().text(), extent, widths.get()));
             }
             int dim = fuse.get().dim().index();
             step(s.axis(), Optional.of(new Layout.Fused(dim, parts)), s.span());
@@ -291,12 +292,14 @@ final class RuleReader {
 
         private void pad(Clause.Pad p) {
             OptionalLong multiple = numbers.value(p.multiple());
-            if (multiple.isEmpty()) {
+            OptionalLong real = p.extent().map(numbers::value).orElse(OptionalLong.empty());
+            if (multiple.isEmpty() || (p.extent().isPresent() && real.isEmpty())) {
                 broken = true;
             } else if (multiple.getAsLong() < 1) {
                 fail(p.span(), "multiple %d; expected 1 or more".formatted(multiple.getAsLong()));
             } else {
-                padding.add(new Reading.Padding(p.dim().index(), multiple.getAsLong()));
+                padding.add(
+                        new Reading.Padding(p.dim().index(), real, multiple.getAsLong()));
             }
         }
     }

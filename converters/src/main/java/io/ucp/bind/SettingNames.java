@@ -67,13 +67,16 @@ final class SettingNames {
         switch (clause) {
             case Clause.Shard s -> widths(s.widths());
             case Clause.ShardEach s -> widths(s.widths());
-            case Clause.Fuse f -> f.parts().forEach(p -> expression(p.extent()));
+            case Clause.Fuse f -> f.parts().forEach(p -> p.extent().ifPresent(this::expression));
             case Clause.View v -> v.shape().extents().forEach(this::expression);
             case Clause.StageOf s -> {
                 s.counts().ifPresent(c -> c.forEach(this::expression));
                 s.virtual().ifPresent(this::expression);
             }
-            case Clause.Pad p -> expression(p.multiple());
+            case Clause.Pad p -> {
+                p.extent().ifPresent(this::expression);
+                expression(p.multiple());
+            }
             case Clause.Unique _,
                     Clause.Scalar _,
                     Clause.Replicate _,
@@ -94,9 +97,9 @@ final class SettingNames {
     private void step(RenameStep step) {
         switch (step) {
             case RenameStep.View v -> v.shape().extents().forEach(this::expression);
-            case RenameStep.Split s -> s.parts().forEach(p -> expression(p.extent()));
-            case RenameStep.Join j -> j.parts().forEach(p -> expression(p.extent()));
-            case RenameStep.ForParts f -> f.steps().forEach(s -> step(s.node()));
+            case RenameStep.Split s -> s.parts().forEach(p -> p.extent().ifPresent(this::expression));
+            case RenameStep.Join j -> j.parts().forEach(p -> p.extent().ifPresent(this::expression));
+            case RenameStep.ForParts f -> f.steps().forEach(this::step);
             case RenameStep.Transpose _, RenameStep.Permute _ -> {
                 // No expressions.
             }

@@ -21,7 +21,6 @@ final class Splits {
     /// @param shape of the whole parameter
     /// @param vocabulary the rule pads it
     static Split of(String name, Chain chain, Shape shape, boolean vocabulary, LayoutHints hints) {
-        Shape before = shape;
         Optional<Shape> view = Optional.empty();
         for (Step step : chain.steps()) {
             switch (step.layout()) {
@@ -31,9 +30,9 @@ final class Splits {
                             ? throughView(shape, view.get(), dim, vocabulary)
                             : new Split(SplitKind.SHARDED, dim, List.of(), List.of(), vocabulary);
                 }
-                case Layout.Fused(int dim, var parts) -> {
-                    List<Long> extents = parts.stream().map(Layout.Part::extent).toList();
-                    return fused(name, before, dim, extents, vocabulary, hints);
+                case Layout.Fused f -> {
+                    List<Long> extents = f.extents(shape.dim(f.dim()));
+                    return fused(name, shape, f.dim(), extents, vocabulary, hints);
                 }
                 case Layout.Averaged() when step.axis().equals("tp") -> {
                     return new Split(SplitKind.AVERAGED, 0, List.of(), List.of(), vocabulary);

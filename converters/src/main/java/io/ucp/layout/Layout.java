@@ -4,6 +4,7 @@ import io.ucp.tensor.Shape;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 
 /// One step of how a tensor is laid out along one axis of the mesh: what each rank of the axis holds of
@@ -42,10 +43,39 @@ public sealed interface Layout {
         public Fused {
             parts = List.copyOf(parts);
         }
+
+        /// Of the parts, where the dimension has `whole` elements.
+        ///
+        /// @throws ImpossibleLayoutException where they are not its parts
+        public List<Long> extents(long whole) {
+            boolean shared = parts.stream().anyMatch(p -> p.extent.isEmpty());
+            if (shared && whole % parts.size() != 0) {
+                throw new ImpossibleLayoutException(
+                        "%d elements of dimension %d".formatted(whole, dim),
+                        "%d equal parts".formatted(parts.size()));
+            }
+            List<Long> extents =
+                    parts.stream()
+                            .map(p -> shared ? whole / parts.size() : p.extent.getAsLong())
+                            .toList();
+            long sum = extents.stream().mapToLong(Long::longValue).sum();
+            if (sum != whole) {
+                throw new ImpossibleLayoutException(
+                        "parts %s, %d in all".formatted(extents, sum),
+                        "the %d of dimension %d".formatted(whole, dim));
+            }
+            return extents;
+        }
     }
 
     /// A named part of a fused dimension.
-    record Part(String name, long extent, Widths widths) {}
+    ///
+    /// @param extent elements; absent where the parts share the dimension equally
+    record Part(String name, OptionalLong extent, Widths widths) {
+        public static Part of(String name, long extent, Widths widths) {
+            return new Part(name, OptionalLong.of(extent), widths);
+        }
+    }
 
     /// Later steps see the tensor under another shape of as many elements. Cuts nothing.
     record Viewed(Shape shape) implements Layout {}
@@ -75,18 +105,13 @@ public sealed interface Layout {
     }
 
     private static List<Stretch> stretches(Fused fused, Region held, int index, int degree) {
-        long sum = fused.parts.stream().mapToLong(Part::extent).sum();
-        if (sum != held.extent(fused.dim)) {
-            throw new ImpossibleLayoutException(
-                    "parts of %d elements".formatted(sum),
-                    "the %d of dimension %d".formatted(held.extent(fused.dim), fused.dim));
-        }
+        List<Long> extents = fused.extents(held.extent(fused.dim));
         List<Stretch> mine = new ArrayList<>();
         long at = 0;
-        for (Part part : fused.parts) {
-            Stretch s = part.widths.stretch(part.extent, degree, index);
+        for (int p = 0; p < extents.size(); p++) {
+            Stretch s = fused.parts.get(p).widths.stretch(extents.get(p), degree, index);
             mine.add(new Stretch(at + s.start(), s.extent()));
-            at += part.extent;
+            at += extents.get(p);
         }
         return mine;
     }

@@ -93,8 +93,8 @@ class ChainTest {
                             new Fused(
                                     dim,
                                     List.of(
-                                            new Part("a", first, widths),
-                                            new Part("b", extent - first, widths)))));
+                                            Part.of("a", first, widths),
+                                            Part.of("b", extent - first, widths)))));
             return each(
                     axis,
                     held,
@@ -194,8 +194,8 @@ class ChainTest {
                                         new Fused(
                                                 0,
                                                 List.of(
-                                                        new Part("gate", 4, EVEN),
-                                                        new Part("up", 4, EVEN))))));
+                                                        Part.of("gate", 4, EVEN),
+                                                        Part.of("up", 4, EVEN))))));
         Held held = swiglu.at(Shape.of(8), mesh, Coordinate.of("tp", 1)).orElseThrow();
         assertThat(held.shape()).isEqualTo(Shape.of(4));
         assertThat(NaiveTensor.laid(held.region().pieces(), 4)).containsExactly(2, 3, 6, 7);
