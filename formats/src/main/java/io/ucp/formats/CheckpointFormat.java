@@ -23,6 +23,12 @@ public interface CheckpointFormat {
     ///     other
     CheckpointIndex index(Candidate candidate) throws IOException;
 
+    /// Which format is taken where several find something in one folder: the lowest, as the framework
+    /// that owns the folder would.
+    default int precedence() {
+        return 50;
+    }
+
     /// The files that hold the state, to the byte.
     ///
     /// @throws RefusedException where this format has no form for it

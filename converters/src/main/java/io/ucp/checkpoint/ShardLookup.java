@@ -1,0 +1,89 @@
+package io.ucp.checkpoint;
+
+import io.ucp.bind.BoundParameter;
+import io.ucp.bind.Shard;
+import io.ucp.bind.Sharding;
+import io.ucp.formats.Coordinate;
+import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.tensor.Shape;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/// Finds the shard that a name in a file stands for, by the name and the rank that wrote it.
+final class ShardLookup {
+    /// @param parameter position in [Sharding#parameters]
+    record Found(int parameter, BoundParameter bound, Shard shard) {}
+
+    private final Map<String, List<Found>> byLocalName = new HashMap<>();
+    private final Map<String, List<Found>> byGlobalName = new HashMap<>();
+
+    ShardLookup(Sharding sharding) {
+        for (int p = 0; p < sharding.parameters().size(); p++) {
+            BoundParameter bound = sharding.parameters().get(p);
+            for (Shard shard : bound.shards()) {
+                Found found = new Found(p, bound, shard);
+                byLocalName
+                        .computeIfAbsent(shard.localName(), _ -> new ArrayList<>())
+                        .add(found);
+                byGlobalName.computeIfAbsent(bound.name(), _ -> new ArrayList<>()).add(found);
+            }
+        }
+    }
+
+    /// By the name on disk at that coordinate; else by the global name (files that number experts
+    /// globally).
+    Optional<Found> find(String name, Coordinate at) throws IncompleteCheckpointException {
+        Optional<Found> local = matching(byLocalName.getOrDefault(name, List.of()), name, at);
+        return local.isPresent()
+                ? local
+                : matching(byGlobalName.getOrDefault(name, List.of()), name, at);
+    }
+
+    /// As [#find], where the file's shape must be the shard's.
+    Optional<Found> find(String name, Coordinate at, Shape shape, String place)
+            throws IncompleteCheckpointException {
+        Optional<Found> found = find(name, at);
+        if (found.isPresent() && !found.get().shard().shape().equals(shape)) {
+            throw new IncompleteCheckpointException(
+                    "%s: %s".formatted(place, name),
+                    "shape %s at %s".formatted(shape, at),
+                    "%s, as %s says"
+                            .formatted(found.get().shard().shape(), found.get().bound().rule()),
+                    "");
+        }
+        return found;
+    }
+
+    private static Optional<Found> matching(List<Found> candidates, String name, Coordinate at)
+            throws IncompleteCheckpointException {
+        List<Found> matching = new ArrayList<>(1);
+        for (Found candidate : candidates) {
+            if (compatible(candidate.shard().at(), at)) {
+                matching.add(candidate);
+            }
+        }
+        if (matching.size() > 1) {
+            throw new IncompleteCheckpointException(
+                    name,
+                    "it stands for %s and for %s at %s"
+                            .formatted(
+                                    matching.get(0).bound().name(),
+                                    matching.get(1).bound().name(),
+                                    at),
+                    "one parameter",
+                    "say in the spec on which stage or expert rank the name is local");
+        }
+        return matching.stream().findFirst();
+    }
+
+    private static boolean compatible(Coordinate shard, Coordinate held) {
+        return shard.indices().entrySet().stream()
+                .allMatch(
+                        e ->
+                                !held.indices().containsKey(e.getKey())
+                                        || held.on(e.getKey()) == e.getValue());
+    }
+}

@@ -1,0 +1,244 @@
+package io.ucp.formats.torch;
+
+import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyBool;
+import io.ucp.formats.torch.pickle.PyGlobal;
+import io.ucp.formats.torch.pickle.PyInt;
+import io.ucp.formats.torch.pickle.PyObject;
+import io.ucp.formats.torch.pickle.PyPersistent;
+import io.ucp.formats.torch.pickle.PyText;
+import io.ucp.formats.torch.pickle.PyTuple;
+import io.ucp.tensor.DType;
+import io.ucp.tensor.Shape;
+
+import org.jspecify.annotations.Nullable;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalLong;
+
+/// Tensors among the nodes of a pickle: what a rebuild call means, and the call that means a
+/// tensor.
+///
+/// ```
+/// _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks[, metadata])
+/// _rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype[, metadata])
+/// _rebuild_qtensor  (storage, offset, size, stride, quantizer, requires_grad, hooks)
+/// _rebuild_parameter(tensor, requires_grad, hooks)
+/// _rebuild_from_type_v2(rebuild, type, arguments, state)
+/// storage = persistent ('storage', torch.<T>Storage, key, location, count)
+/// ```
+///
+/// Other rebuild calls (sparse, nested, meta tensors, wrapper subclasses) stay opaque, as does a
+/// tensor whose bytes are not its values (a lazily conjugated or negated view).
+///
+/// Source: `torch/_utils.py`, `torch/_tensor.py`, `torch/serialization.py`.
+public final class TensorPickles {
+    private static final PyText STORAGE = PyText.of("storage");
+    private static final PyText CPU = PyText.of("cpu");
+
+    private TensorPickles() {}
+
+    /// The tensor that this node would be rebuilt to, or empty where it is none or is opaque. Its
+    /// bounds are not checked here.
+    ///
+    /// @throws ArithmeticException where its size does not fit in a long
+    public static Optional<TorchTensor> read(PickleValue value) {
+        if (!(value instanceof PyObject object)
+                || object.making() != PyObject.Making.CALL
+                || !(object.callable() instanceof PyGlobal callable)
+                || !(object.arguments() instanceof PyTuple arguments)) {
+            return Optional.empty();
+        }
+        return rebuilt(callable, arguments.elements());
+    }
+
+    private static Optional<TorchTensor> rebuilt(PyGlobal callable, List<PickleValue> arguments) {
+        if (callable.is("torch._tensor", "_rebuild_from_type_v2")) {
+            return wrapped(arguments);
+        }
+        if (!callable.module().equals("torch._utils")) {
+            return Optional.empty();
+        }
+        return switch (callable.name()) {
+            case "_rebuild_tensor" -> view(arguments, 4, null, -1);
+            case "_rebuild_tensor_v2" -> view(arguments, 6, null, 6);
+            case "_rebuild_tensor_v3" -> ofDType(arguments);
+            case "_rebuild_qtensor" -> quantized(arguments);
+            case "_rebuild_parameter", "_rebuild_parameter_with_state" -> parameter(arguments);
+            default -> Optional.empty();
+        };
+    }
+
+    /// A tensor with attributes or of a subclass. The call inside it is not nested further: torch
+    /// does not write that.
+    private static Optional<TorchTensor> wrapped(List<PickleValue> arguments) {
+        if (arguments.size() == 4
+                && arguments.get(0) instanceof PyGlobal callable
+                && arguments.get(2) instanceof PyTuple inner
+                && !callable.is("torch._tensor", "_rebuild_from_type_v2")) {
+            return rebuilt(callable, inner.elements());
+        }
+        return Optional.empty();
+    }
+
+    private static Optional<TorchTensor> parameter(List<PickleValue> arguments) {
+        boolean grad = arguments.size() >= 2 && flag(arguments.get(1));
+        if (arguments.isEmpty()
+                || !(arguments.get(0) instanceof PyObject inner)
+                || !(inner.callable() instanceof PyGlobal callable)
+                || callable.name().startsWith("_rebuild_parameter")) {
+            return Optional.empty();
+        }
+        return read(inner).map(tensor -> tensor.requiringGrad(grad));
+    }
+
+    private static Optional<TorchTensor> ofDType(List<PickleValue> arguments) {
+        return arguments.size() < 7
+                ? Optional.empty()
+                : dtype(arguments.get(6)).flatMap(dtype -> view(arguments, 7, dtype, 7));
+    }
+
+    private static Optional<TorchTensor> quantized(List<PickleValue> arguments) {
+        return arguments.size() < 6
+                ? Optional.empty()
+                : view(arguments, 6, null, -1)
+                        .map(tensor -> tensor.requiringGrad(flag(arguments.get(5))));
+    }
+
+    /// @param dtype of the tensor, or null where it is its storage's
+    /// @param metadata index of the argument that may say how bytes and values differ, or -1
+    private static Optional<TorchTensor> view(
+            List<PickleValue> arguments, int least, @Nullable DType dtype, int metadata) {
+        if (arguments.size() < least) {
+            return Optional.empty();
+        }
+        if (metadata >= 0 && metadata < arguments.size() && !isEmpty(arguments.get(metadata))) {
+            return Optional.empty();
+        }
+        boolean grad = arguments.size() > 4 && flag(arguments.get(4));
+        OptionalLong offset = arguments.get(1).asLong();
+        Optional<long[]> size = numbers(arguments.get(2));
+        Optional<long[]> stride = numbers(arguments.get(3));
+        if (offset.isEmpty() || size.isEmpty() || stride.isEmpty()) {
+            return Optional.empty();
+        }
+        return storage(arguments.get(0), dtype)
+                .flatMap(s -> s.view(offset.getAsLong(), size.get(), stride.get()))
+                .map(tensor -> tensor.requiringGrad(grad));
+    }
+
+    /// @param size bytes
+    private record Storage(DType dtype, String key, String location, long size) {
+        Optional<TorchTensor> view(long offset, long[] extents, long[] strides) {
+            boolean negative =
+                    offset < 0
+                            || size < 0
+                            || Arrays.stream(extents).anyMatch(n -> n < 0)
+                            || Arrays.stream(strides).anyMatch(n -> n < 0);
+            if (negative || extents.length != strides.length) {
+                return Optional.empty();
+            }
+            Shape shape = Shape.of(extents);
+            return Optional.of(
+                    TorchTensor.view(dtype, shape, strides, key, offset, size).at(location));
+        }
+    }
+
+    private static Optional<Storage> storage(PickleValue value, @Nullable DType viewed) {
+        if (!(value instanceof PyPersistent persistent)
+                || !(persistent.id() instanceof PyTuple id)
+                || id.elements().size() < 5
+                || !id.elements().getFirst().equals(STORAGE)
+                || !(id.elements().get(1) instanceof PyGlobal cls)) {
+            return Optional.empty();
+        }
+        Optional<String> key = id.elements().get(2).asText();
+        Optional<String> location = id.elements().get(3).asText();
+        OptionalLong count = id.elements().get(4).asLong();
+        // An untyped storage counts bytes.
+        Optional<DType> stored =
+                cls.name().equals("UntypedStorage")
+                        ? Optional.of(DType.UINT8)
+                        : DType.ofStorageClass(cls.name());
+        if (key.isEmpty() || location.isEmpty() || count.isEmpty() || stored.isEmpty()) {
+            return Optional.empty();
+        }
+        long size = Math.multiplyExact(count.getAsLong(), stored.get().width());
+        DType dtype = viewed == null ? stored.get() : viewed;
+        return Optional.of(new Storage(dtype, key.get(), location.get(), size));
+    }
+
+    private static boolean isEmpty(PickleValue metadata) {
+        return metadata.isNone() || metadata.asDict().filter(d -> d.size() == 0).isPresent();
+    }
+
+    private static boolean flag(PickleValue value) {
+        return value.asBool().orElse(false);
+    }
+
+    private static Optional<DType> dtype(PickleValue value) {
+        return value instanceof PyGlobal global && global.module().equals("torch")
+                ? DType.ofTorchName(global.name())
+                : Optional.empty();
+    }
+
+    private static Optional<long[]> numbers(PickleValue value) {
+        return value.asSequence()
+                .filter(all -> all.stream().allMatch(e -> e.asLong().isPresent()))
+                .map(all -> all.stream().mapToLong(e -> e.asLong().orElseThrow()).toArray());
+    }
+
+    /// The rebuild call for a tensor, as torch writes it: `_rebuild_tensor_v2` with a typed
+    /// storage, or `_rebuild_tensor_v3` for the dtypes that have none.
+    public static PyObject write(TorchTensor tensor) {
+        DType dtype = tensor.dtype();
+        boolean typed = dtype.storageClass().isPresent();
+        PyGlobal storageClass =
+                dtype.storageClass()
+                        .map(name -> new PyGlobal("torch", name))
+                        .orElse(new PyGlobal("torch.storage", "UntypedStorage"));
+        long count = typed ? tensor.storageSize() / dtype.width() : tensor.storageSize();
+        PyPersistent storage =
+                PyPersistent.of(
+                        PyTuple.of(
+                                STORAGE,
+                                storageClass,
+                                PyText.of(tensor.storageKey()),
+                                location(tensor.location()),
+                                PyInt.of(count)));
+        PickleValue offset = PyInt.of(tensor.storageOffset());
+        PickleValue size = tuple(tensor.shape().dims());
+        PickleValue stride = tuple(tensor.strides());
+        PickleValue grad = new PyBool(tensor.requiresGrad());
+        PickleValue hooks = PyObject.call(new PyGlobal("collections", "OrderedDict"));
+        return typed
+                ? PyObject.call(
+                        new PyGlobal("torch._utils", "_rebuild_tensor_v2"),
+                        storage,
+                        offset,
+                        size,
+                        stride,
+                        grad,
+                        hooks)
+                : PyObject.call(
+                        new PyGlobal("torch._utils", "_rebuild_tensor_v3"),
+                        storage,
+                        offset,
+                        size,
+                        stride,
+                        grad,
+                        hooks,
+                        new PyGlobal("torch", dtype.torchName()));
+    }
+
+    /// One node for the usual location: Python interns it, so its pickler writes it once.
+    private static PyText location(String name) {
+        return name.equals("cpu") ? CPU : PyText.of(name);
+    }
+
+    private static PyTuple tuple(long[] numbers) {
+        return PyTuple.of(Arrays.stream(numbers).mapToObj(PyInt::of).toList());
+    }
+}

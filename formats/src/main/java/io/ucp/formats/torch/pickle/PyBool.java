@@ -1,0 +1,9 @@
+package io.ucp.formats.torch.pickle;
+
+/// `True` or `False`.
+public record PyBool(boolean value) implements PickleValue {
+    @Override
+    public String toString() {
+        return value ? "True" : "False";
+    }
+}
