@@ -134,11 +134,12 @@ final class ArrowFraming {
         builder.finish(Footer.endFooter(builder));
         byte[] footer = builder.sizedByteArray();
         int sealed = Math.toIntExact((footer.length + CHECKSUM + 7L) / 8 * 8);
-        ByteBuffer out = little(new byte[PREFIX + sealed + 4 + MAGIC.length]);
+        byte[] end = new byte[PREFIX + sealed + 4 + MAGIC.length];
+        ByteBuffer out = little(end);
         out.putInt(-1).putInt(0).put(footer);
         out.position(PREFIX + sealed - CHECKSUM);
-        out.putInt(checksum(out.array(), PREFIX, sealed - CHECKSUM));
-        return out.putInt(sealed).put(MAGIC).array();
+        out.putInt(checksum(end, PREFIX, sealed - CHECKSUM)).putInt(sealed).put(MAGIC);
+        return end;
     }
 
     private static int schema(FlatBufferBuilder builder, DType dtype, String index) {
@@ -165,11 +166,13 @@ final class ArrowFraming {
     }
 
     private static byte[] message(byte[] flatbuffer, int before) {
-        int size = Math.toIntExact(padded((long) before + PREFIX + flatbuffer.length + CHECKSUM)) - before;
-        ByteBuffer out = little(new byte[size]);
+        long end = padded((long) before + PREFIX + flatbuffer.length + CHECKSUM);
+        int size = Math.toIntExact(end - before);
+        byte[] message = new byte[size];
+        ByteBuffer out = little(message);
         out.putInt(-1).putInt(size - PREFIX).put(flatbuffer);
-        out.position(size - CHECKSUM);
-        return out.putInt(checksum(out.array(), 0, size - CHECKSUM)).array();
+        out.putInt(size - CHECKSUM, checksum(message, 0, size - CHECKSUM));
+        return message;
     }
 
     static int checksum(byte[] bytes, int from, int size) {

@@ -2,11 +2,12 @@ package io.ucp.formats.universal;
 
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
+import com.fasterxml.jackson.core.JsonParseException;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.core.json.JsonWriteFeature;
-import com.fasterxml.jackson.core.exc.StreamReadException;
+
 import java.io.IOException;
 import java.io.StringWriter;
 import java.io.UncheckedIOException;
@@ -73,13 +74,13 @@ final class Json {
 
     /// The one value that `text` is.
     ///
-    /// @throws StreamReadException where it is not
+    /// @throws JsonParseException where it is not
     static @Nullable Object parse(byte[] text) throws IOException {
         try (JsonParser parser = parser(text)) {
             parser.nextToken();
             Object value = value(parser);
             if (parser.nextToken() != null) {
-                throw new StreamReadException(parser, "more after the end");
+                throw new JsonParseException(parser, "more after the end");
             }
             return value;
         }
@@ -89,7 +90,7 @@ final class Json {
     static @Nullable Object value(JsonParser parser) throws IOException {
         JsonToken token = parser.currentToken();
         if (token == null) {
-            throw new StreamReadException(parser, "the text ends where a value should be");
+            throw new JsonParseException(parser, "the text ends where a value should be");
         }
         return switch (token) {
             case START_OBJECT -> {
@@ -113,7 +114,7 @@ final class Json {
             case VALUE_TRUE -> true;
             case VALUE_FALSE -> false;
             case VALUE_NULL -> null;
-            default -> throw new StreamReadException(parser, "no whole number: " + token);
+            default -> throw new JsonParseException(parser, "no whole number: " + token);
         };
     }
 }

@@ -12,11 +12,12 @@ import org.jspecify.annotations.Nullable;
 
 /// An object of a JSON file, read member by member; what is missing or of another kind is an error
 /// that names the member.
-///
-/// @param place in the file, e.g. `parameters[3].split`
 final class JsonObject {
     private final Path file;
+
+    /// In the file, e.g. `parameters[3].split`.
     private final String place;
+
     private final Map<?, ?> members;
 
     private JsonObject(Path file, String place, Map<?, ?> members) {

@@ -1,14 +1,13 @@
 package io.ucp.formats.universal;
 
 import io.ucp.io.MalformedFileException;
-import io.ucp.tensor.DType;
+import io.ucp.tensor.Shape;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.apache.arrow.flatbuf.Block;
@@ -29,6 +28,7 @@ import org.apache.arrow.flatbuf.Schema;
 final class StateFileCheck {
     private static final String COPY = "copy the checkpoint again";
     private static final int LONGEST_METADATA = 1 << 28;
+    private static final int LONGEST_BATCH_METADATA = 1 << 16;
 
     private final Path path;
     private final Manifest.ArrowFile file;
@@ -44,7 +44,7 @@ final class StateFileCheck {
     }
 
     /// What the manifest says of a tensor in this file.
-    record Tensor(String name, long[] shape, long count, Manifest.Place place) {}
+    record Tensor(String name, Shape shape, Manifest.Place place) {}
 
     /// @param tensors all of the file
     static StateFileView check(Path folder, Manifest.ArrowFile file, List<Tensor> tensors)
@@ -125,17 +125,16 @@ final class StateFileCheck {
     /// The bytes of a message or the footer, their checksum checked.
     private byte[] sealed(Region region) throws IOException {
         byte[] bytes = Channels.read(channel, path, region.offset(), region.size());
-        sealed(region.offset(), bytes, 0, bytes.length);
+        sealed(region.offset(), bytes);
         return bytes;
     }
 
-    private void sealed(long offset, byte[] bytes, int from, int length)
-            throws MalformedFileException {
-        int found = ArrowFraming.little(bytes).getInt(from + length - 4);
-        if (found != ArrowFraming.checksum(bytes, from, length - 4)) {
+    private void sealed(long offset, byte[] bytes) throws MalformedFileException {
+        int size = bytes.length - 4;
+        if (ArrowFraming.little(bytes).getInt(size) != ArrowFraming.checksum(bytes, 0, size)) {
             throw wrong(
                     offset,
-                    "%d bytes of Arrow metadata whose checksum does not match".formatted(length),
+                    "%d bytes of Arrow metadata whose checksum does not match".formatted(size),
                     "the CRC-32C in their last four bytes");
         }
     }
@@ -189,7 +188,7 @@ final class StateFileCheck {
             require(
                     where,
                     entry.text("name").equals(tensor.name())
-                            && Arrays.equals(entry.numbers("shape"), tensor.shape())
+                            && Arrays.equals(entry.numbers("shape"), tensor.shape().dims())
                             && entry.number("batch") == tensor.place().firstBatch()
                             && entry.number("batches") == tensor.place().batches(),
                     "tensor %d is not \"%s\"".formatted(t, tensor.name()));
@@ -211,7 +210,7 @@ final class StateFileCheck {
                                 .formatted(tensor.name(), place.firstBatch(), place.batches()),
                         "batch %d first, of %d in all".formatted(next, counts.length));
             }
-            counts[place.firstBatch()] = tensor.count();
+            counts[place.firstBatch()] = tensor.shape().count();
             next += place.batches();
         }
         if (next != counts.length) {
@@ -229,6 +228,7 @@ final class StateFileCheck {
         long[] bodies = new long[blocks.length];
         long[] stored = new long[blocks.length];
         long at = from;
+        long valuesEnd = from;
         long left = 0;
         for (int b = 0; b < blocks.length; b++) {
             if (counts[b] >= 0) {
@@ -239,7 +239,7 @@ final class StateFileCheck {
             long body = blocks[b].bodyLength();
             if (blocks[b].offset() != at
                     || metadata < 16
-                    || metadata > 1 << 16
+                    || metadata > LONGEST_BATCH_METADATA
                     || body < 0
                     || metadata > end - at
                     || body > end - at - metadata) {
@@ -249,28 +249,39 @@ final class StateFileCheck {
                                 .formatted(b, blocks[b].offset(), metadata, body),
                         "it to begin here and end before %d".formatted(end));
             }
-            Region region = new Region(at, (int) metadata);
-            stored[b] = batch(region, body, b, left);
-            long rows = rowsRead;
-            left -= rows;
-            starts[b + 1] = starts[b] + rows * file.dtype().width();
+            Region message = new Region(at, (int) metadata);
+            Values values = batch(message, read(valuesEnd, message), body, b, left);
+            left -= values.rows();
+            starts[b + 1] = starts[b] + values.rows() * file.dtype().width();
             bodies[b] = at + metadata;
-            padding(bodies[b] + stored[b], bodies[b] + body);
+            stored[b] = values.stored();
+            valuesEnd = bodies[b] + stored[b];
             at = bodies[b] + body;
+            requirePadding(valuesEnd, at);
         }
         requireNone(at, left);
         if (at != end) {
             throw wrong(at, "%d bytes that are in no batch".formatted(end - at), "none");
         }
+        read(valuesEnd, new Region(at, 0));
         return new StateFileView(path, file.compressed(), starts, bodies, stored);
     }
 
-    /// Rows of the batch that [#batch] read last.
-    private long rowsRead;
+    /// A message and, by the same read, the padding that is to lie between `valuesEnd` and it.
+    private byte[] read(long valuesEnd, Region message) throws IOException {
+        int gap = Math.toIntExact(message.offset() - valuesEnd);
+        byte[] bytes = Channels.read(channel, path, valuesEnd, gap + message.size());
+        same(valuesEnd, new byte[gap], Arrays.copyOf(bytes, gap), "padding");
+        return Arrays.copyOfRange(bytes, gap, bytes.length);
+    }
 
-    /// Checks a batch's message and gives the bytes that its values take in the file.
-    private long batch(Region region, long body, int number, long left) throws IOException {
-        byte[] bytes = sealed(region);
+    /// @param stored bytes that the values take in the file
+    private record Values(long rows, long stored) {}
+
+    /// Checks a batch's message.
+    private Values batch(Region region, byte[] bytes, long body, int number, long left)
+            throws MalformedFileException {
+        sealed(region.offset(), bytes);
         ByteBuffer prefix = ArrowFraming.little(bytes);
         require(
                 region,
@@ -299,8 +310,7 @@ final class StateFileCheck {
             long stored = batch.buffers(1).length();
             require(region, stored >= 0 && stored <= body, "values longer than the body");
             lengths(region, batch, rows, stored);
-            rowsRead = rows;
-            return stored;
+            return new Values(rows, stored);
         } catch (RuntimeException e) {
             throw damaged(region, e);
         }
@@ -329,12 +339,10 @@ final class StateFileCheck {
                 "%d bytes for %d rows".formatted(stored, rows));
     }
 
-    private void padding(long from, long to) throws IOException {
+    private void requirePadding(long from, long to) throws MalformedFileException {
         if (to - from >= ArrowFraming.ALIGNMENT) {
             throw wrong(from, "%d bytes after the values".formatted(to - from), "less than 64");
         }
-        byte[] bytes = Channels.read(channel, path, from, (int) (to - from));
-        same(from, new byte[bytes.length], bytes, "padding");
     }
 
     private void requireNone(long at, long left) throws MalformedFileException {
