@@ -59,6 +59,7 @@ final class StateFileCheck {
         if (file.size() >= 0 && file.size() != size) {
             throw wrong(-1, "%d bytes".formatted(size), "%d".formatted(file.size()));
         }
+        long[] counts = counts(tensors);
         Region footerRegion = footer();
         byte[] footer = sealed(footerRegion);
         long end = footerRegion.offset() - 8;
@@ -86,7 +87,7 @@ final class StateFileCheck {
         } catch (RuntimeException e) {
             throw damaged(footerRegion, e);
         }
-        return batches(header.offset() + header.size(), end, blocks, rows(tensors));
+        return batches(header.offset() + header.size(), end, blocks, counts);
     }
 
     /// Bytes of the file, `offset` from its start.
@@ -195,9 +196,14 @@ final class StateFileCheck {
         }
     }
 
-    /// Elements of every tensor by its batches: `[tensor's first batch] = count`, from which the rows
-    /// of each are found while reading.
-    private long[] rows(List<Tensor> tensors) throws MalformedFileException {
+    /// Per batch: the elements of the tensor that begins with it, -1 where one goes on.
+    private long[] counts(List<Tensor> tensors) throws MalformedFileException {
+        if (file.batches() > size / ArrowFraming.ALIGNMENT) {
+            throw wrong(
+                    -1,
+                    "%d bytes".formatted(size),
+                    "the %d record batches that the manifest says".formatted(file.batches()));
+        }
         long next = 0;
         long[] counts = new long[file.batches()];
         Arrays.fill(counts, -1);
@@ -221,7 +227,7 @@ final class StateFileCheck {
 
     /// Walks the batches, which are to tile `[from, end)`.
     ///
-    /// @param counts elements of the tensor that begins with a batch, -1 where one goes on
+    /// @param counts see [#counts]
     private StateFileView batches(long from, long end, Block[] blocks, long[] counts)
             throws IOException {
         long[] starts = new long[blocks.length + 1];

@@ -18,6 +18,12 @@ final class ZstdReader implements ByteReader {
     private static final int SLOTS = 4;
     private static final int RAW_LENGTH = 8;
 
+    /// The frame header descriptor, after the magic number: zstd ignores this bit of it, we do not,
+    /// so that no flipped bit goes unnoticed.
+    private static final int DESCRIPTOR = RAW_LENGTH + 4;
+
+    private static final int UNUSED = 0x10;
+
     private final StateFileView view;
     private final FileChannel channel;
 
@@ -102,6 +108,9 @@ final class ZstdReader implements ByteReader {
         long content = Zstd.getFrameContentSize(slot.stored.slice());
         if (content != rawSize) {
             throw wrong(body + RAW_LENGTH, "a zstd frame of %d bytes".formatted(content), rawSize);
+        }
+        if ((slot.stored.get(DESCRIPTOR) & UNUSED) != 0) {
+            throw wrong(body + DESCRIPTOR, "a zstd frame with its unused bit set", rawSize);
         }
         try {
             int n = Zstd.decompress(slot.raw, slot.stored);

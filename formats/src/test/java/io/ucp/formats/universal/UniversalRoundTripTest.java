@@ -17,6 +17,7 @@ import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -26,6 +27,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
+import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -200,7 +202,7 @@ class UniversalRoundTripTest {
         try (ByteReader reader = back.get(1).file().orElseThrow().open()) {
             ByteBuffer text = ByteBuffer.allocate(20);
             reader.read(0, text);
-            assertThat(new String(text.array(), java.nio.charset.StandardCharsets.US_ASCII))
+            assertThat(new String(text.array(), StandardCharsets.US_ASCII))
                     .isEqualTo("{\"hidden_size\": 64}\n");
         }
     }
@@ -234,7 +236,7 @@ class UniversalRoundTripTest {
         }
         Path model = out.resolve("carried/deep/mp_rank_00%20model%3F.pt.zip");
         try (ZipFile zip = new ZipFile(model.toFile())) {
-            assertThat(zip.stream().map(java.util.zip.ZipEntry::getName))
+            assertThat(zip.stream().map(ZipEntry::getName))
                     .contains("tree.pkl", "storages.json", "data/0", "data/1", "data/2");
             assertThat(zip.getInputStream(zip.getEntry("data/0")).readAllBytes())
                     .containsExactly(7, 6, 5, 4, 3, 2);
