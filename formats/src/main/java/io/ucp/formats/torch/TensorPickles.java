@@ -54,6 +54,17 @@ public final class TensorPickles {
         return rebuilt(callable, arguments.elements());
     }
 
+    /// As [#read], but only where the tensor says all there is to the node: no class, attributes,
+    /// quantizer or hooks beside it.
+    static Optional<TorchTensor> readPlain(PyObject object) {
+        boolean plain =
+                object.changes().isEmpty()
+                        && (object.isCallOf("torch._utils", "_rebuild_tensor_v2")
+                                || object.isCallOf("torch._utils", "_rebuild_tensor_v3"))
+                        && object.argument(5).filter(TensorPickles::hasNoHooks).isPresent();
+        return plain ? read(object) : Optional.empty();
+    }
+
     private static Optional<TorchTensor> rebuilt(PyGlobal callable, List<PickleValue> arguments) {
         if (callable.is("torch._tensor", "_rebuild_from_type_v2")) {
             return wrapped(arguments);
@@ -172,6 +183,14 @@ public final class TensorPickles {
 
     private static boolean isEmpty(PickleValue metadata) {
         return metadata.isNone() || metadata.asDict().filter(d -> d.size() == 0).isPresent();
+    }
+
+    private static boolean hasNoHooks(PickleValue hooks) {
+        return hooks.isNone()
+                || (hooks instanceof PyObject object
+                        && object.isCallOf("collections", "OrderedDict")
+                        && object.changes().isEmpty()
+                        && object.argument(0).isEmpty());
     }
 
     private static boolean flag(PickleValue value) {

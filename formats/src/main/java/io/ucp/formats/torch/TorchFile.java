@@ -140,7 +140,7 @@ public final class TorchFile {
     public void verifyCrc(TorchRecord record) throws IOException {
         try (ByteReader reader = source.open()) {
             CRC32 crc = new CRC32();
-            ByteBuffer buffer = ByteBuffer.allocateDirect(1 << 20);
+            ByteBuffer buffer = ByteBuffer.allocate((int) Math.min(1 << 20, record.size()));
             for (long at = record.offset(); at < record.end(); at += buffer.limit()) {
                 buffer.clear().limit((int) Math.min(buffer.capacity(), record.end() - at));
                 reader.read(at, buffer);

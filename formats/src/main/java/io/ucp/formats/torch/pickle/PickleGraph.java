@@ -89,7 +89,8 @@ public final class PickleGraph {
     private record Pair(PickleValue a, PickleValue b) {}
 
     /// Whether two trees describe equal objects: the same kinds, values and order, and the same
-    /// sharing. `bytes` of protocol 3 and later equal their protocol 2 form, and sets theirs.
+    /// sharing. `bytes` of protocol 3 and later equal their protocol 2 form, and sets theirs; so do
+    /// `builtins` and `__builtin__`.
     public static boolean same(PickleValue a, PickleValue b) {
         PickleLowering lowering = new PickleLowering();
         IdentityHashMap<PyContainer, PyContainer> partners = new IdentityHashMap<>();
@@ -101,7 +102,7 @@ public final class PickleGraph {
             PickleValue left = lowering.lower(pair.a());
             PickleValue right = lowering.lower(pair.b());
             if (!(left instanceof PyContainer x) || !(right instanceof PyContainer y)) {
-                if (!left.equals(right)) {
+                if (!sameLeaf(left, right)) {
                     return false;
                 }
                 continue;
@@ -121,6 +122,12 @@ public final class PickleGraph {
             }
         }
         return true;
+    }
+
+    private static boolean sameLeaf(PickleValue x, PickleValue y) {
+        return (x instanceof PyGlobal g && y instanceof PyGlobal h)
+                ? g.is(h.module(), h.name())
+                : x.equals(y);
     }
 
     private static boolean sameNode(PyContainer x, PyContainer y) {

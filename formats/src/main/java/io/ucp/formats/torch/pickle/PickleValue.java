@@ -55,18 +55,19 @@ public sealed interface PickleValue
     default Optional<byte[]> asBytes() {
         return switch (this) {
             case PyBytes bytes -> Optional.of(bytes.toArray());
-            case PyObject call when call.isCallOf("_codecs", "encode") ->
-                    call.argument(0)
-                            .flatMap(PickleValue::asText)
-                            .filter(
-                                    _ ->
-                                            call.argument(1)
-                                                    .flatMap(PickleValue::asText)
-                                                    .filter("latin1"::equals)
-                                                    .isPresent())
-                            .map(text -> text.getBytes(StandardCharsets.ISO_8859_1));
+            case PyObject call when call.isCallOf("_codecs", "encode") -> latin1(call);
             case PickleValue _ -> Optional.empty();
         };
+    }
+
+    private static Optional<byte[]> latin1(PyObject call) {
+        Optional<String> text = call.argument(0).flatMap(PickleValue::asText);
+        Optional<String> encoding = call.argument(1).flatMap(PickleValue::asText);
+        boolean bytes =
+                call.changes().isEmpty()
+                        && encoding.filter("latin1"::equals).isPresent()
+                        && text.filter(t -> t.chars().allMatch(c -> c <= 0xff)).isPresent();
+        return bytes ? text.map(t -> t.getBytes(StandardCharsets.ISO_8859_1)) : Optional.empty();
     }
 
     /// The elements of a `list`, a `tuple` or a `torch.Size`.
