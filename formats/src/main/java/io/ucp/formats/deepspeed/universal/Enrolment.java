@@ -52,8 +52,8 @@ record Enrolment(SequencedMap<String, Entry> entries) {
             List<List<SequencedMap<String, Shape>>> stage, int group, String name) {
         List<Shape> shapes = new ArrayList<>();
         for (List<SequencedMap<String, Shape>> rank : stage) {
-            if (group < rank.size() && rank.get(group).get(name) instanceof Shape shape) {
-                shapes.add(shape);
+            if (group < rank.size() && rank.get(group).containsKey(name)) {
+                shapes.add(rank.get(group).get(name));
             }
         }
         return shapes;

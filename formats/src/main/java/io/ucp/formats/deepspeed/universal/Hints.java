@@ -157,6 +157,11 @@ final class Hints {
         }
     }
 
+    /// A pattern that matches this name alone.
+    static String literally(String name) {
+        return name.replaceAll("([^A-Za-z0-9_])", "\\\\$1") + "$";
+    }
+
     private static List<PickleValue> list(Optional<PickleValue> value) {
         return value.flatMap(PickleValue::asSequence).orElse(List.of());
     }

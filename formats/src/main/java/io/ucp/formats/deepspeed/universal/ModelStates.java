@@ -132,6 +132,14 @@ record ModelStates(PickleValue root) {
         return number("ds_config", "zero_optimization", "stage");
     }
 
+    /// The optimizer's groups where it is not ZeRO's (stage 0): the engine then keeps its dict here,
+    /// or a wrapper's around it.
+    Optional<PickleValue> paramGroups() {
+        return root.find("optimizer", "param_groups")
+                .or(() -> root.find("optimizer", "optimizer_state_dict", "param_groups"))
+                .or(() -> root.find("optimizer", "base_optimizer_state", "param_groups"));
+    }
+
     /// AutoEP: name of an expert parameter -> number of experts along its dim 0.
     Map<String, Long> experts() {
         Map<String, Long> all = new LinkedHashMap<>();

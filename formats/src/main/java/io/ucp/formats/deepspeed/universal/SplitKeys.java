@@ -13,6 +13,7 @@ import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.formats.torch.pickle.PyTuple;
 import io.ucp.tensor.Shape;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -47,16 +48,21 @@ final class SplitKeys {
 
     /// The keys before `param`, in upstream's order.
     ///
+    /// @param shape of the parameter
     /// @param patterns what `SubparamShape.patterns` is to hold, where the split needs one
     /// @param vocabulary whether rows were stripped
     /// @param experts how many experts lie along dim 0, empty for a dense parameter
     static Map<String, PickleValue> of(
-            Split split, List<String> patterns, boolean vocabulary, OptionalLong experts) {
+            Split split,
+            Shape shape,
+            List<String> patterns,
+            boolean vocabulary,
+            OptionalLong experts) {
         Map<String, PickleValue> keys = new LinkedHashMap<>();
         switch (split.kind()) {
             case REPLICATED, AVERAGED -> {}
             case UNKNOWN, SHARDED -> keys.put(CAT_DIM, PyInt.of(split.dim()));
-            case FUSED -> fused(split, patterns, keys);
+            case FUSED -> fused(split, shape, patterns, keys);
         }
         if (vocabulary) {
             keys.put(VOCABULARY, new PyBool(true));
@@ -70,7 +76,7 @@ final class SplitKeys {
     }
 
     private static void fused(
-            Split split, List<String> patterns, Map<String, PickleValue> into) {
+            Split split, Shape shape, List<String> patterns, Map<String, PickleValue> into) {
         boolean equal = split.parts().stream().distinct().count() <= 1;
         if (split.subShape().isEmpty() && equal) {
             into.put(CAT_DIM, PyInt.of(split.dim()));
@@ -84,7 +90,7 @@ final class SplitKeys {
                                 PyDict.of(
                                         orderedMap(
                                                 "patterns", texts(patterns),
-                                                "shape", extents(split),
+                                                "shape", extents(split, shape),
                                                 "partition_dim", PyInt.of(split.dim())))));
     }
 
@@ -102,10 +108,14 @@ final class SplitKeys {
     }
 
     /// A tuple with an int for each dimension, and a tuple of ints where it is cut in parts.
-    private static PyTuple extents(Split split) {
+    private static PyTuple extents(Split split, Shape shape) {
+        List<List<Long>> all =
+                split.subShape().isEmpty()
+                        ? Arrays.stream(shape.dims()).mapToObj(List::of).toList()
+                        : split.subShape();
         List<PickleValue> dims = new ArrayList<>();
-        for (int d = 0; d < split.subShape().size(); d++) {
-            List<Long> extents = split.subShape().get(d);
+        for (int d = 0; d < all.size(); d++) {
+            List<Long> extents = all.get(d);
             boolean cut = d == split.dim();
             if (cut && !split.parts().isEmpty()) {
                 extents = split.parts();
@@ -158,7 +168,7 @@ final class SplitKeys {
         }
         OptionalLong dim = asLong(state, CAT_DIM);
         OptionalLong count = asLong(state, SUB_PARAMS);
-        if (state.has(CAT_DIM) && dim.isEmpty() || state.has(SUB_PARAMS) && count.isEmpty()) {
+        if (state.has(CAT_DIM) != dim.isPresent() || state.has(SUB_PARAMS) != count.isPresent()) {
             return Optional.empty();
         }
         if (dim.isEmpty()) {

@@ -185,23 +185,10 @@ final class UniversalIndex {
             ModelStates first)
             throws IOException {
         List<CarriedFile> all = new ArrayList<>();
-        for (Rank rank : ranks) {
-            List<Carried.Named> named = new ArrayList<>();
-            if (rank == ranks.getFirst()) {
-                for (WholeParameter whole : wholes) {
-                    ParameterFacts facts = whole.facts();
-                    PickleValue node = module.get(facts.name());
-                    if (node != null && facts.states().containsKey(Assembly.WEIGHT)) {
-                        rank.file()
-                                .tensor(node)
-                                .ifPresent(
-                                        t ->
-                                                named.add(
-                                                        new Carried.Named(
-                                                                t, facts.name(), Assembly.WEIGHT)));
-                    }
-                }
-            }
+        for (int i = 0; i < ranks.size(); i++) {
+            Rank rank = ranks.get(i);
+            List<Carried.Named> named =
+                    i == 0 ? weights(rank.file(), module, wholes) : List.of();
             all.add(
                     Carried.of(
                             rank.file(),
@@ -230,5 +217,21 @@ final class UniversalIndex {
             }
         }
         return all;
+    }
+
+    /// The model's weights that are states of parameters here.
+    private static List<Carried.Named> weights(
+            TorchFile file, Map<String, PickleValue> module, List<WholeParameter> wholes) {
+        List<Carried.Named> named = new ArrayList<>();
+        for (WholeParameter whole : wholes) {
+            ParameterFacts facts = whole.facts();
+            PickleValue node = module.get(facts.name());
+            if (node != null && facts.states().containsKey(Assembly.WEIGHT)) {
+                file.tensor(node)
+                        .map(t -> new Carried.Named(t, facts.name(), Assembly.WEIGHT))
+                        .ifPresent(named::add);
+            }
+        }
+        return named;
     }
 }

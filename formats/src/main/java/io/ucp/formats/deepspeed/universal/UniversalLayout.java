@@ -228,22 +228,14 @@ final class UniversalLayout {
         }
         PickleValue tensor =
                 TensorPickles.write(TorchTensor.contiguous(value.dtype(), Shape.of(), "0"));
-        ByteSource held = new HeldBytes(path, value.bytes());
-        return torch(
-                path,
-                tensor,
-                Map.of(
-                        "0",
-                        new Storage(
-                                held.size(),
-                                List.of(new Content.Raw(0, held, 0, held.size())))));
+        return TorchTarget.file(folder + "/" + path, tensor, value.bytes());
     }
 
     private void optimizerState(List<ParameterFacts> trained) {
         String path = UniversalFolder.ZERO + "/" + UniversalFolder.OPTIMIZER_STATE;
         Optional<CarriedFile> common = first(Carried.OPTIMIZER_STATE);
         Optional<CarriedFile> rankZero = first(Carried.OPTIMIZER);
-        if (modelStates.isEmpty() || common.isEmpty() && rankZero.isEmpty()) {
+        if (modelStates.isEmpty() || (common.isEmpty() && rankZero.isEmpty())) {
             Optional<PickleValue> groups = metadata.flatMap(ModelStates::paramGroups);
             files.add(torch(path, OptimizerState.plain(trained, groups), Map.of()));
             losses.optimizer(groups.isPresent());
