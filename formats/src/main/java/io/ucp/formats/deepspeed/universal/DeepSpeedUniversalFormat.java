@@ -4,55 +4,73 @@ import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
-import io.ucp.io.MalformedFileException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /// What DeepSpeed reads with `{"checkpoint": {"load_universal": true}}`, read and written.
 public final class DeepSpeedUniversalFormat implements CheckpointFormat {
     static final String NAME = "deepspeed-universal";
     static final String POINTER = "latest_universal";
-    private static final int LONGEST_NAME = 4096;
+    private static final int LONGEST_POINTER = 4096;
 
     @Override
     public String name() {
         return NAME;
     }
 
-    /// What `latest_universal` names; without it, the folder itself where it has a `zero/`.
+    /// After DeepSpeed's own: in a root, `latest` comes before `latest_universal`.
     @Override
-    public List<Candidate> find(Path path) throws IOException {
-        Path pointer = path.resolve(POINTER);
-        if (Files.isRegularFile(pointer)) {
-            Path folder = path.resolve(named(pointer));
-            return List.of(new Candidate(NAME, folder, tag(folder), POINTER));
-        }
-        if (Files.isDirectory(path.resolve(UniversalFolder.ZERO))) {
-            return List.of(new Candidate(NAME, path, tag(path), ""));
-        }
-        return List.of();
+    public int precedence() {
+        return 60;
     }
 
-    private static String named(Path pointer) throws IOException {
-        String name =
-                Files.size(pointer) > LONGEST_NAME
-                        ? ""
-                        : new String(Files.readAllBytes(pointer), StandardCharsets.UTF_8).strip();
-        if (name.isEmpty()
-                || name.equals(".")
-                || name.equals("..")
-                || name.chars().anyMatch(c -> c == '/' || c == '\\' || Character.isISOControl(c))) {
-            throw new MalformedFileException(
-                    pointer,
-                    -1,
-                    "it does not name a folder beside it",
-                    "one name, such as global_step3_universal",
-                    "write the folder's name into it, or name the folder itself as the source");
+    /// The folder itself where it has a `zero/`; else what `latest_universal` names, then the other
+    /// universal folders of a root. A pointer that names no folder beside it leads nowhere.
+    @Override
+    public List<Candidate> find(Path path) throws IOException {
+        if (!Files.isDirectory(path)) {
+            return List.of();
         }
-        return name;
+        if (Files.isDirectory(path.resolve(UniversalFolder.ZERO))) {
+            return List.of(candidate(path, ""));
+        }
+        List<Candidate> found = new ArrayList<>();
+        Optional<String> latest = latest(path);
+        // A folder that is not there: reading it says so.
+        latest.ifPresent(name -> found.add(candidate(path.resolve(name), POINTER)));
+        for (Path folder : UniversalFolder.sorted(path)) {
+            String name = folder.getFileName().toString();
+            if (name.endsWith(UniversalFolder.SUFFIX)
+                    && !latest.equals(Optional.of(name))
+                    && Files.isDirectory(folder.resolve(UniversalFolder.ZERO))) {
+                found.add(candidate(folder, ""));
+            }
+        }
+        return found;
+    }
+
+    private static Candidate candidate(Path folder, String pointer) {
+        return new Candidate(NAME, folder, tag(folder), pointer);
+    }
+
+    private static Optional<String> latest(Path root) throws IOException {
+        Path pointer = root.resolve(POINTER);
+        if (!Files.isRegularFile(pointer) || Files.size(pointer) > LONGEST_POINTER) {
+            return Optional.empty();
+        }
+        String name = new String(Files.readAllBytes(pointer), StandardCharsets.UTF_8).strip();
+        boolean plain =
+                !name.isEmpty()
+                        && !name.equals(".")
+                        && !name.equals("..")
+                        && name.chars()
+                                .noneMatch(c -> c == '/' || c == '\\' || Character.isISOControl(c));
+        return plain ? Optional.of(name) : Optional.empty();
     }
 
     /// Without the ending that writing adds, so that a tag is the same however often it is converted.

@@ -106,7 +106,13 @@ final class Hints {
     }
 
     private static Pattern pattern(Kind kind, String regex) {
-        return new Pattern(kind, regex, kind == Kind.ROW_PARALLEL ? 1 : 0, List.of(), List.of());
+        int dim =
+                switch (kind) {
+                    case ROW_PARALLEL -> 1;
+                    case TWO_SUB_PARAMS, SUB_PARAMS, VOCABULARY -> 0;
+                    case REPLICATED_OVER_TP, AVERAGED_OVER_TP, REPLICATED_OVER_PP -> -1;
+                };
+        return new Pattern(kind, regex, dim, List.of(), List.of());
     }
 
     /// `{patterns, shape, partition_dim}`: the fields of a `SubparamShape`.
@@ -115,7 +121,10 @@ final class Hints {
         Optional<List<List<Long>>> shape = value.find("shape").flatMap(SplitKeys::extents);
         OptionalLong dim =
                 value.find("partition_dim").map(PickleValue::asLong).orElse(OptionalLong.empty());
-        if (shape.isEmpty() || dim.isEmpty()) {
+        if (shape.isEmpty()
+                || dim.isEmpty()
+                || dim.getAsLong() < 0
+                || dim.getAsLong() >= shape.get().size()) {
             return;
         }
         for (String regex : regexes(value)) {

@@ -4,11 +4,15 @@ import io.ucp.formats.CarriedFile;
 import io.ucp.formats.WriteRequest;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.TreeSet;
 
 /// What DeepSpeed's universal form has no place for, gathered so that each kind is one line however
 /// many parameters it is about.
 final class Losses {
+    private static final Set<String> TAKEN =
+            Set.of(Carried.MODEL_STATES, Carried.OPTIMIZER, Carried.OPTIMIZER_STATE);
+
     private final List<String> lines = new ArrayList<>();
     private final List<String> masters = new ArrayList<>();
     private final TreeSet<String> scalars = new TreeSet<>();
@@ -69,14 +73,20 @@ final class Losses {
                                     + " DeepSpeed rounds weights from fp32")
                             .formatted(layers.size(), layers.getFirst().path()));
         }
-        for (CarriedFile file : request.carried()) {
-            boolean taken =
-                    file.role().equals(Carried.MODEL_STATES)
-                            || file.role().equals(Carried.OPTIMIZER)
-                            || file.role().equals(Carried.OPTIMIZER_STATE);
-            if (!file.role().equals(Carried.LAYER) && !(deepspeed && taken)) {
-                lines.add("%s is left behind: the form has no place for it".formatted(file.path()));
-            }
+        List<String> others =
+                request.carried().stream()
+                        .filter(c -> !c.role().equals(Carried.LAYER))
+                        .filter(c -> !(deepspeed && TAKEN.contains(c.role())))
+                        .map(CarriedFile::path)
+                        .toList();
+        if (!others.isEmpty()) {
+            lines.add(
+                    "left behind, for the form has no place for them: %s%s"
+                            .formatted(
+                                    String.join(", ", others.subList(0, Math.min(4, others.size()))),
+                                    others.size() > 4
+                                            ? " and %d more files".formatted(others.size() - 4)
+                                            : ""));
         }
     }
 

@@ -123,8 +123,12 @@ record ModelStates(PickleValue root) {
         return degree("checkpoint_parallel_dimensions", "pp_degree");
     }
 
+    /// Where older files do not say, all that is not pipeline.
     int tensorParallel() {
-        return degree("checkpoint_parallel_dimensions", "tp_degree");
+        String[] path = {"checkpoint_parallel_dimensions", "tp_degree"};
+        return number(path).isPresent()
+                ? degree(path)
+                : Math.max(1, modelParallel() / pipelineParallel());
     }
 
     /// The ZeRO stage of the configuration.

@@ -89,8 +89,7 @@ final class UniversalLayout {
     }
 
     private TargetTree tree() {
-        List<ParameterFacts> trained =
-                request.parameters().stream().filter(p -> p.trainable() && !p.buffer()).toList();
+        List<ParameterFacts> trained = request.parameters().stream().filter(this::trained).toList();
         for (ParameterFacts parameter : trained) {
             FolderNames.check(parameter);
             parameter(parameter);
@@ -114,6 +113,13 @@ final class UniversalLayout {
                                 DeepSpeedUniversalFormat.POINTER,
                                 folder.getBytes(StandardCharsets.UTF_8))),
                 losses.lines());
+    }
+
+    /// In a ZeRO job, what the optimizer does not hold is in the model states alone.
+    private boolean trained(ParameterFacts p) {
+        boolean zero = !modelStates.isEmpty() && request.origin().stage() > 0;
+        boolean held = p.states().keySet().stream().anyMatch(s -> !s.equals(Assembly.WEIGHT));
+        return p.trainable() && !p.buffer() && (held || !zero);
     }
 
     private void parameter(ParameterFacts p) {
