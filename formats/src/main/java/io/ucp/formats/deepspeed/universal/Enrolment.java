@@ -1,9 +1,10 @@
 package io.ucp.formats.deepspeed.universal;
 
 import io.ucp.formats.Scalar;
-import io.ucp.formats.torch.TorchFile;
-import io.ucp.formats.torch.TorchTensor;
+import io.ucp.formats.deepspeed.CheckpointFile;
+import io.ucp.formats.deepspeed.ModelStates;
 import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.tensor.Shape;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -23,14 +24,14 @@ record Enrolment(SequencedMap<String, Entry> entries) {
     record Entry(int group, List<Shape> shapes, Optional<Scalar> step) {}
 
     /// @param ranks model states of every model-parallel rank, stages outermost
-    static Enrolment of(List<ModelStates> ranks, TorchFile optimizer) throws IOException {
+    static Enrolment of(List<ModelStates> ranks, int tensorParallel, CheckpointFile optimizer)
+            throws IOException {
         SubGroups subGroups = SubGroups.of(optimizer);
-        int tensorParallel = ranks.getFirst().tensorParallel();
         SequencedMap<String, Entry> entries = new LinkedHashMap<>();
         for (int from = 0; from + tensorParallel <= ranks.size(); from += tensorParallel) {
-            List<List<SequencedMap<String, Shape>>> stage =
+            List<List<Map<String, Shape>>> stage =
                     ranks.subList(from, from + tensorParallel).stream()
-                            .map(ModelStates::groups)
+                            .map(states -> states.groups().orElse(List.of()))
                             .toList();
             for (int g = 0; g < stage.getFirst().size(); g++) {
                 for (String name : stage.getFirst().get(g).keySet()) {
@@ -49,9 +50,9 @@ record Enrolment(SequencedMap<String, Entry> entries) {
     }
 
     private static List<Shape> shapes(
-            List<List<SequencedMap<String, Shape>>> stage, int group, String name) {
+            List<List<Map<String, Shape>>> stage, int group, String name) {
         List<Shape> shapes = new ArrayList<>();
-        for (List<SequencedMap<String, Shape>> rank : stage) {
+        for (List<Map<String, Shape>> rank : stage) {
             if (group < rank.size() && rank.get(group).containsKey(name)) {
                 shapes.add(rank.get(group).get(name));
             }
@@ -62,10 +63,10 @@ record Enrolment(SequencedMap<String, Entry> entries) {
     /// Stage 3: sub-groups of the optimizer's groups, and their steps. Elsewhere a list in
     /// `param_shapes` is a group.
     private record SubGroups(Map<Long, Integer> groups, Map<Long, Scalar> steps) {
-        static SubGroups of(TorchFile optimizer) throws IOException {
+        static SubGroups of(CheckpointFile optimizer) throws IOException {
             Map<Long, Integer> groups = new HashMap<>();
             Map<Long, Scalar> steps = new HashMap<>();
-            Optional<PickleValue> inner = optimizer.tree().find("optimizer_state_dict");
+            Optional<PickleValue> inner = optimizer.root().find("optimizer_state_dict");
             List<PickleValue> paramGroups =
                     inner.flatMap(i -> i.find("param_groups"))
                             .flatMap(PickleValue::asSequence)
@@ -82,20 +83,16 @@ record Enrolment(SequencedMap<String, Entry> entries) {
                     }
                 }
             }
-            for (var entry :
+            for (PyDict.Entry entry :
                     inner.flatMap(i -> i.find("state"))
                             .flatMap(PickleValue::asDict)
-                            .map(d -> d.entries())
+                            .map(PyDict::entries)
                             .orElse(List.of())) {
                 Optional<PickleValue> step = entry.value().find(StateFolder.STEP);
                 if (entry.key().asLong().isPresent() && step.isPresent()) {
-                    Optional<TorchTensor> tensor =
-                            optimizer.tensor(step.get()).filter(t -> t.shape().count() == 1);
-                    Optional<Scalar> scalar =
-                            tensor.isPresent()
-                                    ? Optional.of(StateFolder.scalar(optimizer, tensor.get()))
-                                    : StateFolder.number(step.get());
-                    scalar.ifPresent(s -> steps.put(entry.key().asLong().getAsLong(), s));
+                    optimizer
+                            .scalar(step.get())
+                            .ifPresent(s -> steps.put(entry.key().asLong().getAsLong(), s));
                 }
             }
             return new SubGroups(groups, steps);

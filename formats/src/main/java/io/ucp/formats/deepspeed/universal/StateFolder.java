@@ -4,22 +4,18 @@ import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.ParameterFacts.Split;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.TensorEntry;
-import io.ucp.formats.torch.TorchFile;
-import io.ucp.formats.torch.TorchTensor;
+import io.ucp.formats.deepspeed.CheckpointFile;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
-import io.ucp.io.ByteReader;
 import io.ucp.io.MalformedFileException;
-import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -60,11 +56,11 @@ record StateFolder(
                 continue;
             }
             String name = file.substring(0, file.length() - SUFFIX.length());
-            TorchFile torch = TorchFile.open(path);
+            CheckpointFile opened = CheckpointFile.open(path);
             if (name.equals(STEP)) {
-                step = Optional.of(step(torch));
+                step = Optional.of(step(opened));
             } else {
-                states.put(name, State.of(torch, manyRanks, odd));
+                states.put(name, State.of(opened, manyRanks, odd));
             }
         }
         if (states.isEmpty()) {
@@ -103,9 +99,9 @@ record StateFolder(
     }
 
     private record State(TensorEntry tensor, boolean flat, Split split, OptionalLong experts) {
-        static State of(TorchFile file, boolean manyRanks, List<String> odd)
+        static State of(CheckpointFile file, boolean manyRanks, List<String> odd)
                 throws MalformedFileException {
-            Optional<TorchTensor> bare = file.tensor(file.tree());
+            Optional<TensorEntry> bare = file.tensor(file.root());
             if (bare.isPresent()) {
                 if (bare.get().shape().rank() != 1) {
                     throw malformed(
@@ -113,35 +109,30 @@ record StateFolder(
                             "a bare tensor of shape " + bare.get().shape(),
                             "a flat one (ZeRO-3), or a dict with 'param'");
                 }
-                TensorEntry entry = entry(file, bare.get());
-                return new State(entry, true, Split.UNKNOWN, OptionalLong.empty());
+                return new State(bare.get(), true, Split.UNKNOWN, OptionalLong.empty());
             }
-            Optional<PyDict> dict = file.tree().asDict();
+            Optional<PyDict> dict = file.root().asDict();
             Optional<PickleValue> param = dict.flatMap(d -> d.find(SplitKeys.PARAM));
-            Optional<TorchTensor> tensor = param.flatMap(file::tensor);
-            if (tensor.isEmpty()) {
+            Optional<TensorEntry> tensor = param.flatMap(file::tensor);
+            if (dict.isEmpty() || tensor.isEmpty()) {
                 throw malformed(
                         file,
                         param.isPresent() ? "'param' is no tensor" : "there is no 'param'",
                         "a dict with the tensor 'param', or a bare flat tensor (ZeRO-3)");
             }
-            Split split =
-                    SplitKeys.read(dict.get(), tensor.get().shape(), manyRanks)
-                            .orElseThrow(
-                                    () ->
-                                            malformed(
-                                                    file,
-                                                    "keys that do not describe a tensor of shape "
-                                                            + tensor.get().shape(),
-                                                    "cat_dim, param_n_sub_params, sub_param_shape"
-                                                            + " and vocab_tensor that do"));
+            Optional<Split> split = SplitKeys.read(dict.get(), tensor.get().shape(), manyRanks);
+            if (split.isEmpty()) {
+                throw malformed(
+                        file,
+                        "keys that do not describe a tensor of shape " + tensor.get().shape(),
+                        "cat_dim, param_n_sub_params, sub_param_shape and vocab_tensor that do");
+            }
             for (String key : SplitKeys.unknown(dict.get())) {
                 odd.add(
                         "the key '%s' of '%s' is not understood and is left out"
-                                .formatted(key, file.path().getFileName()));
+                                .formatted(key, file.label()));
             }
-            return new State(
-                    entry(file, tensor.get()), false, split, SplitKeys.experts(dict.get()));
+            return new State(tensor.get(), false, split.get(), SplitKeys.experts(dict.get()));
         }
 
         boolean fits(State other) {
@@ -157,55 +148,23 @@ record StateFolder(
                     : "shape %s (%s along dim %d%s)"
                             .formatted(
                                     tensor.shape(),
-                                    split.kind().name().toLowerCase(java.util.Locale.ROOT),
+                                    split.kind().name().toLowerCase(Locale.ROOT),
                                     split.dim(),
                                     split.vocabulary() ? ", vocabulary" : "");
         }
     }
 
-    static TensorEntry entry(TorchFile file, TorchTensor tensor) {
-        return new TensorEntry(
-                file.source(),
-                file.position(tensor),
-                tensor.dtype(),
-                tensor.shape(),
-                tensor.strides());
-    }
-
     /// A 0-d tensor, or a Python number (optimizers that count in Python).
-    private static Scalar step(TorchFile file) throws IOException {
-        Optional<TorchTensor> tensor = file.tensor(file.tree());
-        if (tensor.isPresent() && tensor.get().shape().count() == 1) {
-            return scalar(file, tensor.get());
+    private static Scalar step(CheckpointFile file) throws IOException {
+        Optional<Scalar> step = file.scalar(file.root());
+        if (step.isEmpty()) {
+            throw malformed(file, "'step' is no number", "a 0-d tensor or a number");
         }
-        return number(file.tree())
-                .orElseThrow(
-                        () -> malformed(file, "'step' is no number", "a 0-d tensor or a number"));
+        return step.get();
     }
 
-    static Scalar scalar(TorchFile file, TorchTensor tensor) throws IOException {
-        ByteBuffer bytes = ByteBuffer.allocate(tensor.dtype().width());
-        try (ByteReader reader = file.source().open()) {
-            reader.read(file.position(tensor), bytes);
-        }
-        return new Scalar(tensor.dtype(), bytes.array());
-    }
-
-    /// A Python `int` as an int64, a `float` as a float64.
-    static Optional<Scalar> number(PickleValue value) {
-        ByteBuffer bytes = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-        if (value.asLong().isPresent()) {
-            bytes.putLong(value.asLong().getAsLong());
-            return Optional.of(new Scalar(DType.INT64, bytes.array()));
-        }
-        if (value.asDouble().isPresent()) {
-            bytes.putDouble(value.asDouble().getAsDouble());
-            return Optional.of(new Scalar(DType.FLOAT64, bytes.array()));
-        }
-        return Optional.empty();
-    }
-
-    private static MalformedFileException malformed(TorchFile file, String found, String expected) {
+    private static MalformedFileException malformed(
+            CheckpointFile file, String found, String expected) {
         return new MalformedFileException(
                 file.path(), -1, found, expected, "convert the source again");
     }

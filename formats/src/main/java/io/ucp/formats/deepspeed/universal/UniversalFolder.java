@@ -2,15 +2,15 @@ package io.ucp.formats.deepspeed.universal;
 
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.formats.deepspeed.FileName;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.SequencedMap;
 import java.util.TreeMap;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /// The names in a universal folder, sorted into what they are. Opens no file.
@@ -26,9 +26,6 @@ record UniversalFolder(
     static final String ZERO = "zero";
     static final String OPTIMIZER_STATE = "optimizer_state.pt";
     static final String SUFFIX = "_universal";
-
-    private static final Pattern MODEL_STATES =
-            Pattern.compile("(?:zero_pp_rank_(\\d{1,6})_)?mp_rank_(\\d{1,6})_model_states\\.pt");
 
     /// A model states file.
     ///
@@ -55,16 +52,18 @@ record UniversalFolder(
         List<RankFile> modelStates = new ArrayList<>();
         List<Path> extra = new ArrayList<>();
         for (Path path : sorted(folder)) {
-            Matcher name = MODEL_STATES.matcher(path.getFileName().toString());
-            if (name.matches()) {
-                int dp = name.group(1) == null ? -1 : Integer.parseInt(name.group(1));
-                modelStates.add(new RankFile(path, dp, Integer.parseInt(name.group(2))));
-            } else if (!path.equals(zero)) {
-                extra.add(path);
+            switch (FileName.of(path.getFileName().toString())) {
+                case FileName.Model(int mp) -> modelStates.add(new RankFile(path, -1, mp));
+                case FileName.ModelOfRank(int dp, int mp) ->
+                        modelStates.add(new RankFile(path, dp, mp));
+                case FileName _ -> {
+                    if (!path.equals(zero)) {
+                        extra.add(path);
+                    }
+                }
             }
         }
-        modelStates.sort(
-                java.util.Comparator.comparingInt(RankFile::mp).thenComparingInt(RankFile::dp));
+        modelStates.sort(Comparator.comparingInt(RankFile::mp).thenComparingInt(RankFile::dp));
         SequencedMap<String, Path> parameters = new TreeMap<>();
         for (Path path : sorted(zero)) {
             if (Files.isDirectory(path)) {

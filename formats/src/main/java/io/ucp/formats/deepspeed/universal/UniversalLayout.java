@@ -39,7 +39,7 @@ final class UniversalLayout {
     private final List<CarriedFile> modelStates;
     private final boolean stage3;
     private final boolean flat;
-    private final Optional<ModelStates> metadata;
+    private final Optional<SavedMetadata> metadata;
     private final Map<String, Long> experts;
     private final List<TargetFile> files = new ArrayList<>();
     private final Losses losses = new Losses();
@@ -60,8 +60,8 @@ final class UniversalLayout {
                 modelStates.stream()
                         .flatMap(c -> c.root().stream())
                         .findFirst()
-                        .map(ModelStates::new);
-        this.experts = metadata.map(ModelStates::experts).orElse(Map.of());
+                        .map(SavedMetadata::new);
+        this.experts = metadata.map(SavedMetadata::experts).orElse(Map.of());
     }
 
     private int degree(String axis) {
@@ -201,8 +201,8 @@ final class UniversalLayout {
         Split split = p.split();
         List<String> patterns =
                 split.kind() == SplitKind.FUSED
-                        ? metadata.flatMap(m -> Hints.subParamPatterns(m, p.name()))
-                                .orElseGet(() -> List.of(Hints.literally(p.name())))
+                        ? metadata.flatMap(m -> m.subParamPatterns(p.name()))
+                                .orElseGet(() -> List.of(SavedMetadata.literally(p.name())))
                         : List.of();
         OptionalLong count =
                 experts.containsKey(p.name())
@@ -242,7 +242,7 @@ final class UniversalLayout {
         Optional<CarriedFile> common = first(Carried.OPTIMIZER_STATE);
         Optional<CarriedFile> rankZero = first(Carried.OPTIMIZER);
         if (modelStates.isEmpty() || (common.isEmpty() && rankZero.isEmpty())) {
-            Optional<PickleValue> groups = metadata.flatMap(ModelStates::paramGroups);
+            Optional<PickleValue> groups = metadata.flatMap(SavedMetadata::paramGroups);
             files.add(torch(path, OptimizerState.plain(trained, groups), Map.of()));
             losses.optimizer(groups.isPresent());
         } else if (common.isPresent()) {

@@ -21,6 +21,8 @@ import io.ucp.formats.TargetTreeWriter;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.WholeParameter;
 import io.ucp.formats.WriteRequest;
+import io.ucp.formats.deepspeed.CheckpointFile;
+import io.ucp.formats.deepspeed.ModelStates;
 import io.ucp.formats.torch.TorchFile;
 import io.ucp.formats.torch.TorchWriter;
 import io.ucp.formats.torch.pickle.PickleValue;
@@ -28,6 +30,7 @@ import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyFloat;
 import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.formats.torch.pickle.PyList;
+import io.ucp.formats.torch.pickle.PyObject;
 import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
@@ -37,6 +40,8 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -132,7 +137,7 @@ class UniversalLayoutTest {
             for (Path path : paths.filter(Files::isRegularFile).toList()) {
                 all.put(
                         root.relativize(path).toString(),
-                        java.util.HexFormat.of().formatHex(Files.readAllBytes(path)));
+                        HexFormat.of().formatHex(Files.readAllBytes(path)));
             }
         }
         return all;
@@ -247,11 +252,15 @@ class UniversalLayoutTest {
         assertThat(states.find("mp_world_size")).contains(PyInt.of(1));
         assertThat(states.find("global_steps")).contains(PyInt.of(7));
         assertThat(states.find("lr_scheduler", "last_batch_iteration")).contains(PyInt.of(6));
-        assertThat(new ModelStates(states).groups())
-                .containsExactly(
-                        new LinkedHashMap<>(Map.of("a", Shape.of(4, 2))),
-                        new LinkedHashMap<>(Map.of("b", Shape.of(4, 2))));
-        assertThat(new ModelStates(states).module()).containsOnlyKeys("frozen");
+        ModelStates read =
+                ModelStates.of(
+                        CheckpointFile.open(
+                                target.resolve("s_universal/mp_rank_00_model_states.pt")));
+        assertThat(read.groups())
+                .contains(
+                        List.of(Map.of("a", Shape.of(4, 2)), Map.of("b", Shape.of(4, 2))));
+        assertThat(read.frozen()).contains(Map.of("frozen", Shape.of(3)));
+        assertThat(read.module()).containsOnlyKeys("frozen");
         PickleValue optimizer = tree("zero/optimizer_state.pt");
         assertThat(optimizer.find("ds_version")).isPresent();
         assertThat(optimizer.find("param_groups").orElseThrow().asSequence().orElseThrow())
@@ -297,16 +306,16 @@ class UniversalLayoutTest {
 
         write(ELSEWHERE, List.of(), padded);
 
-        TorchFile file = TorchFile.open(target.resolve("s_universal/zero/emb/fp32.pt"));
-        PyDict state = file.tree().asDict().orElseThrow();
+        CheckpointFile file =
+                CheckpointFile.open(target.resolve("s_universal/zero/emb/fp32.pt"));
+        PyDict state = file.root().asDict().orElseThrow();
         assertThat(state.entries())
                 .extracting(e -> e.key().toString())
                 .containsExactly("'cat_dim'", "'vocab_tensor'", "'param'");
-        TensorEntry tensor =
-                StateFolder.entry(file, file.tensor(state.find("param").orElseThrow()).orElseThrow());
+        TensorEntry tensor = file.tensor(state.find("param").orElseThrow()).orElseThrow();
         assertThat(tensor.shape()).isEqualTo(Shape.of(5, 2));
         assertThat(TensorBytes.of(tensor))
-                .isEqualTo(java.util.Arrays.copyOf(whole("emb", "fp32"), 40));
+                .isEqualTo(Arrays.copyOf(whole("emb", "fp32"), 40));
     }
 
     @Test
@@ -328,7 +337,7 @@ class UniversalLayoutTest {
                                 assertThat(v)
                                         .extracting(
                                                 o ->
-                                                        ((io.ucp.formats.torch.pickle.PyObject) o)
+                                                        ((PyObject) o)
                                                                 .attributes()
                                                                 .flatMap(a -> a.find("patterns"))
                                                                 .flatMap(PickleValue::asSequence)
@@ -475,12 +484,9 @@ class UniversalLayoutTest {
                                                                 UniversalBuilder.groups())))))),
                 adam("a", 0));
 
-        TorchFile made =
-                TorchFile.open(target.resolve("s_universal/mp_rank_00_model_states.pt"));
-        TensorEntry tensor =
-                StateFolder.entry(
-                        made,
-                        made.tensor(made.tree().find("module", "a").orElseThrow()).orElseThrow());
+        CheckpointFile made =
+                CheckpointFile.open(target.resolve("s_universal/mp_rank_00_model_states.pt"));
+        TensorEntry tensor = made.tensor(made.root().find("module", "a").orElseThrow()).orElseThrow();
         byte[] expected = new byte[16];
         System.arraycopy(whole("a", "fp32"), 0, expected, 4, 8);
         assertThat(TensorBytes.of(tensor)).isEqualTo(expected);
