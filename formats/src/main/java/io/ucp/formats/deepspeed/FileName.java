@@ -4,7 +4,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /// What the name of a file in a tag folder says it holds. `mp` numbers model-parallel ranks.
-sealed interface FileName {
+public sealed interface FileName {
     /// `mp_rank_00_model_states.pt`.
     record Model(int mp) implements FileName {}
 

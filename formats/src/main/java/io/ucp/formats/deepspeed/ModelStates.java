@@ -23,7 +23,7 @@ import java.util.Set;
 /// @param frozen parameters without optimizer state, where the stage lists them (from 2 on)
 /// @param fragments of frozen parameters: whole (stage 2), or this rank's flat part (stage 3)
 /// @param shared alias -> canonical name; written by the first rank only
-record ModelStates(
+public record ModelStates(
         CheckpointFile file,
         Map<String, TensorEntry> module,
         Optional<List<Map<String, Shape>>> groups,
@@ -32,7 +32,7 @@ record ModelStates(
         Map<String, String> shared,
         Set<String> buffers) {
 
-    static ModelStates of(CheckpointFile file) throws MalformedFileException {
+    public static ModelStates of(CheckpointFile file) throws MalformedFileException {
         PyDict root = file.dict(file.root(), "a dict of model states");
         Map<String, TensorEntry> module = new LinkedHashMap<>();
         Optional<PickleValue> held = root.find("module").filter(v -> !v.isNone());
@@ -183,7 +183,7 @@ record ModelStates(
     }
 
     /// A whole number under `path`.
-    OptionalLong number(String... path) {
+    public OptionalLong number(String... path) {
         return file.root().find(path).map(PickleValue::asLong).orElse(OptionalLong.empty());
     }
 
