@@ -32,7 +32,7 @@ public final class TargetTreeWriter {
         for (TargetFile file : tree.files()) {
             put(folder, file.path(), bytes(file, states));
         }
-        for (TargetTree.SmallFile file : tree.closing().apply(digests)) {
+        for (TargetTree.SmallFile file : tree.closing().apply(new TargetTree.Outcome(digests, Map.of()))) {
             put(folder, file.path(), file.bytes());
         }
         for (TargetTree.SmallFile file : tree.pointers()) {

@@ -2,6 +2,7 @@ package io.ucp.formats.universal;
 
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.TargetTree.Outcome;
 import io.ucp.formats.WriteRequest;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -51,12 +52,14 @@ final class ManifestBuilder {
         carried.add(new Manifest.Carried(file.path(), file.role(), file.at(), archive));
     }
 
-    /// @param digests parameter -> state -> digest; in place of those that the request has
-    Manifest build(Map<String, Map<String, String>> digests) {
+    /// @param outcome digests in place of those that the request has; notes beside them
+    Manifest build(Outcome outcome) {
         List<Manifest.Held> parameters = new ArrayList<>();
         for (ParameterFacts facts : request.parameters()) {
             Map<String, String> all = new HashMap<>(facts.digests());
-            all.putAll(digests.getOrDefault(facts.name(), Map.of()));
+            all.putAll(outcome.digests().getOrDefault(facts.name(), Map.of()));
+            List<String> notes = new ArrayList<>(facts.notes());
+            notes.addAll(outcome.notes().getOrDefault(facts.name(), List.of()));
             ParameterFacts digested =
                     new ParameterFacts(
                             facts.name(),
@@ -70,7 +73,7 @@ final class ManifestBuilder {
                             facts.optimizerGroup(),
                             facts.aliases(),
                             all,
-                            facts.notes());
+                            notes);
             parameters.add(
                     new Manifest.Held(digested, places.getOrDefault(facts.name(), Map.of())));
         }

@@ -127,10 +127,10 @@ public final class UniversalFormat implements CheckpointFormat {
         }
         return new TargetTree(
                 files,
-                digests ->
+                outcome ->
                         List.of(
                                 new SmallFile(
-                                        Manifest.FILE, ManifestText.write(manifest.build(digests)))),
+                                        Manifest.FILE, ManifestText.write(manifest.build(outcome)))),
                 List.of(),
                 List.of());
     }

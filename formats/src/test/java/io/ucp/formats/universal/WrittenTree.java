@@ -14,6 +14,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.zip.CRC32;
 
 /// Writes a target tree in the plainest way: every file in memory, one after the other.
@@ -32,7 +33,7 @@ final class WrittenTree {
         for (TargetFile file : tree.files()) {
             written.write(file.path(), written.bytes(file));
         }
-        for (TargetTree.SmallFile file : tree.closing().apply(tensors.digests())) {
+        for (TargetTree.SmallFile file : tree.closing().apply(new TargetTree.Outcome(tensors.digests(), Map.of()))) {
             written.write(file.path(), file.bytes());
         }
         for (TargetTree.SmallFile file : tree.pointers()) {
