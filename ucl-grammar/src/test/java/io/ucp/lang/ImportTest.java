@@ -191,14 +191,22 @@ class ImportTest {
                     drop "b"
                     frozen "c"
                     """,
-                    "base", BASE,
-                    "broken", "ucl 1\nlet = 3\n",
-                    "left", "ucl 1\nimport right\n",
-                    "right", "ucl 1\nimport left\n",
-                    "shared", "ucl 1\nlet shared = 1\n",
-                    "one", "ucl 1\nimport shared\nlet one = shared\n",
-                    "two", "ucl 1\nimport shared\nlet two = shared\n",
-                    "other", "ucl 1\nparam \"a\"\n");
+                    "base",
+                    BASE,
+                    "broken",
+                    "ucl 1\nlet = 3\n",
+                    "left",
+                    "ucl 1\nimport right\n",
+                    "right",
+                    "ucl 1\nimport left\n",
+                    "shared",
+                    "ucl 1\nlet shared = 1\n",
+                    "one",
+                    "ucl 1\nimport shared\nlet one = shared\n",
+                    "two",
+                    "ucl 1\nimport shared\nlet two = shared\n",
+                    "other",
+                    "ucl 1\nparam \"a\"\n");
 
     private static String resolved(String text) {
         return Ucl.format(Ucl.parse(SourceText.of("x.ucl", text), ImportTest::find));
