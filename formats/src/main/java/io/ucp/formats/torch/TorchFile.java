@@ -87,7 +87,8 @@ public final class TorchFile {
         Map<String, TorchRecord> unmodifiable = Collections.unmodifiableMap(byName);
         IdentityHashMap<PyObject, TorchTensor> tensors =
                 new TensorIndex(region, container.root(), pickle, unmodifiable).of(tree);
-        return new TorchFile(source, container.root(), container.word("version"), unmodifiable, tree, tensors);
+        return new TorchFile(
+                source, container.root(), container.word("version"), unmodifiable, tree, tensors);
     }
 
     public ByteSource source() {
