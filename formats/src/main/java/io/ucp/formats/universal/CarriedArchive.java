@@ -6,11 +6,15 @@ import io.ucp.formats.CarriedFile.Content;
 import io.ucp.formats.Elementwise;
 import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetFile.Part;
+import io.ucp.formats.torch.TreeJson;
+import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PickleWriter;
 import io.ucp.io.ByteSource;
 import io.ucp.io.ChecksumField;
 import io.ucp.tensor.Piece;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -47,6 +51,7 @@ final class CarriedArchive {
         CarriedArchive archive = new CarriedArchive(path);
         if (carried.root().isPresent()) {
             archive.known(TREE, PickleWriter.write(carried.root().get()));
+            archive.known(READABLE_TREE, readable(carried.root().get()));
             archive.torch(carried);
         } else {
             ByteSource file =
@@ -58,6 +63,17 @@ final class CarriedArchive {
             archive.copied(CONTENT, file, 0, file.size());
         }
         return archive.finish();
+    }
+
+    private static byte[] readable(PickleValue root) {
+        ByteArrayOutputStream text = new ByteArrayOutputStream();
+        try (JsonGenerator out = TreeJson.factory().createGenerator(text)) {
+            out.useDefaultPrettyPrinter();
+            TreeJson.write(out, root);
+        } catch (IOException e) {
+            throw new UncheckedIOException("writing to memory", e);
+        }
+        return text.toByteArray();
     }
 
     private void torch(CarriedFile carried) {

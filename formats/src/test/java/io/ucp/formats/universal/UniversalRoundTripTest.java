@@ -237,7 +237,13 @@ class UniversalRoundTripTest {
         Path model = out.resolve("carried/deep/mp_rank_00%20model%3F.pt.zip");
         try (ZipFile zip = new ZipFile(model.toFile())) {
             assertThat(zip.stream().map(ZipEntry::getName))
-                    .contains("tree.pkl", "storages.json", "data/0", "data/1", "data/2");
+                    .containsExactly(
+                            "tree.pkl", "tree.json", "storages.json", "data/0", "data/1", "data/2");
+            String tree =
+                    new String(
+                            zip.getInputStream(zip.getEntry("tree.json")).readAllBytes(),
+                            StandardCharsets.UTF_8);
+            assertThat(tree).contains("\"iteration\" : 3", "ünï");
             assertThat(zip.getInputStream(zip.getEntry("data/0")).readAllBytes())
                     .containsExactly(7, 6, 5, 4, 3, 2);
         }
