@@ -5,6 +5,7 @@ import io.ucp.io.ByteReader;
 import io.ucp.io.ChecksumField;
 import io.ucp.io.WindowAssembler;
 import io.ucp.tensor.Piece;
+
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;

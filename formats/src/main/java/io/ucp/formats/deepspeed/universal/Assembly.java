@@ -11,6 +11,7 @@ import io.ucp.formats.TensorEntry;
 import io.ucp.formats.WholeParameter;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
+
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -142,12 +143,13 @@ final class Assembly {
         found.odd().forEach(line -> findings.add(new Finding(name, line)));
         Shape shape = shape(found, entry);
         Map<String, TensorEntry> states = new LinkedHashMap<>();
-        found.states().forEach(
-                (state, tensor) -> {
-                    if (state.equals(FP32)) {
-                        states.put(state, reshaped(tensor, shape));
-                    }
-                });
+        found.states()
+                .forEach(
+                        (state, tensor) -> {
+                            if (state.equals(FP32)) {
+                                states.put(state, reshaped(tensor, shape));
+                            }
+                        });
         found.states().forEach((state, tensor) -> states.put(state, reshaped(tensor, shape)));
         TensorEntry weight = weights.get(name);
         if (weight != null && weight.shape().equals(shape) && !states.containsKey(WEIGHT)) {

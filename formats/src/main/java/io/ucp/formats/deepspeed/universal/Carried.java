@@ -6,6 +6,7 @@ import io.ucp.formats.CarriedFile.Storage;
 import io.ucp.formats.Elementwise;
 import io.ucp.formats.TensorEntry;
 import io.ucp.tensor.Piece;
+
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;

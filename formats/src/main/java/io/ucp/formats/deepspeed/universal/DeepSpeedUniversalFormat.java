@@ -4,6 +4,7 @@ import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
+
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -73,11 +74,13 @@ public final class DeepSpeedUniversalFormat implements CheckpointFormat {
         return plain ? Optional.of(name) : Optional.empty();
     }
 
-    /// Without the ending that writing adds, so that a tag is the same however often it is converted.
+    /// Without the ending that writing adds, so that a tag is the same however often it is
+    /// converted.
     private static String tag(Path folder) {
         Path name = folder.toAbsolutePath().normalize().getFileName();
         String tag = name == null ? "" : name.toString();
-        return tag.endsWith(UniversalFolder.SUFFIX) && tag.length() > UniversalFolder.SUFFIX.length()
+        return tag.endsWith(UniversalFolder.SUFFIX)
+                        && tag.length() > UniversalFolder.SUFFIX.length()
                 ? tag.substring(0, tag.length() - UniversalFolder.SUFFIX.length())
                 : tag;
     }

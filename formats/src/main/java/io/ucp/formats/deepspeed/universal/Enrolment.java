@@ -6,6 +6,7 @@ import io.ucp.formats.deepspeed.ModelStates;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.tensor.Shape;
+
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.HashMap;

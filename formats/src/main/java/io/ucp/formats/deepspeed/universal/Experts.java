@@ -3,6 +3,7 @@ package io.ucp.formats.deepspeed.universal;
 import io.ucp.formats.Origin;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.WriteRequest;
+
 import java.util.List;
 
 /// Experts cut over expert-parallel ranks, for which upstream has no universal form.
@@ -33,7 +34,8 @@ final class Experts {
                             ? "experts over %d expert-parallel ranks".formatted(degree)
                             : "one of %d expert parameters of DeepSpeed-MoE"
                                     .formatted(names.size()),
-                    "a model without such experts: DeepSpeed's universal form has no place for them",
+                    "a model without such experts: DeepSpeed's universal form has no place for"
+                        + " them",
                     "--to universal holds every expert");
         }
     }

@@ -2,6 +2,7 @@ package io.ucp.formats.deepspeed.universal;
 
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.RefusedException;
+
 import java.nio.charset.StandardCharsets;
 
 /// Names of parameters and states become names of folders and files.

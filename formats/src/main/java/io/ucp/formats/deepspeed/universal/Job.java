@@ -5,6 +5,7 @@ import io.ucp.formats.deepspeed.ModelStates;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyGlobal;
 import io.ucp.formats.torch.pickle.PyObject;
+
 import java.util.List;
 import java.util.OptionalLong;
 
@@ -35,10 +36,7 @@ record Job(int stage, int pipeline, int data, int tensor, int modelParallel) {
     /// says nothing.
     private static int stage(ModelStates states, PickleValue optimizerState) {
         OptionalLong said =
-                optimizerState
-                        .find("zero_stage")
-                        .map(Job::enumerated)
-                        .orElse(OptionalLong.empty());
+                optimizerState.find("zero_stage").map(Job::enumerated).orElse(OptionalLong.empty());
         OptionalLong configured = states.number("ds_config", "zero_optimization", "stage");
         return Math.clamp(said.orElse(configured.orElse(1)), 0, 3);
     }

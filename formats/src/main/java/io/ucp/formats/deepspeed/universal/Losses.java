@@ -2,6 +2,7 @@ package io.ucp.formats.deepspeed.universal;
 
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.WriteRequest;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
@@ -32,9 +33,9 @@ final class Losses {
     /// The source is not DeepSpeed's, or what made it so is not there.
     void plain(WriteRequest request) {
         lines.add(
-                ("no DeepSpeed model states in the source (%s): written as one rank's of ZeRO stage 1"
-                                + " (%s), without the training script's own state; a learning-rate"
-                                + " scheduler gets last_batch_iteration %d and nothing else")
+                ("no DeepSpeed model states in the source (%s): written as one rank's of ZeRO stage"
+                     + " 1 (%s), without the training script's own state; a learning-rate scheduler"
+                     + " gets last_batch_iteration %d and nothing else")
                         .formatted(
                                 request.origin().format(),
                                 PlainModelStates.FILE,
@@ -69,8 +70,8 @@ final class Losses {
                 request.carried().stream().filter(c -> c.role().equals(Carried.LAYER)).toList();
         if (!layers.isEmpty()) {
             lines.add(
-                    ("%d files with the model's own weights (%s, ..) are left behind, as upstream does:"
-                                    + " DeepSpeed rounds weights from fp32")
+                    ("%d files with the model's own weights (%s, ..) are left behind, as upstream"
+                         + " does: DeepSpeed rounds weights from fp32")
                             .formatted(layers.size(), layers.getFirst().path()));
         }
         List<String> others =
@@ -83,7 +84,8 @@ final class Losses {
             lines.add(
                     "left behind, for the form has no place for them: %s%s"
                             .formatted(
-                                    String.join(", ", others.subList(0, Math.min(4, others.size()))),
+                                    String.join(
+                                            ", ", others.subList(0, Math.min(4, others.size()))),
                                     others.size() > 4
                                             ? " and %d more files".formatted(others.size() - 4)
                                             : ""));

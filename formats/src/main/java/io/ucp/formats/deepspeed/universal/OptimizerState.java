@@ -8,6 +8,7 @@ import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.formats.torch.pickle.PyList;
 import io.ucp.formats.torch.pickle.PyText;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -36,8 +37,7 @@ final class OptimizerState {
         Optional<PickleValue> states =
                 optimizer.root().flatMap(root -> root.find("optimizer_state_dict"));
         Optional<PickleValue> groups =
-                states.flatMap(
-                        s -> s.find(stage3 ? "optimizer_state_dict" : BASE, PARAM_GROUPS));
+                states.flatMap(s -> s.find(stage3 ? "optimizer_state_dict" : BASE, PARAM_GROUPS));
         if (groups.isEmpty()) {
             throw new RefusedException(
                     optimizer.path(),
@@ -57,10 +57,11 @@ final class OptimizerState {
     }
 
     /// The least that DeepSpeed loads, for a source that has no such state: a loading job goes
-    /// through as many groups as there are here, and takes their hyperparameters; `params` it skips.
+    /// through as many groups as there are here, and takes their hyperparameters; `params` it
+    /// skips.
     ///
-    /// @param groups the optimizer groups of the source where it has any; empty to have one for each
-    ///     group of the parameters
+    /// @param groups the optimizer groups of the source where it has any; empty to have one for
+    ///   each group of the parameters
     static PyDict plain(List<ParameterFacts> trained, Optional<PickleValue> groups) {
         Map<String, PickleValue> state = new LinkedHashMap<>();
         state.put("ds_version", PyText.of(PlainModelStates.DS_VERSION));

@@ -6,7 +6,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
 
-/// Opens many small files at once: a large model has tens of thousands, and each costs a round trip.
+/// Opens many small files at once: a large model has tens of thousands, and each costs a round
+/// trip.
 final class Parallel {
     private Parallel() {}
 

@@ -18,6 +18,7 @@ import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.formats.torch.pickle.PyTuple;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
+
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -27,10 +28,10 @@ import java.util.TreeMap;
 
 /// `mp_rank_00_model_states.pt` for a state that no DeepSpeed job wrote: one rank's, of stage 1.
 ///
-/// DeepSpeed loads trainable parameters from `zero/` and passes `module` by, so it holds the weights
-/// of frozen parameters and buffers alone, which would be lost otherwise. The count of files has to
-/// be `mp_world_size`; a scheduler is given `last_batch_iteration`, the one key that all of
-/// DeepSpeed's own read.
+/// DeepSpeed loads trainable parameters from `zero/` and passes `module` by, so it holds the
+/// weights of frozen parameters and buffers alone, which would be lost otherwise. The count of
+/// files has to be `mp_world_size`; a scheduler is given `last_batch_iteration`, the one key that
+/// all of DeepSpeed's own read.
 ///
 /// Source: DeepSpeed `runtime/engine.py` (`_load_checkpoint`), `runtime/state_dict_factory.py`,
 /// `runtime/lr_schedules.py`.
@@ -72,9 +73,7 @@ final class PlainModelStates {
         root.put("frozen_param_shapes", PyObject.orderedDict(PyDict.of(frozen)));
         root.put("shared_params", PyDict.of(aliases));
         root.put("frozen_param_fragments", PyDict.empty());
-        root.put(
-                "lr_scheduler",
-                PyDict.of(Map.of("last_batch_iteration", PyInt.of(step - 1))));
+        root.put("lr_scheduler", PyDict.of(Map.of("last_batch_iteration", PyInt.of(step - 1))));
         root.put("data_sampler", PyNone.NONE);
         root.put("random_ltd", PyNone.NONE);
         root.put(
@@ -148,7 +147,6 @@ final class PlainModelStates {
     }
 
     private static PyDict config() {
-        return PyDict.of(
-                Map.of("zero_optimization", PyDict.of(Map.of("stage", PyInt.of(1)))));
+        return PyDict.of(Map.of("zero_optimization", PyDict.of(Map.of("stage", PyInt.of(1)))));
     }
 }

@@ -1,6 +1,7 @@
 package io.ucp.formats.deepspeed.universal;
 
 import io.ucp.formats.torch.pickle.PickleValue;
+
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -32,8 +33,8 @@ record SavedMetadata(PickleValue root) {
         return all;
     }
 
-    /// The optimizer's groups where it is not ZeRO's (stage 0): the engine then keeps its dict here,
-    /// or a wrapper's around it.
+    /// The optimizer's groups where it is not ZeRO's (stage 0): the engine then keeps its dict
+    /// here, or a wrapper's around it.
     Optional<PickleValue> paramGroups() {
         return root.find("optimizer", "param_groups")
                 .or(() -> root.find("optimizer", "optimizer_state_dict", "param_groups"))

@@ -12,6 +12,7 @@ import io.ucp.formats.torch.pickle.PyObject;
 import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.formats.torch.pickle.PyTuple;
 import io.ucp.tensor.Shape;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -128,8 +129,8 @@ final class SplitKeys {
         return PyTuple.of(dims);
     }
 
-    /// The shape that a state file gives a parameter of `shape`: that of the sub-parameter view where
-    /// it is described by one.
+    /// The shape that a state file gives a parameter of `shape`: that of the sub-parameter view
+    /// where it is described by one.
     static Shape shapeInFile(Split split, Shape shape) {
         if (split.kind() != SplitKind.FUSED || split.subShape().isEmpty()) {
             return shape;
@@ -159,7 +160,7 @@ final class SplitKeys {
     /// What the keys say of a tensor of `shape`; empty where they are not understood.
     ///
     /// @param manyRanks whether the job had tensor-parallel ranks: only then was `cat_dim` thought
-    ///     about, else it is 0 for all
+    ///   about, else it is 0 for all
     static Optional<Split> read(PyDict state, Shape shape, boolean manyRanks) {
         boolean vocabulary = state.find(VOCABULARY).flatMap(PickleValue::asBool).orElse(false);
         Optional<PickleValue> sub = state.find(SUB_PARAM_SHAPE);
@@ -239,7 +240,13 @@ final class SplitKeys {
     static List<String> unknown(PyDict state) {
         List<String> known =
                 List.of(
-                        PARAM, CAT_DIM, SUB_PARAMS, SUB_PARAM_SHAPE, VOCABULARY, IS_EXPERT, EXPERTS);
+                        PARAM,
+                        CAT_DIM,
+                        SUB_PARAMS,
+                        SUB_PARAM_SHAPE,
+                        VOCABULARY,
+                        IS_EXPERT,
+                        EXPERTS);
         return state.entries().stream()
                 .map(e -> e.key().asText().orElseGet(() -> e.key().toString()))
                 .filter(key -> !known.contains(key))

@@ -3,6 +3,7 @@ package io.ucp.formats.deepspeed.universal;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.deepspeed.FileName;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -45,7 +46,9 @@ record UniversalFolder(
         if (!Files.isDirectory(zero)) {
             throw new IncompleteCheckpointException(
                     folder.toString(),
-                    Files.isDirectory(folder) ? "there is no folder zero/" : "there is no such folder",
+                    Files.isDirectory(folder)
+                            ? "there is no folder zero/"
+                            : "there is no such folder",
                     "a folder that DeepSpeed's ds_to_universal.py or this tool wrote",
                     "check what latest_universal names");
         }

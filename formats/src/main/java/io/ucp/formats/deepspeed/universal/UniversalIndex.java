@@ -15,6 +15,7 @@ import io.ucp.formats.deepspeed.Hints;
 import io.ucp.formats.deepspeed.ModelStates;
 import io.ucp.formats.deepspeed.universal.UniversalFolder.RankFile;
 import io.ucp.io.PlainFile;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -54,7 +55,8 @@ final class UniversalIndex {
             throw new IncompleteCheckpointException(
                     candidate.folder().toString(),
                     "there are no model states",
-                    "mp_rank_00_model_states.pt, or zero_pp_rank_0_mp_rank_00_model_states.pt (ZeRO-3)",
+                    "mp_rank_00_model_states.pt, or zero_pp_rank_0_mp_rank_00_model_states.pt"
+                        + " (ZeRO-3)",
                     "copy them from the checkpoint that was converted");
         }
         return ranks.getFirst().states();
@@ -71,8 +73,7 @@ final class UniversalIndex {
                 ranks.stream().filter(r -> r.name().dp() <= 0).map(Rank::states).toList();
         LayoutHints hints = Hints.of(states, candidate.folder(), findings);
         Map<String, StateFolder> folders =
-                Parallel.map(
-                        folder.parameters(), path -> StateFolder.read(path, job.tensor() > 1));
+                Parallel.map(folder.parameters(), path -> StateFolder.read(path, job.tensor() > 1));
         Map<String, TensorEntry> weights = job.modelParallel() == 1 ? first().module() : Map.of();
         Assembly assembly =
                 new Assembly(

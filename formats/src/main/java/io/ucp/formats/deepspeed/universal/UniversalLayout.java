@@ -22,6 +22,7 @@ import io.ucp.io.ByteSource;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Piece;
 import io.ucp.tensor.Shape;
+
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;

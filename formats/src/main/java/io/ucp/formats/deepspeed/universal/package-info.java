@@ -11,8 +11,8 @@
 /// ```
 ///
 /// Stage 3 without tensor parallelism differs: a state file is a bare flat tensor, whose shape only
-/// `param_shapes` in the model states knows; there is no `step.pt`; `optimizer_state.pt` is the whole
-/// dict of rank 0, its shards included; the model states are one file a data-parallel rank
+/// `param_shapes` in the model states knows; there is no `step.pt`; `optimizer_state.pt` is the
+/// whole dict of rank 0, its shards included; the model states are one file a data-parallel rank
 /// (`zero_pp_rank_0_mp_rank_00_model_states.pt`). Frozen parameters, aliases and buffers have no
 /// folder: they live in the model states alone.
 ///

@@ -1,6 +1,7 @@
 package io.ucp.formats.deepspeed.universal;
 
 import static io.ucp.formats.deepspeed.universal.UniversalBuilder.shapes;
+
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -22,14 +23,16 @@ import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 class DeepSpeedUniversalFormatTest {
     private final CheckpointFormat format = new DeepSpeedUniversalFormat();
@@ -50,8 +53,7 @@ class DeepSpeedUniversalFormatTest {
 
     @Test
     void isFoundAsAService() {
-        assertThat(CheckpointFormat.all())
-                .anyMatch(f -> f.name().equals("deepspeed-universal"));
+        assertThat(CheckpointFormat.all()).anyMatch(f -> f.name().equals("deepspeed-universal"));
     }
 
     @Test
@@ -309,7 +311,8 @@ class DeepSpeedUniversalFormatTest {
 
         assertThatThrownBy(this::index)
                 .isInstanceOf(MalformedFileException.class)
-                .hasMessageContaining("fp32.pt: keys that do not describe a tensor of shape [5, 2]");
+                .hasMessageContaining(
+                        "fp32.pt: keys that do not describe a tensor of shape [5, 2]");
     }
 
     @Test

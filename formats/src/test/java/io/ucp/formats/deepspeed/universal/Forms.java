@@ -17,6 +17,7 @@ import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.formats.torch.pickle.PyTuple;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
+
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -37,11 +38,16 @@ enum Forms {
             PyDict module =
                     PyDict.of(
                             map(
-                                    "emb.weight", emb,
-                                    ODD, weight(storages, Shape.of(4, 2)),
-                                    "frozen.weight", weight(storages, Shape.of(3)),
-                                    "positions", weight(storages, Shape.of(6)),
-                                    "head.weight", emb));
+                                    "emb.weight",
+                                    emb,
+                                    ODD,
+                                    weight(storages, Shape.of(4, 2)),
+                                    "frozen.weight",
+                                    weight(storages, Shape.of(3)),
+                                    "positions",
+                                    weight(storages, Shape.of(6)),
+                                    "head.weight",
+                                    emb));
             return builder.modelStates(
                             "mp_rank_00_model_states.pt",
                             storages,
@@ -107,7 +113,8 @@ enum Forms {
                                     PyDict.of(
                                             map(
                                                     ".*qkv.weight",
-                                                    PyList.of(pair(2, 2), pair(1, 1), pair(1, 1))))));
+                                                    PyList.of(
+                                                            pair(2, 2), pair(1, 1), pair(1, 1))))));
             for (int mp = 0; mp < 4; mp++) {
                 PyObject stage =
                         mp < 2
@@ -168,8 +175,7 @@ enum Forms {
 
     private static PyObject subParamShape() {
         return PyObject.instance(
-                        new PyGlobal(
-                                "deepspeed.checkpoint.universal_checkpoint", "SubparamShape"))
+                        new PyGlobal("deepspeed.checkpoint.universal_checkpoint", "SubparamShape"))
                 .withState(
                         PyDict.of(
                                 map(

@@ -2,6 +2,7 @@ package io.ucp.formats.deepspeed.universal;
 
 import io.ucp.formats.TensorEntry;
 import io.ucp.io.ByteReader;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 

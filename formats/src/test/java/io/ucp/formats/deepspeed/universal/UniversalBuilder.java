@@ -16,6 +16,7 @@ import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.formats.torch.pickle.PyTuple;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -91,10 +92,14 @@ final class UniversalBuilder {
                 folder.resolve("zero/optimizer_state.pt"),
                 PyDict.of(
                         map(
-                                "overflow", new PyBool(false),
-                                "zero_stage", enumerated,
-                                "ds_version", PyText.of("0.19.0"),
-                                "param_groups", groups())));
+                                "overflow",
+                                new PyBool(false),
+                                "zero_stage",
+                                enumerated,
+                                "ds_version",
+                                PyText.of("0.19.0"),
+                                "param_groups",
+                                groups())));
         return this;
     }
 
@@ -135,8 +140,7 @@ final class UniversalBuilder {
     }
 
     static PyList groups() {
-        return PyList.of(
-                PyDict.of(map("lr", new PyFloat(0.1), "params", PyList.of(PyInt.of(0)))));
+        return PyList.of(PyDict.of(map("lr", new PyFloat(0.1), "params", PyList.of(PyInt.of(0)))));
     }
 
     /// @param more keys that replace or follow the usual ones
@@ -192,8 +196,7 @@ final class UniversalBuilder {
     }
 
     static PickleValue tensor(DType dtype, Shape shape, String key, boolean grad) {
-        return TensorPickles.write(
-                TorchTensor.contiguous(dtype, shape, key).requiringGrad(grad));
+        return TensorPickles.write(TorchTensor.contiguous(dtype, shape, key).requiringGrad(grad));
     }
 
     /// The same bytes for the same seed.

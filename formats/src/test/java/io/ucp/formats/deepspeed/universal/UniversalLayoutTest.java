@@ -1,6 +1,7 @@
 package io.ucp.formats.deepspeed.universal;
 
 import static io.ucp.formats.deepspeed.universal.UniversalBuilder.map;
+
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -34,6 +35,13 @@ import io.ucp.formats.torch.pickle.PyObject;
 import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -51,11 +59,6 @@ import java.util.OptionalLong;
 import java.util.SequencedMap;
 import java.util.TreeMap;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 class UniversalLayoutTest {
     private static final Origin ELSEWHERE =
@@ -179,8 +182,10 @@ class UniversalLayoutTest {
                                 0,
                                 PyDict.of(
                                         map(
-                                                "fp32_flat_groups", PyList.of(),
-                                                "optimizer_state_dict", inner))));
+                                                "fp32_flat_groups",
+                                                PyList.of(),
+                                                "optimizer_state_dict",
+                                                inner))));
 
         assertThat(state.entries())
                 .extracting(e -> e.key().toString())
@@ -189,8 +194,7 @@ class UniversalLayoutTest {
 
     @Test
     void anElasticOptimizerStateIsRefused() {
-        CarriedFile elastic =
-                optimizer(0, PyDict.of(map("base_optimizer_state", PyList.of())));
+        CarriedFile elastic = optimizer(0, PyDict.of(map("base_optimizer_state", PyList.of())));
 
         assertThatThrownBy(() -> optimizerState(2, elastic))
                 .isInstanceOf(RefusedException.class)
@@ -245,8 +249,7 @@ class UniversalLayoutTest {
         ParameterFacts frozen =
                 facts("frozen", Shape.of(3), Map.of("weight", DType.BFLOAT16), false, -1);
 
-        TargetTree tree =
-                write(ELSEWHERE, List.of(), adam("a", 0), adam("b", 1), frozen);
+        TargetTree tree = write(ELSEWHERE, List.of(), adam("a", 0), adam("b", 1), frozen);
 
         PickleValue states = tree("mp_rank_00_model_states.pt");
         assertThat(states.find("mp_world_size")).contains(PyInt.of(1));
@@ -257,8 +260,7 @@ class UniversalLayoutTest {
                         CheckpointFile.open(
                                 target.resolve("s_universal/mp_rank_00_model_states.pt")));
         assertThat(read.groups())
-                .contains(
-                        List.of(Map.of("a", Shape.of(4, 2)), Map.of("b", Shape.of(4, 2))));
+                .contains(List.of(Map.of("a", Shape.of(4, 2)), Map.of("b", Shape.of(4, 2))));
         assertThat(read.frozen()).contains(Map.of("frozen", Shape.of(3)));
         assertThat(read.module()).containsOnlyKeys("frozen");
         PickleValue optimizer = tree("zero/optimizer_state.pt");
@@ -306,16 +308,14 @@ class UniversalLayoutTest {
 
         write(ELSEWHERE, List.of(), padded);
 
-        CheckpointFile file =
-                CheckpointFile.open(target.resolve("s_universal/zero/emb/fp32.pt"));
+        CheckpointFile file = CheckpointFile.open(target.resolve("s_universal/zero/emb/fp32.pt"));
         PyDict state = file.root().asDict().orElseThrow();
         assertThat(state.entries())
                 .extracting(e -> e.key().toString())
                 .containsExactly("'cat_dim'", "'vocab_tensor'", "'param'");
         TensorEntry tensor = file.tensor(state.find("param").orElseThrow()).orElseThrow();
         assertThat(tensor.shape()).isEqualTo(Shape.of(5, 2));
-        assertThat(TensorBytes.of(tensor))
-                .isEqualTo(Arrays.copyOf(whole("emb", "fp32"), 40));
+        assertThat(TensorBytes.of(tensor)).isEqualTo(Arrays.copyOf(whole("emb", "fp32"), 40));
     }
 
     @Test
@@ -380,7 +380,12 @@ class UniversalLayoutTest {
     @ValueSource(strings = {"../x", "a/b", ""})
     void statesAndTagsThatAreNoFileAreRefused(String name) {
         ParameterFacts state =
-                facts("w", Shape.of(2), Map.of("fp32", DType.FLOAT32, name, DType.FLOAT32), true, 0);
+                facts(
+                        "w",
+                        Shape.of(2),
+                        Map.of("fp32", DType.FLOAT32, name, DType.FLOAT32),
+                        true,
+                        0);
         assertThatThrownBy(() -> format.layout(request(ELSEWHERE, List.of(), state)))
                 .isInstanceOf(RefusedException.class);
         WriteRequest tagged =
@@ -398,8 +403,7 @@ class UniversalLayoutTest {
     @Test
     void expertsAreRefusedWithTheWayOut() {
         Origin experts =
-                new Origin(
-                        "deepspeed", "s", 1, List.of(new AxisDegree("ep", 2)), Optional.empty());
+                new Origin("deepspeed", "s", 1, List.of(new AxisDegree("ep", 2)), Optional.empty());
 
         assertThatThrownBy(() -> format.layout(request(experts, List.of(), adam("a", 0))))
                 .isInstanceOf(RefusedException.class)
@@ -486,7 +490,8 @@ class UniversalLayoutTest {
 
         CheckpointFile made =
                 CheckpointFile.open(target.resolve("s_universal/mp_rank_00_model_states.pt"));
-        TensorEntry tensor = made.tensor(made.root().find("module", "a").orElseThrow()).orElseThrow();
+        TensorEntry tensor =
+                made.tensor(made.root().find("module", "a").orElseThrow()).orElseThrow();
         byte[] expected = new byte[16];
         System.arraycopy(whole("a", "fp32"), 0, expected, 4, 8);
         assertThat(TensorBytes.of(tensor)).isEqualTo(expected);
