@@ -1,6 +1,8 @@
 package io.ucp.cli;
 
+import io.ucp.convert.Conversion;
 import io.ucp.convert.Described;
+import io.ucp.convert.SpecSource;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.SpecException;
 
@@ -48,7 +50,7 @@ final class Check extends Reporting {
 
     @Override
     ExitCode run() throws IOException {
-        Spec parsed = SpecSource.parse(spec);
+        Spec parsed = SpecSource.named(spec).spec();
         if (checkpoint.isEmpty()) {
             report(
                     "%s: no errors; %s"
@@ -58,7 +60,7 @@ final class Check extends Reporting {
         }
         try {
             Described described =
-                    io.ucp.convert.Conversion.describe(
+                    Conversion.describe(
                             checkpoint.get(), from, Optional.of(spec), settings);
             report(
                     "%s: describes %s: %s, every element once"

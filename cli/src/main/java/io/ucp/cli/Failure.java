@@ -3,6 +3,7 @@ package io.ucp.cli;
 import com.fasterxml.jackson.core.JsonGenerator;
 
 import io.ucp.convert.OutputExistsException;
+import io.ucp.convert.UnknownFormatException;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.RefusedException;
 import io.ucp.io.MalformedFileException;
@@ -53,7 +54,7 @@ record Failure(
                             message(e),
                             Optional.empty(),
                             e.diagnostics());
-            case UnknownSpecException e -> of(ExitCode.USAGE, "usage", message(e));
+            case UnknownFormatException e -> of(ExitCode.USAGE, "usage", message(e));
             case OutputExistsException e -> of(ExitCode.USAGE, "output_exists", message(e));
             case ImpossibleLayoutException e -> of(ExitCode.USAGE, "layout", message(e));
             case InvalidPathException e ->

@@ -36,7 +36,7 @@ final class SpecCommand implements Runnable {
         ExitCode run() throws IOException {
             Map<String, String> specs = new LinkedHashMap<>();
             for (String name : SpecLibrary.names()) {
-                specs.put(name, about(SpecSource.bundled(name)));
+                specs.put(name, SpecLibrary.text(name).map(Listing::about).orElse(""));
             }
             if (json()) {
                 Json.print(
@@ -77,7 +77,7 @@ final class SpecCommand implements Runnable {
 
         @Override
         ExitCode run() throws IOException {
-            SourceText text = SpecSource.bundled(name);
+            SourceText text = SpecLibrary.text(name).orElseThrow(this::unknown);
             if (json()) {
                 Json.print(
                         out(),
@@ -90,6 +90,14 @@ final class SpecCommand implements Runnable {
                 out().flush();
             }
             return ExitCode.DONE;
+        }
+
+        private ParameterException unknown() {
+            return new ParameterException(
+                    spec().commandLine(),
+                    "no bundled spec is named '%s'; expected one of %s"
+                            .formatted(
+                                    Printable.of(name), String.join(", ", SpecLibrary.names())));
         }
     }
 }

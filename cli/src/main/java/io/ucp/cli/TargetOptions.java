@@ -3,7 +3,6 @@ package io.ucp.cli;
 import io.ucp.convert.Conversion;
 import io.ucp.convert.Prepared;
 import io.ucp.convert.Request;
-import io.ucp.formats.CheckpointFormat;
 
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -13,7 +12,6 @@ import picocli.CommandLine.Spec;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
@@ -64,13 +62,6 @@ final class TargetOptions {
 
     Prepared prepare(Path source, SourceOptions reading) throws IOException {
         threads();
-        List<String> known = CheckpointFormat.all().stream().map(CheckpointFormat::name).toList();
-        if (!known.contains(to)) {
-            throw new ParameterException(
-                    spec.commandLine(),
-                    "--to is '%s'; expected one of the formats %s"
-                            .formatted(Printable.of(to), String.join(", ", sorted(known))));
-        }
         Map<String, String> options = new LinkedHashMap<>();
         compress.ifPresent(method -> options.put("compress", method));
         return Conversion.prepare(
@@ -81,9 +72,5 @@ final class TargetOptions {
                         reading.spec(),
                         reading.settings(),
                         options));
-    }
-
-    private static List<String> sorted(List<String> names) {
-        return names.stream().sorted().toList();
     }
 }

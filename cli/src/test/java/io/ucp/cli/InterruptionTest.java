@@ -37,7 +37,8 @@ final class InterruptionTest {
             try (Stream<Path> written = Files.list(folder)) {
                 assertThat(written).hasSize(1);
             }
-            process.destroy();
+            // Process.destroy would close its streams.
+            assertThat(process.toHandle().destroy()).isTrue();
             assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
             assertThat(process.exitValue()).isEqualTo(ExitCode.TERMINATED.code());
             assertThat(process.errorReader(StandardCharsets.UTF_8).lines())
