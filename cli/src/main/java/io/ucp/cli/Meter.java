@@ -66,7 +66,7 @@ final class Meter implements Progress, AutoCloseable {
 
     String line(long done, long total, Duration took) {
         double part = total <= 0 ? 1 : (double) done / total;
-        int filled = (int) Math.clamp(Math.round(part * BAR), 0, BAR);
+        int filled = Math.clamp(Math.round(part * BAR), 0, BAR);
         double seconds = took.toNanos() / 1e9;
         Duration left =
                 done == 0
