@@ -13,6 +13,7 @@ import io.ucp.formats.torch.pickle.PyFloat;
 import io.ucp.io.ByteReader;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.DType;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

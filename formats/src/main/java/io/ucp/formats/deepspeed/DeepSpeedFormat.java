@@ -11,6 +11,7 @@ import io.ucp.formats.Origin;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -110,7 +111,7 @@ public final class DeepSpeedFormat implements CheckpointFormat {
                 request.tag(),
                 "writing rank-sharded DeepSpeed is not there yet",
                 "a form that holds each parameter whole",
-                "--to universal, or --to deepspeed-universal, which DeepSpeed loads at any number of"
-                        + " ranks");
+                "--to universal, or --to deepspeed-universal, which DeepSpeed loads at any number"
+                    + " of ranks");
     }
 }

@@ -30,9 +30,11 @@ public sealed interface FileName {
     Pattern MODEL_OF_RANK = Pattern.compile("zero_pp_rank_(\\d+)_mp_rank_(\\d+)_model_states\\.pt");
     // Before 0.3.16 the underscore before `optim_states` was missing.
     Pattern OPTIMIZER =
-            Pattern.compile("(?:bf16_|fp16_)?zero_pp_rank_(\\d+)_mp_rank_(\\d+)_?optim_states\\.pt");
+            Pattern.compile(
+                    "(?:bf16_|fp16_)?zero_pp_rank_(\\d+)_mp_rank_(\\d+)_?optim_states\\.pt");
     Pattern LAYER = Pattern.compile("layer_(\\d+)(?:-[a-z]+_(\\d+))?-model_states\\.pt");
-    Pattern EXPERT = Pattern.compile("(?:layer_(\\d+)_)?expert_(\\d+)_mp_rank_(\\d+)_model_states\\.pt");
+    Pattern EXPERT =
+            Pattern.compile("(?:layer_(\\d+)_)?expert_(\\d+)_mp_rank_(\\d+)_model_states\\.pt");
     Pattern EXPERT_OPTIMIZER = Pattern.compile("expp_rank_(\\d+)_mp_rank_(\\d+)_optim_states\\.pt");
 
     static FileName of(String name) {

@@ -9,6 +9,7 @@ import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.deepspeed.GroupHolders.Holders;
 import io.ucp.tensor.Shape;
+
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -150,7 +151,9 @@ record FlatGroups(List<FlatGroup> groups, GroupHolders.Experts experts) {
         }
 
         private static List<Member> members(Map<String, Shape> shapes) {
-            return shapes.entrySet().stream().map(e -> new Member(e.getKey(), e.getValue())).toList();
+            return shapes.entrySet().stream()
+                    .map(e -> new Member(e.getKey(), e.getValue()))
+                    .toList();
         }
     }
 

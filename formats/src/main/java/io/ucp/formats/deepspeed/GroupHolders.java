@@ -3,6 +3,7 @@ package io.ucp.formats.deepspeed;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.torch.pickle.PickleValue;
+
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -10,10 +11,11 @@ import java.util.List;
 /// Which ranks hold the parts of an optimizer group, in the order of the parts.
 ///
 /// A group is cut over the data-parallel ranks. One of experts is cut over those that hold the same
-/// experts: rank `i` of the ranks that experts divide has the experts of expert-parallel rank
-/// `i mod ep` and part `i / ep` of them, or in blocks where `use_data_before_expert_parallelism` is
-/// set. Those ranks are the data-parallel ones; where experts are not cut over tensor-parallel ranks
-/// too (without `enable_expert_tensor_parallelism`), all ranks of a stage, `i = dp * tp_degree + tp`.
+/// experts: rank `i` of the ranks that experts divide has the experts of expert-parallel rank `i
+/// mod ep` and part `i / ep` of them, or in blocks where `use_data_before_expert_parallelism` is
+/// set. Those ranks are the data-parallel ones; where experts are not cut over tensor-parallel
+/// ranks too (without `enable_expert_tensor_parallelism`), all ranks of a stage, `i = dp *
+/// tp_degree + tp`.
 ///
 /// Source: DeepSpeed `utils/groups.py`, `checkpoint/autoep_universal.py`.
 final class GroupHolders {

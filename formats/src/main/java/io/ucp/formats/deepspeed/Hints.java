@@ -9,6 +9,7 @@ import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyFloat;
 import io.ucp.formats.torch.pickle.PyObject;
 import io.ucp.formats.torch.pickle.PyText;
+
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -169,8 +170,7 @@ public final class Hints {
             List<Pattern> all, CheckpointFile file, PyDict said, double version)
             throws IOException {
         String key = "parameter_with_sub_params";
-        Optional<PyDict> widths =
-                said.find("sub_param_shard_widths").flatMap(PickleValue::asDict);
+        Optional<PyDict> widths = said.find("sub_param_shard_widths").flatMap(PickleValue::asDict);
         for (PickleValue value : list(file, said, key)) {
             Optional<PyDict> rule =
                     value instanceof PyObject object && object.attributes().isPresent()
@@ -188,8 +188,7 @@ public final class Hints {
                     || dim.getAsLong() >= shape.get().size()) {
                 throw unusable(file, key, value, "patterns, a shape and a partition_dim in it");
             }
-            List<List<Long>> extents =
-                    extents(file, shape.get(), (int) dim.getAsLong(), version);
+            List<List<Long>> extents = extents(file, shape.get(), (int) dim.getAsLong(), version);
             for (PickleValue regex : regexes.get()) {
                 String text = regex.asText().orElse("");
                 all.add(
@@ -287,8 +286,7 @@ public final class Hints {
                                     + unsupported));
         }
         for (int mp = 1; mp < degrees.mp(); mp++) {
-            Optional<PickleValue> other =
-                    files.model(mp).file().root().find(KEY);
+            Optional<PickleValue> other = files.model(mp).file().root().find(KEY);
             if (other.isEmpty()) {
                 findings.add(
                         new Finding(

@@ -1,6 +1,7 @@
 package io.ucp.formats.deepspeed;
 
 import io.ucp.formats.CheckpointFormat.Candidate;
+
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -57,8 +58,7 @@ final class TagFolder {
             if (!universalOnly) {
                 // A folder that is not there: reading it says so.
                 found.add(
-                        new Candidate(
-                                DeepSpeedFormat.NAME, taken, latest.get(), prefix + LATEST));
+                        new Candidate(DeepSpeedFormat.NAME, taken, latest.get(), prefix + LATEST));
                 tags.removeIf(tag -> nameOf(tag).equals(latest.get()));
             }
         }
@@ -91,7 +91,9 @@ final class TagFolder {
         }
         try (Stream<Path> files = Files.list(folder)) {
             return files.anyMatch(
-                    f -> !(FileName.of(nameOf(f)) instanceof FileName.Side) && Files.isRegularFile(f));
+                    f ->
+                            !(FileName.of(nameOf(f)) instanceof FileName.Side)
+                                    && Files.isRegularFile(f));
         }
     }
 

@@ -6,6 +6,9 @@ import io.ucp.formats.HeldTensor;
 import io.ucp.formats.TensorEntry;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.Shape;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -17,7 +20,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
-import org.jspecify.annotations.Nullable;
 
 /// The model's own copy of its parameters (state `weight`), its frozen parameters and its buffers.
 ///
@@ -179,21 +181,24 @@ record Weights(
         }
 
         /// AutoEP cuts its fused experts (`experts.w1`) to a file an expert (`experts.w1.3`).
-        private static final Pattern SLICE =
-                Pattern.compile(".*\\.w[123]\\.\\d+");
+        private static final Pattern SLICE = Pattern.compile(".*\\.w[123]\\.\\d+");
 
         void tell() {
             tell(
                     copies,
-                    "are copies of experts under names that no parameter has; they stay in the file,"
-                            + " the experts are taken from their own files");
-            tell(unlisted, "are neither parameters nor buffers by the file's lists; they stay in it");
+                    "are copies of experts under names that no parameter has; they stay in the"
+                        + " file, the experts are taken from their own files");
+            tell(
+                    unlisted,
+                    "are neither parameters nor buffers by the file's lists; they stay in it");
             tell(
                     slices,
                     "are slices of fused experts; they stay in their files, the experts are taken"
                             + " from the optimizer's");
             if (files.models().values().stream().noneMatch(m -> m.frozen().isPresent())) {
-                tell(frozen, "have no optimizer state and are no buffers: taken as frozen parameters");
+                tell(
+                        frozen,
+                        "have no optimizer state and are no buffers: taken as frozen parameters");
             }
         }
 

@@ -24,6 +24,12 @@ import io.ucp.formats.deepspeed.GeneratedParameter.Role;
 import io.ucp.formats.torch.pickle.PyNone;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -36,10 +42,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
 
 class DeepSpeedFormatTest {
     private final DeepSpeedFormat format = new DeepSpeedFormat();
@@ -66,8 +68,16 @@ class DeepSpeedFormatTest {
 
     @ParameterizedTest
     @CsvSource({
-        "1, 1, 1, 1", "1, 1, 1, 3", "1, 2, 1, 4", "2, 1, 1, 2", "2, 4, 1, 3", "2, 2, 1, 7", "3, 1, 1, 1",
-        "3, 1, 1, 4", "3, 2, 1, 3", "3, 4, 1, 5"
+        "1, 1, 1, 1",
+        "1, 1, 1, 3",
+        "1, 2, 1, 4",
+        "2, 1, 1, 2",
+        "2, 4, 1, 3",
+        "2, 2, 1, 7",
+        "3, 1, 1, 1",
+        "3, 1, 1, 4",
+        "3, 2, 1, 3",
+        "3, 4, 1, 5"
     })
     void holdsEveryStateAtAnyStageAndDegrees(int stage, int tp, int pp, int dp) throws IOException {
         GeneratedCheckpoint checkpoint =
@@ -81,7 +91,9 @@ class DeepSpeedFormatTest {
         assertThat(index.iteration()).hasValue(3);
         assertThat(index.mesh())
                 .containsExactly(
-                        new AxisDegree("pp", pp), new AxisDegree("dp", dp), new AxisDegree("tp", tp));
+                        new AxisDegree("pp", pp),
+                        new AxisDegree("dp", dp),
+                        new AxisDegree("tp", tp));
         assertThat(index.findings()).isEmpty();
     }
 
@@ -270,14 +282,12 @@ class DeepSpeedFormatTest {
 
     @Test
     void holdsAnAliasUnderItsCanonicalNameOnly() throws IOException {
-        transformer()
-                .stage(2)
-                .aliases(Map.of("head.weight", "embed.weight"))
-                .writeTo(root);
+        transformer().stage(2).aliases(Map.of("head.weight", "embed.weight")).writeTo(root);
 
         CheckpointIndex index = index();
 
-        assertThat(index.hints().aliases()).containsExactly(Map.entry("head.weight", "embed.weight"));
+        assertThat(index.hints().aliases())
+                .containsExactly(Map.entry("head.weight", "embed.weight"));
         assertThat(coordinatesOf(index, "head.weight")).isEmpty();
         assertThat(coordinatesOf(index, "embed.weight")).hasSize(1);
     }
@@ -319,7 +329,13 @@ class DeepSpeedFormatTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"1, 2, 2, ZERO", "1, 4, 2, BF16", "2, 4, 4, ZERO", "1, 4, 1, ZERO", "2, 8, 2, ZERO"})
+    @CsvSource({
+        "1, 2, 2, ZERO",
+        "1, 4, 2, BF16",
+        "2, 4, 4, ZERO",
+        "1, 4, 1, ZERO",
+        "2, 8, 2, ZERO"
+    })
     void holdsExpertsOfEachExpertRank(int stage, int dp, int ep, Wrapper wrapper)
             throws IOException {
         GeneratedCheckpoint checkpoint =
@@ -334,8 +350,7 @@ class DeepSpeedFormatTest {
 
         assertComplete(
                 checkpoint, HeldValues.check(checkpoint, index), "weight", "fp32", "exp_avg");
-        assertThat(index.mesh())
-                .contains(new AxisDegree("ep", ep), new AxisDegree("edp", dp / ep));
+        assertThat(index.mesh()).contains(new AxisDegree("ep", ep), new AxisDegree("edp", dp / ep));
         assertThat(index.flatGroups().stream().filter(g -> g.axis().equals("edp"))).hasSize(2 * ep);
     }
 
@@ -402,8 +417,7 @@ class DeepSpeedFormatTest {
     void readsTheStepWhereverItIsKept(Step step) throws IOException {
         transformer().stage(2).degrees(1, 1, 2).step(step).writeTo(root);
 
-        Map<String, Scalar> scalars =
-                index().flatGroups().getFirst().parts().getFirst().scalars();
+        Map<String, Scalar> scalars = index().flatGroups().getFirst().parts().getFirst().scalars();
 
         assertThat(scalars).containsOnlyKeys("step");
         Scalar scalar = scalars.values().iterator().next();
@@ -441,7 +455,8 @@ class DeepSpeedFormatTest {
 
         CheckpointIndex index = index();
 
-        assertThat(index.flatGroups().getFirst().parts().getFirst().states()).containsOnlyKeys("fp32");
+        assertThat(index.flatGroups().getFirst().parts().getFirst().states())
+                .containsOnlyKeys("fp32");
         assertThat(index.findings())
                 .anyMatch(f -> f.message().endsWith("stay in the file as they are: odd"));
     }
@@ -526,8 +541,7 @@ class DeepSpeedFormatTest {
                                 "qkv.*",
                                 0,
                                 List.of(List.of(48L, 16L, 16L), List.of(-1L)),
-                                List.of(
-                                        List.of(24L, 24L), List.of(8L, 8L), List.of(16L, 0L))));
+                                List.of(List.of(24L, 24L), List.of(8L, 8L), List.of(16L, 0L))));
     }
 
     @Test
@@ -599,7 +613,8 @@ class DeepSpeedFormatTest {
 
         assertThat(format.find(root.resolve("global_step3")))
                 .containsExactly(
-                        new Candidate("deepspeed", root.resolve("global_step3"), "global_step3", ""));
+                        new Candidate(
+                                "deepspeed", root.resolve("global_step3"), "global_step3", ""));
     }
 
     @Test
@@ -662,7 +677,10 @@ class DeepSpeedFormatTest {
                         "beside/latest");
         assertThat(carried).filteredOn(f -> f.role().equals("optimizer")).hasSize(4);
         CarriedFile optimizer =
-                carried.stream().filter(f -> f.role().equals("optimizer")).findFirst().orElseThrow();
+                carried.stream()
+                        .filter(f -> f.role().equals("optimizer"))
+                        .findFirst()
+                        .orElseThrow();
         assertThat(optimizer.root()).isPresent();
         assertThat(optimizer.storages()).isNotEmpty();
         assertThat(optimizer.at()).isEqualTo(at(0, 0).with("dp", 0));
