@@ -22,7 +22,8 @@ import java.util.stream.Stream;
 final class CarriedFiles {
     private CarriedFiles() {}
 
-    static List<CarriedFile> of(CheckpointFiles files, Degrees degrees) throws IOException {
+    static List<CarriedFile> of(CheckpointFiles files, Degrees degrees, Weights weights)
+            throws IOException {
         List<CarriedFile> carried = new ArrayList<>();
         for (Map.Entry<Rank, ModelStates> e : files.models().entrySet()) {
             Coordinate at = degrees.at(e.getKey().mp());
@@ -38,7 +39,10 @@ final class CarriedFiles {
         }
         for (CheckpointFile file : files.layers()) {
             carried.add(
-                    of(file, "layer", Coordinate.of("tp", ((FileName.Layer) file.name()).tp())));
+                    of(
+                            file,
+                            "layer",
+                            weights.layers().getOrDefault(file.label(), Coordinate.NONE)));
         }
         for (CheckpointFile file : files.experts()) {
             int mp = ((FileName.Expert) file.name()).mp();

@@ -78,7 +78,7 @@ public final class DeepSpeedFormat implements CheckpointFormat {
                 groups,
                 List.of(),
                 Hints.read(files, degrees, weights, findings),
-                CarriedFiles.of(files, degrees),
+                CarriedFiles.of(files, degrees, weights),
                 new Origin(NAME, candidate.tag(), stage, mesh, Optional.empty()),
                 merged(findings));
     }
@@ -112,6 +112,6 @@ public final class DeepSpeedFormat implements CheckpointFormat {
                 "writing rank-sharded DeepSpeed is not there yet",
                 "a form that holds each parameter whole",
                 "--to universal, or --to deepspeed-universal, which DeepSpeed loads at any number"
-                    + " of ranks");
+                        + " of ranks");
     }
 }

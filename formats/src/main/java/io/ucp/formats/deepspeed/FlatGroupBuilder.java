@@ -168,7 +168,7 @@ final class FlatGroupBuilder {
                     new Finding(
                             place(),
                             "no `param_slice_mappings`: the parameters are taken to lie in the"
-                                + " order of `param_shapes`"));
+                                    + " order of `param_shapes`"));
             return listed;
         }
         List<Member> ordered = new FlatOrder(holders, listed, number, extent).members();

@@ -73,7 +73,7 @@ record OptimizerStates(CheckpointFile file, int stage, List<Group> groups) {
                 "`single_partition_of_fp32_groups` (ZeRO-1, ZeRO-2, BF16_Optimizer) or"
                         + " `fp32_flat_groups` (ZeRO-3)",
                 "load the checkpoint with the DeepSpeed that wrote it and save it with 0.6 or"
-                    + " newer");
+                        + " newer");
     }
 
     private static List<String> keys(PyDict dict) {

@@ -65,8 +65,12 @@ record PipelineLayers(CheckpointFiles files, Degrees degrees, Weights.Collector 
                                 : Coordinate.of("tp", layer.tp());
         Map<String, Shape> shapes =
                 stage.isPresent() ? shapes(stage.getAsInt(), layer.tp()) : Map.of();
+        weights.place(file, at, stage.isPresent() || degrees.pp() == 1);
         for (Map.Entry<String, TensorEntry> e : module.entrySet()) {
             String name = prefix + e.getKey();
+            if (!shapes.containsKey(name)) {
+                weights.unlistedInLayer(name);
+            }
             weights.hold(file, name, at, e.getValue(), shapes.get(name));
         }
     }

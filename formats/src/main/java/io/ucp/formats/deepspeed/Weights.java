@@ -29,11 +29,13 @@ import java.util.regex.Pattern;
 ///
 /// @param aliases alias -> canonical name
 /// @param frozen parameters without optimizer state
+/// @param layers where each layer file of a pipeline belongs, by its name
 record Weights(
         List<HeldTensor> tensors,
         Map<String, String> aliases,
         Set<String> frozen,
-        Set<String> buffers) {
+        Set<String> buffers,
+        Map<String, Coordinate> layers) {
 
     static final String WEIGHT = "weight";
 
@@ -53,7 +55,11 @@ record Weights(
         }
         collector.tell();
         return new Weights(
-                collector.tensors, collector.aliases, collector.frozen, collector.buffers);
+                collector.tensors,
+                collector.aliases,
+                collector.frozen,
+                collector.buffers,
+                collector.layers);
     }
 
     /// One place of bytes: two names of it are one tensor.
@@ -74,6 +80,7 @@ record Weights(
         private final Map<String, String> aliases = new LinkedHashMap<>();
         private final Set<String> frozen = new LinkedHashSet<>();
         private final Set<String> buffers = new LinkedHashSet<>();
+        private final Map<String, Coordinate> layers = new LinkedHashMap<>();
         private final Map<Place, String> places = new HashMap<>();
         private final Set<Holding> held = new LinkedHashSet<>();
         private final Set<String> copies = new TreeSet<>();
@@ -161,6 +168,28 @@ record Weights(
             }
         }
 
+        /// A layer of no stage's parameters: one without parameters, or of a job without ZeRO.
+        void place(CheckpointFile file, Coordinate at, boolean staged) {
+            layers.put(file.label(), at);
+            if (!staged) {
+                findings.add(
+                        new Finding(
+                                file.label(),
+                                "no file says which stage has this layer: its tensors have no"
+                                    + " stage"));
+            }
+        }
+
+        /// Before stage 2 frozen parameters are in no list.
+        void unlistedInLayer(String name) {
+            boolean lists = files.models().values().stream().anyMatch(m -> m.frozen().isPresent());
+            boolean sharded =
+                    files.models().values().stream().anyMatch(m -> m.groups().isPresent());
+            if (sharded && !lists && !buffers.contains(name)) {
+                frozen.add(name);
+            }
+        }
+
         boolean holds(String name, Coordinate at) {
             return held.contains(new Holding(name, at));
         }
@@ -187,7 +216,7 @@ record Weights(
             tell(
                     copies,
                     "are copies of experts under names that no parameter has; they stay in the"
-                        + " file, the experts are taken from their own files");
+                            + " file, the experts are taken from their own files");
             tell(
                     unlisted,
                     "are neither parameters nor buffers by the file's lists; they stay in it");

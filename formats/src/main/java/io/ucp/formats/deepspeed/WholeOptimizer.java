@@ -33,7 +33,7 @@ final class WholeOptimizer {
                     new Finding(
                             files.expertOptimizers().getFirst().label(),
                             "the optimizer of a job without ZeRO that has experts stays in its"
-                                + " files as it is"));
+                                    + " files as it is"));
         }
         for (int mp = 0; mp < degrees.mp(); mp++) {
             ModelStates model = files.model(mp);
@@ -60,10 +60,10 @@ final class WholeOptimizer {
                         file.label(),
                         taken
                                 ? "the optimizer numbers its parameters: taken in the model's"
-                                      + " order, which every shape fits"
+                                        + " order, which every shape fits"
                                 : "the optimizer of a job without ZeRO does not name its"
-                                      + " parameters: it stays in the file as it is, the weights"
-                                      + " are taken"));
+                                        + " parameters: it stays in the file as it is, the weights"
+                                        + " are taken"));
     }
 
     private static Optional<List<HeldTensor>> states(
