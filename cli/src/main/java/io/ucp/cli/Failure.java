@@ -117,7 +117,7 @@ record Failure(
             case AccessDeniedException e ->
                     io(e, "permission denied", "run as a user who may, or change the permissions");
             case FileAlreadyExistsException e ->
-                    io(e, "exists already", "remove it or name another");
+                    io(e, "is in the way", "it exists already: remove it, or name another place");
             case NotDirectoryException e -> io(e, "is no folder", "name a folder");
             case DirectoryNotEmptyException e ->
                     io(e, "the folder is not empty", "something else writes there: stop that first");

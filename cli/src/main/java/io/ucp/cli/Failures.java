@@ -50,10 +50,9 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
         Failure failure = Failure.of(thrown);
         PrintWriter err = command.getErr();
         String name = command.getCommandSpec().qualifiedName();
-        err.println(
-                failure.diagnostics().isEmpty()
-                        ? name + ": " + Printable.lines(failure.message())
-                        : failure.message());
+        // A diagnostic with a place begins with it, so that editors find it.
+        boolean placed = failure.diagnostics().stream().anyMatch(each -> each.span().isKnown());
+        err.println((placed ? "" : name + ": ") + Printable.lines(failure.message()));
         failure.hint().ifPresent(hint -> err.println("hint: " + Printable.lines(hint)));
         if (failure.code() == ExitCode.INTERNAL) {
             thrown.printStackTrace(err);

@@ -136,7 +136,8 @@ record Inspection(Described described) {
                                 table.row(
                                         file.path(),
                                         file.role(),
-                                        file.at().indices().isEmpty() ? "" : file.at()));
+                                        SourceReport.rank(
+                                                file.at(), described.source().index().mesh())));
         table.print(out, terminal);
         String more =
                 all || files.size() <= CARRIED
