@@ -26,9 +26,7 @@ record CarriedReport(List<CarriedFile> files) {
     static Optional<CarriedReport> of(List<CarriedFile> all, String path) {
         Predicate<CarriedFile> exact = file -> path.isEmpty() || file.path().equals(path);
         Predicate<CarriedFile> wanted =
-                all.stream().anyMatch(exact)
-                        ? exact
-                        : file -> file.path().endsWith("/" + path);
+                all.stream().anyMatch(exact) ? exact : file -> file.path().endsWith("/" + path);
         return Optional.of(all.stream().filter(wanted).toList())
                 .filter(files -> path.isEmpty() || !files.isEmpty())
                 .map(CarriedReport::new);

@@ -101,9 +101,7 @@ final class ConversionReport {
                     for (Map.Entry<String, Map<String, String>> parameter :
                             new TreeMap<>(report.digests()).entrySet()) {
                         Json.texts(
-                                digests,
-                                parameter.getKey(),
-                                new TreeMap<>(parameter.getValue()));
+                                digests, parameter.getKey(), new TreeMap<>(parameter.getValue()));
                     }
                 });
         Json.texts(json, "differences", report.differences());

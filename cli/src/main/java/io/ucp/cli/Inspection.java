@@ -117,8 +117,7 @@ record Inspection(Described described) {
                                                     .formatted(
                                                             group.getKey(),
                                                             Quantity.count(
-                                                                    group.getValue(),
-                                                                    "parameter")))
+                                                                    group.getValue(), "parameter")))
                             .collect(Collectors.joining(", ")));
         }
     }

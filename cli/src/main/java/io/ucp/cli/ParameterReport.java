@@ -70,8 +70,7 @@ final class ParameterReport {
         }
     }
 
-    private static void row(
-            Table table, String name, String count, Family family, boolean alike) {
+    private static void row(Table table, String name, String count, Family family, boolean alike) {
         boolean padded = !family.shape().equals(family.real());
         table.row(
                 name,
@@ -90,7 +89,12 @@ final class ParameterReport {
         }
         List<String[]> split =
                 members.stream()
-                        .map(facts -> facts.name().split("(?<![\\w])(?=\\d+(?![\\w]))|(?<=\\d)(?![\\w])", -1))
+                        .map(
+                                facts ->
+                                        facts.name()
+                                                .split(
+                                                        "(?<![\\w])(?=\\d+(?![\\w]))|(?<=\\d)(?![\\w])",
+                                                        -1))
                         .toList();
         StringBuilder name = new StringBuilder();
         for (int i = 0; i < split.getFirst().length; i++) {

@@ -66,12 +66,7 @@ final class TargetOptions {
         compress.ifPresent(method -> options.put("compress", method(method)));
         return Conversion.prepare(
                 new Request(
-                        source,
-                        reading.from(),
-                        to,
-                        reading.spec(),
-                        reading.settings(),
-                        options));
+                        source, reading.from(), to, reading.spec(), reading.settings(), options));
     }
 
     private String method(String method) {

@@ -133,7 +133,8 @@ final class BadInputTest {
         Path empty = Files.createDirectory(folder.resolve("empty"));
         Run run = Run.ucp("convert", empty, "-o", out, "--to", "universal");
         assertThat(run.endsWith(ExitCode.MALFORMED_INPUT).err())
-                .startsWith("ucp convert: %s: no checkpoint, but an empty folder; ".formatted(empty))
+                .startsWith(
+                        "ucp convert: %s: no checkpoint, but an empty folder; ".formatted(empty))
                 .contains("\nhint: name the folder that holds `latest`");
         nothingIsLeft();
     }
@@ -142,7 +143,8 @@ final class BadInputTest {
     void folderOfOtherThingsIsNoCheckpoint() throws IOException {
         Run run = Run.ucp("inspect", Files.createDirectories(folder.resolve("docs/a")).getParent());
         assertThat(run.endsWith(ExitCode.MALFORMED_INPUT).err())
-                .contains("docs: no checkpoint, but a; expected a checkpoint of one of the formats");
+                .contains(
+                        "docs: no checkpoint, but a; expected a checkpoint of one of the formats");
     }
 
     @Test

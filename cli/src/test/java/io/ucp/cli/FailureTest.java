@@ -30,7 +30,9 @@ final class FailureTest {
     static List<Arguments> failures() {
         return List.of(
                 Arguments.of(
-                        new SpecException(Diagnostic.error(Span.NONE, "no")), ExitCode.USAGE, "spec"),
+                        new SpecException(Diagnostic.error(Span.NONE, "no")),
+                        ExitCode.USAGE,
+                        "spec"),
                 Arguments.of(
                         new OutputExistsException(Path.of("out")), ExitCode.USAGE, "output_exists"),
                 Arguments.of(
@@ -48,7 +50,9 @@ final class FailureTest {
                 Arguments.of(new NoSuchFileException("f"), ExitCode.IO, "io"),
                 Arguments.of(new IOException("no"), ExitCode.IO, "io"),
                 Arguments.of(
-                        new UncheckedIOException(new AccessDeniedException("f")), ExitCode.IO, "io"),
+                        new UncheckedIOException(new AccessDeniedException("f")),
+                        ExitCode.IO,
+                        "io"),
                 Arguments.of(new OutOfMemoryError("Java heap space"), ExitCode.IO, "memory"),
                 Arguments.of(new CancellationException(), ExitCode.INTERRUPTED, "interrupted"),
                 Arguments.of(new IllegalStateException("no"), ExitCode.INTERNAL, "internal"));

@@ -76,8 +76,7 @@ final class SpecCommandsTest {
     @Test
     void fmtWithoutFilesIsWrongUsage() {
         assertThat(Run.ucp("fmt").endsWith(ExitCode.USAGE).err())
-                .isEqualTo(
-                        "ucp fmt: Missing required parameter: 'SPEC'\nTry `ucp fmt --help`.\n");
+                .isEqualTo("ucp fmt: Missing required parameter: 'SPEC'\nTry `ucp fmt --help`.\n");
     }
 
     @Test
@@ -160,7 +159,8 @@ final class SpecCommandsTest {
     @Test
     void specWithoutACommandIsWrongUsage() {
         assertThat(Run.ucp("spec").endsWith(ExitCode.USAGE).err())
-                .isEqualTo("ucp spec: a command is missing: list or show\nTry `ucp spec --help`.\n");
+                .isEqualTo(
+                        "ucp spec: a command is missing: list or show\nTry `ucp spec --help`.\n");
     }
 
     private Path file(String name, String text) throws IOException {
