@@ -8,41 +8,28 @@ import io.ucp.formats.torch.TreeText;
 import io.ucp.io.ByteReader;
 import io.ucp.io.ByteSource;
 
-import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.function.Predicate;
 
 /// What a checkpoint keeps beside its tensors, readable.
 record CarriedReport(List<CarriedFile> files) {
     private static final int LONGEST_TEXT = 1 << 20;
 
     /// @param path of one file, or the end of its path; empty for all
-    static CarriedReport of(List<CarriedFile> all, String path) throws IOException {
-        if (path.isEmpty()) {
-            return new CarriedReport(all);
-        }
-        List<CarriedFile> exact = all.stream().filter(f -> f.path().equals(path)).toList();
-        List<CarriedFile> chosen =
-                exact.isEmpty()
-                        ? all.stream().filter(f -> f.path().endsWith("/" + path)).toList()
-                        : exact;
-        if (chosen.isEmpty()) {
-            throw new FileNotFoundException(
-                    "%s: the checkpoint carries no such file; expected one of %s\nhint: `ucp inspect --all` lists them"
-                            .formatted(
-                                    path,
-                                    String.join(
-                                            ", ",
-                                            all.stream()
-                                                    .limit(3)
-                                                    .map(CarriedFile::path)
-                                                    .toList())));
-        }
-        return new CarriedReport(chosen);
+    /// @return nothing where no file is named so
+    static Optional<CarriedReport> of(List<CarriedFile> all, String path) {
+        Predicate<CarriedFile> exact = file -> path.isEmpty() || file.path().equals(path);
+        Predicate<CarriedFile> wanted =
+                all.stream().anyMatch(exact) ? exact : file -> file.path().endsWith("/" + path);
+        return Optional.of(all.stream().filter(wanted).toList())
+                .filter(files -> path.isEmpty() || !files.isEmpty())
+                .map(CarriedReport::new);
     }
 
     void print(PrintWriter out, Terminal terminal) throws IOException {

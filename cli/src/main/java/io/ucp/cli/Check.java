@@ -60,8 +60,7 @@ final class Check extends Reporting {
         }
         try {
             Described described =
-                    Conversion.describe(
-                            checkpoint.get(), from, Optional.of(spec), settings);
+                    Conversion.describe(checkpoint.get(), from, Optional.of(spec), settings);
             report(
                     "%s: describes %s: %s, every element once"
                             .formatted(

@@ -38,8 +38,10 @@ final class ConversionReport {
                                         Quantity.count(report.files(), "file")));
         SourceReport.line(out, "states", states);
         SourceReport.line(out, "output", report.output());
+        String heading = "next";
         for (String step : next(prepared.request().to(), report.output())) {
-            SourceReport.line(out, "next", step);
+            SourceReport.line(out, heading, step);
+            heading = "";
         }
     }
 
@@ -53,10 +55,11 @@ final class ConversionReport {
                                     .formatted(quoted(output)));
             case "deepspeed-universal" ->
                     List.of(
-                            "DeepSpeed loads it at any degrees: \"checkpoint\": {\"load_universal\":"
-                                    + " true} in its config, and",
-                            "load_checkpoint(%s); Megatron-DeepSpeed: --universal-checkpoint --load %s"
-                                    .formatted("\"" + output + "\"", quoted(output)));
+                            "DeepSpeed resumes from it at any degrees: load_checkpoint(\"%s\"),"
+                                    .formatted(output),
+                            "with \"checkpoint\": {\"load_universal\": true} in its config;",
+                            "Megatron-DeepSpeed: --load %s --universal-checkpoint"
+                                    .formatted(quoted(output)));
             case String _ -> List.of();
         };
     }
@@ -98,9 +101,7 @@ final class ConversionReport {
                     for (Map.Entry<String, Map<String, String>> parameter :
                             new TreeMap<>(report.digests()).entrySet()) {
                         Json.texts(
-                                digests,
-                                parameter.getKey(),
-                                new TreeMap<>(parameter.getValue()));
+                                digests, parameter.getKey(), new TreeMap<>(parameter.getValue()));
                     }
                 });
         Json.texts(json, "differences", report.differences());

@@ -75,7 +75,7 @@ final class Digest extends Reporting {
         return ExitCode.DONE;
     }
 
-    /// `DIGEST  float32  [1004, 64]  fp32  NAME`: the name last, since it may hold spaces.
+    /// `DIGEST float32 [1004, 64] fp32 NAME`: the name last, since it may hold spaces.
     private static String text(Line line) {
         return "%s  %-8s  %-12s  %-10s  %s"
                 .formatted(

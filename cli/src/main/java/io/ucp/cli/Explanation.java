@@ -8,6 +8,7 @@ import io.ucp.checkpoint.Parameter;
 import io.ucp.checkpoint.StateHolding;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.Scalar;
+import io.ucp.tensor.DType;
 import io.ucp.tensor.Piece;
 import io.ucp.tensor.Shape;
 
@@ -15,34 +16,56 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 
 /// Where every element of one parameter lies: `ucp plan --explain NAME`.
 ///
 /// @param folder the checkpoint's, which paths are relative to
 record Explanation(Parameter parameter, Path folder) {
+    /// What states that are cut alike have in common.
+    ///
+    /// @param copies what they are to each other
+    /// @param places of every copy: where they lie and which elements they are
+    private record Cut(DType dtype, String copies, List<List<Place>> places) {
+        static Cut of(StateHolding holding) {
+            List<List<Place>> copies = new ArrayList<>();
+            for (Copy copy : holding.copies()) {
+                copies.add(
+                        copy.fragments().stream()
+                                .map(each -> new Place(each.source().path(), each.piece()))
+                                .toList());
+            }
+            return new Cut(holding.dtype(), relation(holding), copies);
+        }
+    }
+
+    private record Place(Path file, Piece piece) {}
+
     void print(PrintWriter out, Terminal terminal) {
         ParameterFacts facts = parameter.facts();
-        out.println(
-                terminal.strong(Printable.of(parameter.name())) + "  " + facts.shape() + padding());
+        String real = facts.padded() ? " of which real " + facts.realShape() : "";
+        out.println(terminal.strong(Printable.of(parameter.name())) + "  " + facts.shape() + real);
         SourceReport.line(out, "cut", cut());
         if (!facts.aliases().isEmpty()) {
             SourceReport.line(out, "tied", String.join(", ", facts.aliases()));
         }
         for (Map.Entry<String, Scalar> scalar : facts.scalars().entrySet()) {
-            SourceReport.line(out, scalar.getKey(), scalarText(scalar.getValue()));
+            SourceReport.line(out, scalar.getKey(), ParameterReport.number(scalar.getValue()));
         }
         SourceReport.notes(out, terminal, "note", facts.notes());
-        for (Map.Entry<String, StateHolding> state : parameter.states().entrySet()) {
-            print(out, terminal, state.getKey(), state.getValue());
-        }
-    }
-
-    private String padding() {
-        ParameterFacts facts = parameter.facts();
-        return facts.padded() ? " of which real " + facts.realShape() : "";
+        Map<Cut, List<String>> alike = new LinkedHashMap<>();
+        parameter
+                .states()
+                .forEach(
+                        (state, holding) ->
+                                alike.computeIfAbsent(Cut.of(holding), _ -> new ArrayList<>())
+                                        .add(state));
+        alike.values().forEach(states -> print(out, terminal, states));
     }
 
     private String cut() {
@@ -56,40 +79,52 @@ record Explanation(Parameter parameter, Path folder) {
         };
     }
 
-    private void print(PrintWriter out, Terminal terminal, String state, StateHolding holding) {
+    /// States that are cut alike: one picture, one table.
+    private void print(PrintWriter out, Terminal terminal, List<String> states) {
+        List<StateHolding> holdings =
+                states.stream()
+                        .map(state -> Objects.requireNonNull(parameter.states().get(state)))
+                        .toList();
+        List<Copy> copies = holdings.getFirst().copies();
         out.println();
         out.println(
-                terminal.strong(state)
-                        + "  %s, %s"
-                                .formatted(
-                                        holding.dtype().torchName(),
-                                        holding.copies().size() == 1
-                                                ? "held once"
-                                                : "%d copies, %s"
-                                                        .formatted(
-                                                                holding.copies().size(),
-                                                                holding.agreement()
-                                                                        .name()
-                                                                        .toLowerCase(Locale.ROOT))));
-        ShardPicture picture =
-                new ShardPicture(
-                        parameter.facts().shape(), holding.copies().getFirst().fragments());
-        picture.print(out, terminal);
-        Table table = new Table("", "elements", "bytes", "file", "copy");
-        for (int c = 0; c < holding.copies().size(); c++) {
-            Copy copy = holding.copies().get(c);
-            List<Fragment> fragments = copy.fragments();
-            for (int f = 0; f < fragments.size(); f++) {
-                Fragment fragment = fragments.get(f);
-                table.row(
-                        c == 0 ? ShardPicture.letter(f) : "",
-                        box(fragment.piece()),
-                        "%d..%d".formatted(start(fragment), end(fragment)),
-                        relative(fragment.source().path()),
-                        holding.copies().size() == 1 ? "" : copy.label());
+                terminal.strong(String.join(", ", states))
+                        + "  "
+                        + holdings.getFirst().dtype().torchName()
+                        + (copies.size() == 1
+                                ? ", held once"
+                                : ", %d copies: %s"
+                                        .formatted(copies.size(), relation(holdings.getFirst()))));
+        new ShardPicture(parameter.facts().shape(), copies.getFirst().fragments())
+                .print(out, terminal);
+        List<String> headings = new ArrayList<>(List.of("", "elements", "file"));
+        headings.add(copies.size() == 1 ? "" : "copy");
+        states.forEach(state -> headings.add("bytes of " + state));
+        Table table = new Table(headings.toArray(String[]::new));
+        for (int c = 0; c < copies.size(); c++) {
+            List<String> letters = ShardPicture.letters(copies.get(c).fragments());
+            for (int f = 0; f < copies.get(c).fragments().size(); f++) {
+                Fragment fragment = copies.get(c).fragments().get(f);
+                List<Object> row = new ArrayList<>();
+                row.add(letters.get(f));
+                row.add(box(fragment.piece()));
+                row.add(relative(fragment.source().path()));
+                row.add(copies.size() == 1 ? "" : copies.get(c).label());
+                for (StateHolding holding : holdings) {
+                    row.add(bytes(holding.copies().get(c).fragments().get(f)));
+                }
+                table.row(row.toArray());
             }
         }
         table.print(out, terminal);
+    }
+
+    private static String relation(StateHolding holding) {
+        return switch (holding.agreement()) {
+            case EQUAL -> "they must be equal";
+            case FIRST -> "the first is taken";
+            case AVERAGE -> "their mean is taken";
+        };
     }
 
     private Path relative(Path file) {
@@ -100,35 +135,22 @@ record Explanation(Parameter parameter, Path folder) {
     /// factored, `view [4, 24, 64] [0:2, :, :]`.
     private String box(Piece piece) {
         long[] dims =
-                java.util.Arrays.stream(parameter.facts().shape().dims())
-                        .filter(dim -> dim != 1)
-                        .toArray();
+                Arrays.stream(parameter.facts().shape().dims()).filter(dim -> dim != 1).toArray();
         long[] grid = piece.grid();
         long[] start = piece.start();
         long[] extent = piece.extent();
         List<String> slices = new ArrayList<>();
         for (int d = 0; d < grid.length; d++) {
-            slices.add(
-                    extent[d] == grid[d]
-                            ? ":"
-                            : extent[d] == 1
-                                    ? String.valueOf(start[d])
-                                    : "%d:%d".formatted(start[d], start[d] + extent[d]));
+            long end = start[d] + extent[d];
+            slices.add(extent[d] == grid[d] ? ":" : start[d] + ":" + end);
         }
         String box = "[" + String.join(", ", slices) + "]";
-        return java.util.Arrays.equals(dims, grid)
-                ? box
-                : "view %s %s".formatted(Shape.of(grid), box);
+        return Arrays.equals(dims, grid) ? box : "view %s %s".formatted(Shape.of(grid), box);
     }
 
-    /// First byte in the file.
-    private static long start(Fragment fragment) {
-        return fragment.offset() + fragment.piece().localOffset() * fragment.dtype().width();
-    }
-
-    /// One past the last byte in the file; what lies between may belong to others where the box is
-    /// strided.
-    private static long end(Fragment fragment) {
+    /// First byte in the file, and one past the last; what lies between may belong to others where
+    /// the box is strided.
+    private static String bytes(Fragment fragment) {
         Piece piece = fragment.piece();
         long last = piece.localOffset();
         long[] extent = piece.extent();
@@ -136,7 +158,11 @@ record Explanation(Parameter parameter, Path folder) {
         for (int d = 0; d < extent.length; d++) {
             last += (extent[d] - 1) * stride[d];
         }
-        return fragment.offset() + (last + 1) * fragment.dtype().width();
+        int width = fragment.dtype().width();
+        return "%d..%d"
+                .formatted(
+                        fragment.offset() + piece.localOffset() * width,
+                        fragment.offset() + (last + 1) * width);
     }
 
     void write(JsonGenerator json) throws IOException {
@@ -170,9 +196,5 @@ record Explanation(Parameter parameter, Path folder) {
                     fields.writeNumberField("local_offset", fragment.piece().localOffset());
                     Json.numbers(fields, "local_stride", fragment.piece().localStride());
                 });
-    }
-
-    static String scalarText(Scalar scalar) {
-        return ParameterReport.number(scalar);
     }
 }

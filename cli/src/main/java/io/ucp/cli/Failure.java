@@ -49,11 +49,7 @@ record Failure(
         return switch (thrown) {
             case SpecException e ->
                     new Failure(
-                            ExitCode.USAGE,
-                            "spec",
-                            message(e),
-                            Optional.empty(),
-                            e.diagnostics());
+                            ExitCode.USAGE, "spec", message(e), Optional.empty(), e.diagnostics());
             case UnknownFormatException e -> of(ExitCode.USAGE, "usage", message(e));
             case OutputExistsException e -> of(ExitCode.USAGE, "output_exists", message(e));
             case ImpossibleLayoutException e -> of(ExitCode.USAGE, "layout", message(e));
@@ -102,11 +98,7 @@ record Failure(
         int at = message.lastIndexOf(HINT);
         return at < 0
                 ? new Failure(code, kind, message, Optional.empty(), List.of())
-                : of(
-                        code,
-                        kind,
-                        message.substring(0, at),
-                        message.substring(at + HINT.length()));
+                : of(code, kind, message.substring(0, at), message.substring(at + HINT.length()));
     }
 
     /// The JDK's file exceptions carry only the path as their message.
@@ -117,10 +109,13 @@ record Failure(
             case AccessDeniedException e ->
                     io(e, "permission denied", "run as a user who may, or change the permissions");
             case FileAlreadyExistsException e ->
-                    io(e, "exists already", "remove it or name another");
+                    io(e, "is in the way", "it exists already: remove it, or name another place");
             case NotDirectoryException e -> io(e, "is no folder", "name a folder");
             case DirectoryNotEmptyException e ->
-                    io(e, "the folder is not empty", "something else writes there: stop that first");
+                    io(
+                            e,
+                            "the folder is not empty",
+                            "something else writes there: stop that first");
             case FileSystemException e ->
                     io(e, Objects.requireNonNullElse(e.getReason(), "failed"), remedy(e));
             default -> plain(failure);

@@ -11,8 +11,8 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.util.Arrays;
 
-/// Turns what a command throws into a message on standard error, with `--json` an object on standard
-/// output too, and an exit code: the one place where that is done.
+/// Turns what a command throws into a message on standard error, with `--json` an object on
+/// standard output too, and an exit code: the one place where that is done.
 final class Failures implements IParameterExceptionHandler, IExecutionExceptionHandler {
     private final boolean json;
 
@@ -26,8 +26,7 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
         CommandLine command = failure.getCommandLine();
         String name = command.getCommandSpec().qualifiedName();
         StringWriter suggestions = new StringWriter();
-        UnmatchedArgumentException.printSuggestions(
-                failure, new PrintWriter(suggestions, true));
+        UnmatchedArgumentException.printSuggestions(failure, new PrintWriter(suggestions, true));
         PrintWriter err = command.getErr();
         err.println(name + ": " + Printable.of(failure.getMessage()));
         err.print(suggestions);
@@ -50,10 +49,9 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
         Failure failure = Failure.of(thrown);
         PrintWriter err = command.getErr();
         String name = command.getCommandSpec().qualifiedName();
-        err.println(
-                failure.diagnostics().isEmpty()
-                        ? name + ": " + Printable.lines(failure.message())
-                        : failure.message());
+        // A diagnostic with a place begins with it, so that editors find it.
+        boolean placed = failure.diagnostics().stream().anyMatch(each -> each.span().isKnown());
+        err.println((placed ? "" : name + ": ") + Printable.lines(failure.message()));
         failure.hint().ifPresent(hint -> err.println("hint: " + Printable.lines(hint)));
         if (failure.code() == ExitCode.INTERNAL) {
             thrown.printStackTrace(err);

@@ -1,5 +1,6 @@
 package io.ucp.cli;
 
+import io.ucp.convert.SpecSource;
 import io.ucp.lang.Ucl;
 import io.ucp.lang.diagnostic.Diagnostic;
 import io.ucp.lang.diagnostic.SourceText;
@@ -65,7 +66,7 @@ final class Fmt extends Reporting {
     private boolean format(Path path) throws IOException {
         boolean input = path.equals(STANDARD_INPUT);
         SourceText source =
-                input ? SpecFile.read(Path.of("stdin"), System.in) : SpecFile.read(path);
+                input ? SpecSource.read(Path.of("stdin"), System.in) : SpecSource.read(path);
         String formatted = Ucl.format(source);
         boolean changed = !formatted.equals(source.text());
         if (input && !check && !json()) {
@@ -89,7 +90,10 @@ final class Fmt extends Reporting {
                 Files.setPosixFilePermissions(fresh, old.readAttributes().permissions());
             }
             Files.move(
-                    fresh, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+                    fresh,
+                    file,
+                    StandardCopyOption.ATOMIC_MOVE,
+                    StandardCopyOption.REPLACE_EXISTING);
         } finally {
             Files.deleteIfExists(fresh);
         }

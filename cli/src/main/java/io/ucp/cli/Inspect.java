@@ -5,6 +5,7 @@ import io.ucp.convert.Described;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 
 import java.io.IOException;
@@ -47,7 +48,8 @@ final class Inspect extends Reporting {
         Described described = reading.describe(checkpoint);
         if (carried.isPresent()) {
             CarriedReport report =
-                    CarriedReport.of(described.inventory().carried(), carried.get());
+                    CarriedReport.of(described.inventory().carried(), carried.get())
+                            .orElseThrow(this::unknown);
             if (json()) {
                 Json.print(out(), report::write);
             } else {
@@ -59,5 +61,12 @@ final class Inspect extends Reporting {
             new Inspection(described).print(out(), Terminal.out(), all);
         }
         return ExitCode.DONE;
+    }
+
+    private ParameterException unknown() {
+        return new ParameterException(
+                spec().commandLine(),
+                "the checkpoint carries no file '%s'; `ucp inspect --all` lists them"
+                        .formatted(Printable.of(carried.orElse(""))));
     }
 }

@@ -117,8 +117,7 @@ record Inspection(Described described) {
                                                     .formatted(
                                                             group.getKey(),
                                                             Quantity.count(
-                                                                    group.getValue(),
-                                                                    "parameter")))
+                                                                    group.getValue(), "parameter")))
                             .collect(Collectors.joining(", ")));
         }
     }
@@ -136,7 +135,8 @@ record Inspection(Described described) {
                                 table.row(
                                         file.path(),
                                         file.role(),
-                                        file.at().indices().isEmpty() ? "" : file.at()));
+                                        SourceReport.rank(
+                                                file.at(), described.source().index().mesh())));
         table.print(out, terminal);
         String more =
                 all || files.size() <= CARRIED

@@ -66,10 +66,8 @@ final class MeshPicture {
         }
         List<AxisDegree> inside = mesh.stream().filter(a -> a.axis().endsWith(DATA)).toList();
         List<AxisDegree> model = mesh.stream().filter(a -> !a.axis().endsWith(DATA)).toList();
-        List<AxisDegree> across =
-                model.isEmpty() ? List.of() : List.of(model.getLast());
-        List<AxisDegree> down =
-                model.isEmpty() ? List.of() : model.subList(0, model.size() - 1);
+        List<AxisDegree> across = model.isEmpty() ? List.of() : List.of(model.getLast());
+        List<AxisDegree> down = model.isEmpty() ? List.of() : model.subList(0, model.size() - 1);
         draw(out, terminal, places(down), places(across), places(inside));
     }
 

@@ -44,16 +44,24 @@ final class ParameterReport {
         for (ParameterFacts facts : parameters) {
             families.computeIfAbsent(Family.of(facts), _ -> new ArrayList<>()).add(facts);
         }
-        Table table = new Table("parameter", "count", "shape", "real", "states", "");
+        List<String> states = families.keySet().stream().map(Family::states).distinct().toList();
+        if (states.size() == 1 && parameters.size() > 1) {
+            out.println("every parameter has " + states.getFirst());
+        }
+        Table table =
+                new Table("parameter", "", "shape", "real", states.size() == 1 ? "" : "states", "");
         for (Map.Entry<Family, List<ParameterFacts>> family : families.entrySet()) {
             if (all) {
-                family.getValue().forEach(facts -> row(table, facts.name(), "", family.getKey()));
+                for (ParameterFacts facts : family.getValue()) {
+                    row(table, facts.name(), "", family.getKey(), states.size() == 1);
+                }
             } else {
                 row(
                         table,
                         name(family.getValue()),
                         family.getValue().size() == 1 ? "" : "x " + family.getValue().size(),
-                        family.getKey());
+                        family.getKey(),
+                        states.size() == 1);
             }
         }
         table.print(out, terminal);
@@ -62,14 +70,14 @@ final class ParameterReport {
         }
     }
 
-    private static void row(Table table, String name, String count, Family family) {
+    private static void row(Table table, String name, String count, Family family, boolean alike) {
         boolean padded = !family.shape().equals(family.real());
         table.row(
                 name,
                 count,
                 family.shape(),
                 padded ? family.real() : "",
-                family.states(),
+                alike ? "" : family.states(),
                 family.kind());
     }
 
@@ -81,7 +89,12 @@ final class ParameterReport {
         }
         List<String[]> split =
                 members.stream()
-                        .map(facts -> facts.name().split("(?<![\\w])(?=\\d+(?![\\w]))|(?<=\\d)(?![\\w])", -1))
+                        .map(
+                                facts ->
+                                        facts.name()
+                                                .split(
+                                                        "(?<![\\w])(?=\\d+(?![\\w]))|(?<=\\d)(?![\\w])",
+                                                        -1))
                         .toList();
         StringBuilder name = new StringBuilder();
         for (int i = 0; i < split.getFirst().length; i++) {

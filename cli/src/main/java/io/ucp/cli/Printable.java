@@ -1,7 +1,7 @@
 package io.ucp.cli;
 
-/// Names that come out of files, made safe for a terminal: a control character in a parameter's name
-/// must not move the cursor, and a direction mark must not turn the line around.
+/// Names that come out of files, made safe for a terminal: a control character in a parameter's
+/// name must not move the cursor, and a direction mark must not turn the line around.
 final class Printable {
     private Printable() {}
 

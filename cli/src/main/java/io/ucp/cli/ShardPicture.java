@@ -5,9 +5,13 @@ import io.ucp.tensor.Piece;
 import io.ucp.tensor.Shape;
 
 import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
-/// A small picture of a parameter, a letter for the fragment that holds the element there: rows
+/// A small picture of a parameter, a letter for the file that holds the element there: rows
 /// downwards, columns to the right. Large parameters are sampled, so thin fragments may not show.
 ///
 /// ```
@@ -19,9 +23,21 @@ record ShardPicture(Shape shape, List<Fragment> fragments) {
     private static final int COLUMNS = 48;
     private static final String LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-    /// The letter of a fragment by its number.
-    static String letter(int fragment) {
-        return fragment < LETTERS.length() ? LETTERS.substring(fragment, fragment + 1) : "*";
+    /// The letter of each fragment: one a file, by the order in which files come.
+    static List<String> letters(List<Fragment> fragments) {
+        Map<Path, String> ofFiles = new HashMap<>();
+        List<String> letters = new ArrayList<>();
+        for (Fragment fragment : fragments) {
+            int next = ofFiles.size();
+            letters.add(
+                    ofFiles.computeIfAbsent(
+                            fragment.source().path(),
+                            _ ->
+                                    next < LETTERS.length()
+                                            ? LETTERS.substring(next, next + 1)
+                                            : "*"));
+        }
+        return letters;
     }
 
     /// Nothing where there is nothing to tell apart.
@@ -31,6 +47,7 @@ record ShardPicture(Shape shape, List<Fragment> fragments) {
         }
         long columns = shape.rank() == 0 ? 1 : shape.dim(shape.rank() - 1);
         long rows = shape.count() / columns;
+        List<String> letters = letters(fragments);
         int height = (int) Math.min(rows, ROWS);
         int width = (int) Math.min(columns, COLUMNS);
         for (int r = 0; r < height; r++) {
@@ -38,7 +55,7 @@ record ShardPicture(Shape shape, List<Fragment> fragments) {
             for (int c = 0; c < width; c++) {
                 long row = sample(r, height, rows);
                 long column = sample(c, width, columns);
-                line.append(holder(row * columns + column));
+                line.append(holder(letters, row * columns + column));
             }
             out.println(terminal.good(line.toString()));
         }
@@ -59,10 +76,10 @@ record ShardPicture(Shape shape, List<Fragment> fragments) {
         return (2L * cell + 1) * extent / (2L * cells);
     }
 
-    private String holder(long element) {
+    private String holder(List<String> letters, long element) {
         for (int f = 0; f < fragments.size(); f++) {
             if (holds(fragments.get(f).piece(), element)) {
-                return letter(f);
+                return letters.get(f);
             }
         }
         return ".";

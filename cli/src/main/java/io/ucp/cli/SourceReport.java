@@ -7,6 +7,7 @@ import io.ucp.convert.OpenedSource;
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.Coordinate;
 import io.ucp.formats.Finding;
 
 import java.io.IOException;
@@ -43,7 +44,9 @@ final class SourceReport {
     private static String title(Candidate taken, CheckpointIndex index) {
         StringBuilder title = new StringBuilder(name(taken));
         if (!taken.pointer().isEmpty()) {
-            title.append(" (by ").append(taken.pointer()).append(')');
+            // A format may say in brackets that there was none.
+            boolean none = taken.pointer().startsWith("(");
+            title.append(none ? " " : " (by ").append(taken.pointer()).append(none ? "" : ")");
         }
         index.iteration().ifPresent(i -> title.append(", iteration ").append(i));
         return title.toString();
@@ -53,26 +56,33 @@ final class SourceReport {
         return "%s checkpoint %s".formatted(candidate.format(), candidate.tag()).stripTrailing();
     }
 
-    /// `pp 2 x dp 2 x tp 2 = 8 ranks, ZeRO stage 1`.
+    /// `pp 2 x dp 2 x tp 2 (8 ranks), ZeRO stage 1`.
     private static String layout(Described described) {
         CheckpointIndex index = described.source().index();
         boolean whole = described.sharding().isEmpty();
         List<AxisDegree> mesh = whole ? index.origin().mesh() : index.mesh();
         int stage = whole ? index.origin().stage() : index.stage();
-        String ranks = mesh.isEmpty() ? "one rank" : mesh(mesh);
-        String zero = stage < 0 ? "" : ", ZeRO stage " + stage;
-        return whole
-                ? "every parameter whole; written by " + ranks + zero
-                : ranks + zero;
+        String layout = ranks(mesh) + (stage < 0 ? "" : ", ZeRO stage " + stage);
+        return whole ? "every parameter whole; written by " + layout : layout;
     }
 
-    static String mesh(List<AxisDegree> mesh) {
-        long ranks = mesh.stream().mapToLong(AxisDegree::degree).reduce(1, (a, b) -> a * b);
-        return mesh.stream()
+    /// Axes of one rank say nothing.
+    private static String ranks(List<AxisDegree> mesh) {
+        List<AxisDegree> axes = mesh.stream().filter(axis -> axis.degree() > 1).toList();
+        long ranks = axes.stream().mapToLong(AxisDegree::degree).reduce(1, (a, b) -> a * b);
+        String product =
+                axes.stream()
                         .map(axis -> axis.axis() + " " + axis.degree())
-                        .collect(Collectors.joining(" x "))
-                + " = "
-                + Quantity.count(ranks, "rank");
+                        .collect(Collectors.joining(" x "));
+        return axes.isEmpty() ? "one rank" : "%s (%d ranks)".formatted(product, ranks);
+    }
+
+    /// Where a file comes from, on the axes that tell ranks apart, outermost first.
+    static String rank(Coordinate at, List<AxisDegree> mesh) {
+        return mesh.stream()
+                .filter(axis -> axis.degree() > 1 && at.indices().containsKey(axis.axis()))
+                .map(axis -> axis.axis() + " " + at.on(axis.axis()))
+                .collect(Collectors.joining(", "));
     }
 
     private static String spec(Described described) {

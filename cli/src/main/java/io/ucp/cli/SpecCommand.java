@@ -96,8 +96,7 @@ final class SpecCommand implements Runnable {
             return new ParameterException(
                     spec().commandLine(),
                     "no bundled spec is named '%s'; expected one of %s"
-                            .formatted(
-                                    Printable.of(name), String.join(", ", SpecLibrary.names())));
+                            .formatted(Printable.of(name), String.join(", ", SpecLibrary.names())));
         }
     }
 }

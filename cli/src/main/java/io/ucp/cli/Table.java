@@ -4,8 +4,8 @@ import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
 
-/// Rows under headings, in columns as wide as their widest cell. On a terminal too narrow for it the
-/// first column gives way, by the middle of its texts.
+/// Rows under headings, in columns as wide as their widest cell. On a terminal too narrow for it
+/// the first column gives way, by the middle of its texts.
 final class Table {
     private static final String GAP = "  ";
     private static final int LEAST = 16;

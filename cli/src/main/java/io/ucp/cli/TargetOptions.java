@@ -63,14 +63,19 @@ final class TargetOptions {
     Prepared prepare(Path source, SourceOptions reading) throws IOException {
         threads();
         Map<String, String> options = new LinkedHashMap<>();
-        compress.ifPresent(method -> options.put("compress", method));
+        compress.ifPresent(method -> options.put("compress", method(method)));
         return Conversion.prepare(
                 new Request(
-                        source,
-                        reading.from(),
-                        to,
-                        reading.spec(),
-                        reading.settings(),
-                        options));
+                        source, reading.from(), to, reading.spec(), reading.settings(), options));
+    }
+
+    private String method(String method) {
+        if (!method.matches("zstd(:([1-9]|1[0-9]|2[0-2]))?")) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--compress is '%s'; expected zstd, or zstd:1 to zstd:22"
+                            .formatted(Printable.of(method)));
+        }
+        return method;
     }
 }

@@ -2,8 +2,8 @@ package io.ucp.cli;
 
 import java.util.Optional;
 
-/// A stream as the person at its other end sees it. The launcher asks the system, since Java cannot,
-/// and passes on what it heard as `ucp.terminal` and `ucp.columns`.
+/// A stream as the person at its other end sees it. The launcher asks the system, since Java
+/// cannot, and passes on what it heard as `ucp.terminal` and `ucp.columns`.
 ///
 /// @param interactive whether it is a terminal: else a file, a pipe or a test
 /// @param columns of the terminal; of `COLUMNS` where that is set

@@ -1,5 +1,8 @@
 package io.ucp.cli;
 
+import com.fasterxml.jackson.core.JsonGenerator;
+
+import io.ucp.convert.Conversion;
 import io.ucp.convert.Described;
 import io.ucp.convert.RunOptions;
 import io.ucp.convert.Verification;
@@ -24,6 +27,7 @@ import java.util.Optional;
         },
         footer = {
             "",
+            "With two, --spec and --set are for both, --from is for the first.",
             "Ends with 1 where something differs. Example: ucp verify ckpt ckpt-universal"
         })
 final class Verify extends Reporting {
@@ -40,12 +44,6 @@ final class Verify extends Reporting {
     private Optional<Path> second = Optional.empty();
 
     @Mixin private SourceOptions reading;
-
-    @Option(
-            names = "--spec-b",
-            paramLabel = "FILE|NAME",
-            description = "The layout spec of B; --spec, --from and --set are A's.")
-    private Optional<String> otherSpec = Optional.empty();
 
     @Option(
             names = "--progress",
@@ -65,11 +63,7 @@ final class Verify extends Reporting {
                     second.isPresent()
                             ? compare(second.get(), meter)
                             : Verification.check(
-                                    first,
-                                    reading.from(),
-                                    reading.spec(),
-                                    RunOptions.standard(),
-                                    meter);
+                                    reading.describe(first), RunOptions.standard(), meter);
         }
         if (json()) {
             write(verdict);
@@ -82,8 +76,7 @@ final class Verify extends Reporting {
     private Verdict compare(Path other, Meter meter) throws IOException {
         Described mine = reading.describe(first);
         Described theirs =
-                io.ucp.convert.Conversion.describe(
-                        other, Optional.empty(), otherSpec, reading.settings());
+                Conversion.describe(other, Optional.empty(), reading.spec(), reading.settings());
         return Verification.compare(mine, theirs, RunOptions.standard(), meter);
     }
 
@@ -141,9 +134,7 @@ final class Verify extends Reporting {
                 });
     }
 
-    private static void write(
-            com.fasterxml.jackson.core.JsonGenerator json, Difference difference)
-            throws IOException {
+    private static void write(JsonGenerator json, Difference difference) throws IOException {
         json.writeStringField("parameter", difference.parameter());
         json.writeStringField("state", difference.state());
         json.writeStringField("what", difference.what());

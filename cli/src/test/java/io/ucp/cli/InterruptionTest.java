@@ -32,8 +32,7 @@ final class InterruptionTest {
                         .start();
         try {
             // It says so once it has written something.
-            assertThat(process.inputReader(StandardCharsets.UTF_8).readLine())
-                    .isEqualTo("writing");
+            assertThat(process.inputReader(StandardCharsets.UTF_8).readLine()).isEqualTo("writing");
             try (Stream<Path> written = Files.list(folder)) {
                 assertThat(written).hasSize(1);
             }
@@ -55,8 +54,7 @@ final class InterruptionTest {
 
         public static void main(String[] args) throws IOException {
             try (Interruption stop =
-                            Interruption.armed(
-                                    new PrintWriter(System.err, true), "ucp convert");
+                            Interruption.armed(new PrintWriter(System.err, true), "ucp convert");
                     OutputFolder folder = OutputFolder.create(Path.of(args[0]))) {
                 Files.writeString(folder.work().resolve("part"), "half");
                 System.out.println("writing");

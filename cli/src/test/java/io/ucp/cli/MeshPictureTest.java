@@ -108,7 +108,8 @@ final class MeshPictureTest {
                         new Origin("test", "tag", -1, List.of(mesh), Optional.empty()),
                         List.of());
         StringWriter out = new StringWriter();
-        new MeshPicture(index).print(new PrintWriter(out, true), new Terminal(false, 80, false), false);
+        new MeshPicture(index)
+                .print(new PrintWriter(out, true), new Terminal(false, 80, false), false);
         return out.toString().replace(System.lineSeparator(), "\n");
     }
 }

@@ -76,8 +76,7 @@ final class SpecCommandsTest {
     @Test
     void fmtWithoutFilesIsWrongUsage() {
         assertThat(Run.ucp("fmt").endsWith(ExitCode.USAGE).err())
-                .isEqualTo(
-                        "ucp fmt: Missing required parameter: 'SPEC'\nTry `ucp fmt --help`.\n");
+                .isEqualTo("ucp fmt: Missing required parameter: 'SPEC'\nTry `ucp fmt --help`.\n");
     }
 
     @Test
@@ -133,15 +132,12 @@ final class SpecCommandsTest {
     void unknownSpecIsWrongUsage() {
         String near = SpecLibrary.names().getFirst().substring(1);
         assertThat(Run.ucp("check", near).endsWith(ExitCode.USAGE).err())
-                .isEqualTo(
-                        """
-                        ucp check: %s: no such file, and no bundled spec is named so; expected a \
-                        file or one of the bundled names
-                        hint: did you mean '%s'?
-                        """
-                                .formatted(near, SpecLibrary.names().getFirst()));
+                .startsWith(
+                        "ucp check: error: '%s' is neither a file nor a bundled spec; "
+                                .formatted(near))
+                .endsWith("hint: did you mean '%s'?\n".formatted(SpecLibrary.names().getFirst()));
         assertThat(Run.ucp("spec", "show", "x").endsWith(ExitCode.USAGE).err())
-                .contains("hint: `ucp spec list` has the bundled ones");
+                .startsWith("ucp spec show: no bundled spec is named 'x'; expected one of ");
     }
 
     @Test
@@ -163,7 +159,8 @@ final class SpecCommandsTest {
     @Test
     void specWithoutACommandIsWrongUsage() {
         assertThat(Run.ucp("spec").endsWith(ExitCode.USAGE).err())
-                .isEqualTo("ucp spec: a command is missing: list or show\nTry `ucp spec --help`.\n");
+                .isEqualTo(
+                        "ucp spec: a command is missing: list or show\nTry `ucp spec --help`.\n");
     }
 
     private Path file(String name, String text) throws IOException {

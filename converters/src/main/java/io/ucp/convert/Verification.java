@@ -8,14 +8,13 @@ import io.ucp.formats.Scalar;
 import io.ucp.plan.Comparison;
 import io.ucp.plan.Planner;
 import io.ucp.plan.Step;
+
 import java.io.IOException;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Optional;
 import java.util.TreeSet;
 
 /// Whether a checkpoint is whole, and whether two hold the same state.
@@ -48,14 +47,8 @@ public final class Verification {
     public record Difference(String parameter, String state, String what) {}
 
     /// Structure, digests kept in the checkpoint, and replicas.
-    public static Verdict check(
-            Path source,
-            Optional<String> from,
-            Optional<String> spec,
-            RunOptions options,
-            Progress progress)
+    public static Verdict check(Described described, RunOptions options, Progress progress)
             throws IOException {
-        Described described = Conversion.describe(source, from, spec, Map.of());
         ExecutionResult result =
                 PlanExecutor.read(
                         Planner.digests(described.inventory()),
@@ -65,8 +58,7 @@ public final class Verification {
         List<String> notes = new ArrayList<>();
         for (ExecutionResult.Difference d : result.differences()) {
             if (d.rule() == Step.Rule.EQUAL) {
-                differences.add(
-                        new Difference(d.parameter(), d.state(), DifferenceText.of(d)));
+                differences.add(new Difference(d.parameter(), d.state(), DifferenceText.of(d)));
             } else {
                 notes.add(
                         "%s %s: %s; the spec takes the first"
@@ -77,8 +69,7 @@ public final class Verification {
         long recorded = 0;
         for (Parameter parameter : described.inventory().parameters()) {
             states += parameter.states().size();
-            Map<String, String> now =
-                    result.digests().getOrDefault(parameter.name(), Map.of());
+            Map<String, String> now = result.digests().getOrDefault(parameter.name(), Map.of());
             for (Map.Entry<String, String> kept : parameter.facts().digests().entrySet()) {
                 recorded++;
                 String found = now.getOrDefault(kept.getKey(), "none");
@@ -102,9 +93,9 @@ public final class Verification {
     }
 
     /// The same state, whatever the layouts and formats are: every state that a parameter has on
-    /// both sides is compared byte for byte over its real elements, and every one that only one side
-    /// has is named. `weight` is named in the notes only where the other side has the master: it is
-    /// derived from it.
+    /// both sides is compared byte for byte over its real elements, and every one that only one
+    /// side has is named. `weight` is named in the notes only where the other side has the master:
+    /// it is derived from it.
     public static Verdict compare(
             Described first, Described second, RunOptions options, Progress progress)
             throws IOException {
@@ -123,8 +114,7 @@ public final class Verification {
         }
         for (ExecutionResult.Difference d : result.differences()) {
             if (d.rule() == Step.Rule.EQUAL) {
-                differences.add(
-                        new Difference(d.parameter(), d.state(), DifferenceText.of(d)));
+                differences.add(new Difference(d.parameter(), d.state(), DifferenceText.of(d)));
             } else {
                 notes.add("%s %s: %s".formatted(d.parameter(), d.state(), DifferenceText.of(d)));
             }
@@ -161,8 +151,7 @@ public final class Verification {
                 derived++;
             } else {
                 differences.add(
-                        new Difference(
-                                parameter, state, "only the %s holds it".formatted(side)));
+                        new Difference(parameter, state, "only the %s holds it".formatted(side)));
             }
         }
         if (derived > 0) {
@@ -172,8 +161,7 @@ public final class Verification {
         }
     }
 
-    private static void scalars(
-            Described first, Described second, List<Difference> differences) {
+    private static void scalars(Described first, Described second, List<Difference> differences) {
         Map<String, Parameter> others = new HashMap<>();
         second.inventory().parameters().forEach(p -> others.put(p.name(), p));
         for (Parameter a : first.inventory().parameters()) {

@@ -15,10 +15,10 @@ final class Parallel {
         B of(A a) throws IOException;
     }
 
-    private sealed interface Outcome<B> {
-        record Opened<B>(B value) implements Outcome<B> {}
+    private sealed interface Attempt<B> {
+        record Opened<B>(B value) implements Attempt<B> {}
 
-        record Failed<B>(IOException why) implements Outcome<B> {}
+        record Failed<B>(IOException why) implements Attempt<B> {}
     }
 
     /// The values replaced by what they open to, in the same order of keys; the first that fails in
@@ -26,23 +26,23 @@ final class Parallel {
     static <K, A, B> SequencedMap<K, B> map(Map<K, A> values, Opening<A, B> opening)
             throws IOException {
         List<Map.Entry<K, A>> entries = List.copyOf(values.entrySet());
-        List<Outcome<B>> outcomes =
+        List<Attempt<B>> attempts =
                 entries.parallelStream().map(e -> attempt(e.getValue(), opening)).toList();
         SequencedMap<K, B> opened = new LinkedHashMap<>();
         for (int i = 0; i < entries.size(); i++) {
-            switch (outcomes.get(i)) {
-                case Outcome.Opened<B>(B value) -> opened.put(entries.get(i).getKey(), value);
-                case Outcome.Failed<B>(IOException why) -> throw why;
+            switch (attempts.get(i)) {
+                case Attempt.Opened<B>(B value) -> opened.put(entries.get(i).getKey(), value);
+                case Attempt.Failed<B>(IOException why) -> throw why;
             }
         }
         return opened;
     }
 
-    private static <A, B> Outcome<B> attempt(A value, Opening<A, B> opening) {
+    private static <A, B> Attempt<B> attempt(A value, Opening<A, B> opening) {
         try {
-            return new Outcome.Opened<>(opening.of(value));
+            return new Attempt.Opened<>(opening.of(value));
         } catch (IOException why) {
-            return new Outcome.Failed<>(why);
+            return new Attempt.Failed<>(why);
         }
     }
 }
