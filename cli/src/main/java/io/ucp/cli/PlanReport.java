@@ -79,7 +79,7 @@ final class PlanReport {
                                 Quantity.bytes(memory(threads)),
                                 Quantity.count(threads, "thread")));
         SourceReport.notes(out, terminal, "lost", prepared.tree().losses());
-        SourceReport.findings(out, terminal, prepared.inventory().findings());
+        SourceReport.findings(out, terminal, prepared.findings());
         out.println();
         Table table = new Table("size", "file");
         files.stream()
@@ -168,6 +168,6 @@ final class PlanReport {
                     needs.writeNumberField("memory", memory(threads));
                 });
         Json.texts(json, "losses", prepared.tree().losses());
-        SourceReport.findings(json, prepared.inventory().findings());
+        SourceReport.findings(json, prepared.findings());
     }
 }

@@ -33,13 +33,17 @@ final class ShardLookup {
         }
     }
 
-    /// By the name on disk at that coordinate; else by the global name (files that number experts
-    /// globally).
+    /// By the name on disk at that coordinate; else, and in files that no rank of an axis owns (of
+    /// experts, which are then numbered globally), by the global name.
     Optional<Found> find(String name, Coordinate at) throws IncompleteCheckpointException {
-        Optional<Found> local = matching(byLocalName.getOrDefault(name, List.of()), name, at);
-        return local.isPresent()
-                ? local
-                : matching(byGlobalName.getOrDefault(name, List.of()), name, at);
+        List<Found> local = byLocalName.getOrDefault(name, List.of());
+        List<Found> global = byGlobalName.getOrDefault(name, List.of());
+        boolean owned =
+                local.stream()
+                        .allMatch(f -> at.indices().keySet().containsAll(f.shard().at().indices().keySet()));
+        List<Found> first = owned ? local : global;
+        Optional<Found> found = matching(first, name, at);
+        return found.isPresent() ? found : matching(owned ? global : local, name, at);
     }
 
     /// As [#find], where the file's shape must be the shard's.

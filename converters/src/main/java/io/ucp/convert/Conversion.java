@@ -209,6 +209,6 @@ public final class Conversion {
                 result.digests(),
                 differences,
                 prepared.tree().losses(),
-                prepared.inventory().findings());
+                prepared.findings());
     }
 }

@@ -122,6 +122,8 @@ public final class Verification {
         onOneSide(comparison.onlyFirst(), "first", "second", second, differences, notes);
         onOneSide(comparison.onlySecond(), "second", "first", first, differences, notes);
         scalars(first, second, differences);
+        differences.addAll(FileChecks.of(first.source().index()));
+        differences.addAll(FileChecks.of(second.source().index()));
         return new Verdict(
                 differences,
                 comparison.plan().targets().size(),

@@ -12,12 +12,15 @@ import java.util.function.Function;
 /// @param pointers small files that commit the checkpoint (`latest_universal`), written last, in order
 /// @param losses what the target has no place for, one line each: goes into the report, and
 ///     `--strict` makes it an error
+/// @param notes what is done otherwise than one might think and loses nothing: goes into the report
 public record TargetTree(
         List<TargetFile> files,
         Function<Outcome, List<SmallFile>> closing,
         List<SmallFile> pointers,
-        List<String> losses) {
+        List<String> losses,
+        List<String> notes) {
     public TargetTree {
+        notes = List.copyOf(notes);
         files = List.copyOf(files);
         pointers = List.copyOf(pointers);
         losses = List.copyOf(losses);

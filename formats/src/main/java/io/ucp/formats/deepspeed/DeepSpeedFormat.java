@@ -1,5 +1,6 @@
 package io.ucp.formats.deepspeed;
 
+import io.ucp.formats.torch.TorchFolder;
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointIndex;
@@ -103,6 +104,11 @@ public final class DeepSpeedFormat implements CheckpointFormat {
     private static OptionalLong iteration(ModelStates model) {
         OptionalLong own = model.number("iteration");
         return own.isPresent() ? own : model.number("global_steps");
+    }
+
+    @Override
+    public List<Finding> damage(CheckpointIndex index) throws IOException {
+        return TorchFolder.damage(index.folder());
     }
 
     @Override

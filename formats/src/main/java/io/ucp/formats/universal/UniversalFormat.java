@@ -132,6 +132,7 @@ public final class UniversalFormat implements CheckpointFormat {
                                 new SmallFile(
                                         Manifest.FILE, ManifestText.write(manifest.build(outcome)))),
                 List.of(),
+                List.of(),
                 List.of());
     }
 

@@ -1,5 +1,7 @@
 package io.ucp.formats.deepspeed.universal;
 
+import io.ucp.formats.torch.TorchFolder;
+import io.ucp.formats.Finding;
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.TargetTree;
@@ -88,6 +90,11 @@ public final class DeepSpeedUniversalFormat implements CheckpointFormat {
     @Override
     public CheckpointIndex index(Candidate candidate) throws IOException {
         return UniversalIndex.of(candidate);
+    }
+
+    @Override
+    public List<Finding> damage(CheckpointIndex index) throws IOException {
+        return TorchFolder.damage(index.folder());
     }
 
     @Override

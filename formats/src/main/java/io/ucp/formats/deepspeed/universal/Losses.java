@@ -15,6 +15,7 @@ final class Losses {
             Set.of(Carried.MODEL_STATES, Carried.OPTIMIZER, Carried.OPTIMIZER_STATE);
 
     private final List<String> lines = new ArrayList<>();
+    private final List<String> notes = new ArrayList<>();
     private final List<String> masters = new ArrayList<>();
     private final TreeSet<String> scalars = new TreeSet<>();
     private String firstWithScalar = "";
@@ -69,7 +70,7 @@ final class Losses {
         List<CarriedFile> layers =
                 request.carried().stream().filter(c -> c.role().equals(Carried.LAYER)).toList();
         if (!layers.isEmpty()) {
-            lines.add(
+            notes.add(
                     ("%d files with the model's own weights (%s, ..) are left behind, as upstream"
                          + " does: DeepSpeed rounds weights from fp32")
                             .formatted(layers.size(), layers.getFirst().path()));
@@ -90,6 +91,11 @@ final class Losses {
                                             ? " and %d more files".formatted(others.size() - 4)
                                             : ""));
         }
+    }
+
+    /// What is left behind and made anew when the form is loaded.
+    List<String> notes() {
+        return notes;
     }
 
     List<String> lines() {

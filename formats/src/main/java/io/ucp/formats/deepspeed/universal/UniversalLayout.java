@@ -113,7 +113,8 @@ final class UniversalLayout {
                         new TargetTree.SmallFile(
                                 DeepSpeedUniversalFormat.POINTER,
                                 folder.getBytes(StandardCharsets.UTF_8))),
-                losses.lines());
+                losses.lines(),
+                losses.notes());
     }
 
     /// In a ZeRO job, what the optimizer does not hold is in the model states alone.
