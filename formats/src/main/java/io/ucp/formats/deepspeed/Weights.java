@@ -176,7 +176,7 @@ record Weights(
                         new Finding(
                                 file.label(),
                                 "no file says which stage has this layer: its tensors have no"
-                                    + " stage"));
+                                        + " stage"));
             }
         }
 
