@@ -10,8 +10,8 @@ import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.TargetTree.SmallFile;
 import io.ucp.formats.WriteRequest;
-
 import io.ucp.io.MalformedFileException;
+
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -80,8 +80,8 @@ public final class UniversalFormat implements CheckpointFormat {
         }
     }
 
-    /// What is damaged in `carried/`, by the CRC-32 of its entries; everything else outside of tensors
-    /// was checked by [#index].
+    /// What is damaged in `carried/`, by the CRC-32 of its entries; everything else outside of
+    /// tensors was checked by [#index].
     @Override
     public List<Finding> damage(CheckpointIndex index) throws IOException {
         List<Finding> findings = new ArrayList<>();
@@ -132,7 +132,8 @@ public final class UniversalFormat implements CheckpointFormat {
                 outcome ->
                         List.of(
                                 new SmallFile(
-                                        Manifest.FILE, ManifestText.write(manifest.build(outcome)))),
+                                        Manifest.FILE,
+                                        ManifestText.write(manifest.build(outcome)))),
                 List.of(),
                 List.of(),
                 List.of());

@@ -33,7 +33,8 @@ final class WrittenTree {
         for (TargetFile file : tree.files()) {
             written.write(file.path(), written.bytes(file));
         }
-        for (TargetTree.SmallFile file : tree.closing().apply(new TargetTree.Outcome(tensors.digests(), Map.of()))) {
+        for (TargetTree.SmallFile file :
+                tree.closing().apply(new TargetTree.Outcome(tensors.digests(), Map.of()))) {
             written.write(file.path(), file.bytes());
         }
         for (TargetTree.SmallFile file : tree.pointers()) {
