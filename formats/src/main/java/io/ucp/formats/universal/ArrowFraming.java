@@ -1,11 +1,9 @@
 package io.ucp.formats.universal;
 
 import com.google.flatbuffers.FlatBufferBuilder;
+
 import io.ucp.tensor.DType;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
-import java.util.zip.CRC32C;
+
 import org.apache.arrow.flatbuf.Block;
 import org.apache.arrow.flatbuf.BodyCompression;
 import org.apache.arrow.flatbuf.BodyCompressionMethod;
@@ -22,6 +20,11 @@ import org.apache.arrow.flatbuf.MetadataVersion;
 import org.apache.arrow.flatbuf.RecordBatch;
 import org.apache.arrow.flatbuf.Schema;
 
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.util.zip.CRC32C;
+
 /// Everything in a state file that is not a tensor, as bytes.
 ///
 /// ```
@@ -29,6 +32,7 @@ import org.apache.arrow.flatbuf.Schema;
 /// message = FFFFFFFF | i32 size of the rest | flatbuffer | zeros | u32 CRC-32C of all before
 /// footer  = flatbuffer | zeros | u32 CRC-32C of all before | i32 size so far | "ARROW1"
 /// ```
+///
 /// Messages end at multiples of 64 bytes, so that bodies begin there. The checksums lie in what is
 /// padding to Arrow. Source: Arrow columnar format, "IPC File Format", "Buffer Compression".
 final class ArrowFraming {
@@ -79,8 +83,8 @@ final class ArrowFraming {
         return header;
     }
 
-    /// The message of a record batch: no validity bitmap, one buffer of values. All have one size for
-    /// one kind of compression, whatever the numbers.
+    /// The message of a record batch: no validity bitmap, one buffer of values. All have one size
+    /// for one kind of compression, whatever the numbers.
     ///
     /// @param stored bytes of the buffer as it lies in the file, padding excluded
     static byte[] batch(long rows, long stored, boolean compressed) {
@@ -117,7 +121,8 @@ final class ArrowFraming {
 
     /// The end of stream mark and the footer.
     static byte[] end(DType dtype, String index, Place[] batches) {
-        FlatBufferBuilder builder = new FlatBufferBuilder(512 + index.length() + 24 * batches.length);
+        FlatBufferBuilder builder =
+                new FlatBufferBuilder(512 + index.length() + 24 * batches.length);
         int schema = schema(builder, dtype, index);
         Footer.startRecordBatchesVector(builder, batches.length);
         for (int i = batches.length - 1; i >= 0; i--) {

@@ -1,6 +1,7 @@
 package io.ucp.formats.universal;
 
 import io.ucp.io.ByteReader;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;

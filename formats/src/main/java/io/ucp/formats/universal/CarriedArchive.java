@@ -1,6 +1,7 @@
 package io.ucp.formats.universal;
 
 import com.fasterxml.jackson.core.JsonGenerator;
+
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CarriedFile.Content;
 import io.ucp.formats.Elementwise;
@@ -12,6 +13,7 @@ import io.ucp.formats.torch.pickle.PickleWriter;
 import io.ucp.io.ByteSource;
 import io.ucp.io.ChecksumField;
 import io.ucp.tensor.Piece;
+
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -24,9 +26,10 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.zip.CRC32;
 
-/// A carried file as a zip archive. A torch file becomes `tree.pkl` (its pickled object), `tree.json`
-/// (the same, to be read by people), `storages.json` (what its storages hold: elements of parameters,
-/// by reference, or entries of the archive) and `data/0`, `data/1`, ..; any other file is `content`.
+/// A carried file as a zip archive. A torch file becomes `tree.pkl` (its pickled object),
+/// `tree.json` (the same, to be read by people), `storages.json` (what its storages hold: elements
+/// of parameters, by reference, or entries of the archive) and `data/0`, `data/1`, ..; any other
+/// file is `content`.
 final class CarriedArchive {
     static final String TREE = "tree.pkl";
     static final String READABLE_TREE = "tree.json";

@@ -9,6 +9,7 @@ import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.io.MalformedFileException;
 import io.ucp.io.PlainFile;
 import io.ucp.tensor.Piece;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -32,8 +33,7 @@ final class CarriedReader {
     private final Map<String, ZipForm.Entry> entries = new HashMap<>();
     private final FileChannel channel;
 
-    private CarriedReader(
-            Path path, Map<String, ParameterFacts> parameters, FileChannel channel)
+    private CarriedReader(Path path, Map<String, ParameterFacts> parameters, FileChannel channel)
             throws IOException {
         this.path = path;
         this.parameters = parameters;

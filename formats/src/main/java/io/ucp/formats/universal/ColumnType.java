@@ -1,7 +1,9 @@
 package io.ucp.formats.universal;
 
 import com.google.flatbuffers.FlatBufferBuilder;
+
 import io.ucp.tensor.DType;
+
 import org.apache.arrow.flatbuf.Field;
 import org.apache.arrow.flatbuf.FixedSizeBinary;
 import org.apache.arrow.flatbuf.FloatingPoint;
@@ -14,7 +16,7 @@ import org.apache.arrow.flatbuf.Type;
 ///
 /// @param type a constant of [Type]
 /// @param width bits for [Type#Int], [Precision] for [Type#FloatingPoint], bytes for
-///     [Type#FixedSizeBinary]
+///   [Type#FixedSizeBinary]
 record ColumnType(byte type, int width, boolean signed) {
     static ColumnType of(DType dtype) {
         return switch (dtype) {
@@ -40,8 +42,7 @@ record ColumnType(byte type, int width, boolean signed) {
     /// Adds the type's table.
     int write(FlatBufferBuilder builder) {
         return switch (type) {
-            case Type.FloatingPoint ->
-                    FloatingPoint.createFloatingPoint(builder, (short) width);
+            case Type.FloatingPoint -> FloatingPoint.createFloatingPoint(builder, (short) width);
             case Type.Int -> Int.createInt(builder, width, signed);
             default -> FixedSizeBinary.createFixedSizeBinary(builder, width);
         };

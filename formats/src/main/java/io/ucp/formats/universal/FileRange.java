@@ -3,6 +3,7 @@ package io.ucp.formats.universal;
 import io.ucp.io.ByteReader;
 import io.ucp.io.ByteSource;
 import io.ucp.io.PlainFile;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;

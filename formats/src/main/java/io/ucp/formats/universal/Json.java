@@ -8,6 +8,8 @@ import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.core.json.JsonWriteFeature;
 
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.io.StringWriter;
 import java.io.UncheckedIOException;
@@ -15,10 +17,9 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.jspecify.annotations.Nullable;
 
-/// JSON as this format uses it: ASCII (a name may hold what UTF-8 cannot: half a surrogate pair), no
-/// member twice, whole numbers only.
+/// JSON as this format uses it: ASCII (a name may hold what UTF-8 cannot: half a surrogate pair),
+/// no member twice, whole numbers only.
 final class Json {
     private static final JsonFactory FACTORY =
             JsonFactory.builder()
@@ -86,7 +87,8 @@ final class Json {
         }
     }
 
-    /// The value that begins at the current token: `Map`, `List`, `String`, `Long`, `Boolean`, null.
+    /// The value that begins at the current token: `Map`, `List`, `String`, `Long`, `Boolean`,
+    /// null.
     static @Nullable Object value(JsonParser parser) throws IOException {
         JsonToken token = parser.currentToken();
         if (token == null) {

@@ -1,6 +1,9 @@
 package io.ucp.formats.universal;
 
 import io.ucp.io.MalformedFileException;
+
+import org.jspecify.annotations.Nullable;
+
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -8,7 +11,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
-import org.jspecify.annotations.Nullable;
 
 /// An object of a JSON file, read member by member; what is missing or of another kind is an error
 /// that names the member.

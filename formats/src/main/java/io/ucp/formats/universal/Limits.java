@@ -1,10 +1,10 @@
 package io.ucp.formats.universal;
 
-/// How large things get in a universal checkpoint, in bytes. Readers do not depend on them, save that
-/// a compressed batch is at most [#MAX_COMPRESSED_BATCH].
+/// How large things get in a universal checkpoint, in bytes. Readers do not depend on them, save
+/// that a compressed batch is at most [#MAX_COMPRESSED_BATCH].
 ///
 /// @param file a state file takes no further tensor once it holds this much: files are what is
-///     written in parallel
+///   written in parallel
 /// @param batch of one record batch
 /// @param compressedBatch of one record batch before compression
 /// @param tensors in one file, which bounds the index in its header

@@ -5,6 +5,8 @@ import io.ucp.formats.LayoutHints;
 import io.ucp.formats.Origin;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.tensor.DType;
+import io.ucp.tensor.TensorDigest;
+
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -26,7 +28,7 @@ record Manifest(
     static final String FILE = "manifest.json";
     static final String FORMAT = "ucp-universal";
     static final int VERSION = 1;
-    static final String DIGEST = "crc32c+crc32";
+    static final String DIGEST = TensorDigest.NAME;
 
     Manifest {
         files = List.copyOf(files);
@@ -34,7 +36,8 @@ record Manifest(
         carried = List.copyOf(carried);
     }
 
-    /// @param size bytes, or -1 for a compressed file, whose size the manifest's writer does not know
+    /// @param size bytes, or -1 for a compressed file, whose size the manifest's writer does not
+    ///   know
     record ArrowFile(
             String path, String state, DType dtype, boolean compressed, int batches, long size) {}
 

@@ -4,6 +4,7 @@ import io.ucp.formats.CarriedFile;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.TargetTree.Outcome;
 import io.ucp.formats.WriteRequest;
+
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;

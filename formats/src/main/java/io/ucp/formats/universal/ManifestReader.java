@@ -3,6 +3,7 @@ package io.ucp.formats.universal;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
+
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.LayoutHints;
@@ -14,6 +15,9 @@ import io.ucp.formats.Scalar;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -28,7 +32,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import org.jspecify.annotations.Nullable;
 
 /// Reads `manifest.json`, believing nothing of it; what it says of other files is checked against
 /// those by [StateFileCheck].
@@ -138,8 +141,7 @@ final class ManifestReader {
                     // One at a time: there may be many thousands.
                     while (parser.nextToken() != JsonToken.END_ARRAY) {
                         String place = "parameters[%d]".formatted(parameters.size());
-                        parameters.add(
-                                parameter(JsonObject.of(file, place, Json.value(parser))));
+                        parameters.add(parameter(JsonObject.of(file, place, Json.value(parser))));
                     }
                 } else {
                     rest.put(name, Json.value(parser));
@@ -151,6 +153,9 @@ final class ManifestReader {
         }
         JsonObject top = JsonObject.of(file, "", rest);
         checkUnique(parameters);
+        if (!top.text("digest").equals(Manifest.DIGEST)) {
+            throw top.wrong("digest", "\"" + top.text("digest") + "\"", Manifest.DIGEST);
+        }
         return new Manifest(
                 top.text("tag"),
                 top.optionalNumber("iteration"),

@@ -1,6 +1,7 @@
 package io.ucp.formats.universal;
 
 import com.fasterxml.jackson.core.JsonGenerator;
+
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.LayoutHints;
@@ -9,6 +10,7 @@ import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.ParameterFacts.Split;
 import io.ucp.formats.Scalar;
 import io.ucp.tensor.DType;
+
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.HexFormat;
@@ -18,8 +20,8 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.TreeSet;
 
-/// A manifest as text: JSON with a line for every file, parameter and carried file, so that two can be
-/// compared with `diff`, and as its last line a checksum of all lines before.
+/// A manifest as text: JSON with a line for every file, parameter and carried file, so that two can
+/// be compared with `diff`, and as its last line a checksum of all lines before.
 final class ManifestText {
     private ManifestText() {}
 
@@ -63,8 +65,7 @@ final class ManifestText {
         out.append('"').append(name).append("\":").append(Json.text(value)).append(",\n");
     }
 
-    private static <T> void lines(
-            StringBuilder out, String name, List<T> values, Line<T> line) {
+    private static <T> void lines(StringBuilder out, String name, List<T> values, Line<T> line) {
         out.append('"').append(name).append("\":[");
         String between = "\n";
         for (T value : values) {
@@ -159,7 +160,8 @@ final class ManifestText {
         for (Map.Entry<String, DType> state : facts.states().entrySet()) {
             Manifest.Place place = held.places().get(state.getKey());
             if (place == null) {
-                throw new IllegalArgumentException(facts.name() + "/" + state.getKey() + " has no place");
+                throw new IllegalArgumentException(
+                        facts.name() + "/" + state.getKey() + " has no place");
             }
             out.writeObjectFieldStart(state.getKey());
             out.writeStringField("dtype", state.getValue().torchName());

@@ -1,6 +1,7 @@
 package io.ucp.formats.universal;
 
 import io.ucp.formats.Scalar;
+
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.HexFormat;

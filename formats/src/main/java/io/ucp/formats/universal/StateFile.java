@@ -2,6 +2,7 @@ package io.ucp.formats.universal;
 
 import io.ucp.formats.ParameterFacts;
 import io.ucp.tensor.DType;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -12,7 +13,12 @@ import java.util.Map;
 /// @param path relative to the checkpoint's folder
 /// @param rows of a full record batch; a tensor's last one is shorter
 record StateFile(
-        String path, String state, DType dtype, boolean compressed, long rows, List<Tensor> tensors) {
+        String path,
+        String state,
+        DType dtype,
+        boolean compressed,
+        long rows,
+        List<Tensor> tensors) {
     StateFile {
         tensors = List.copyOf(tensors);
     }
@@ -47,7 +53,8 @@ record StateFile(
     }
 
     /// Packs every state of every parameter, in their order.
-    static List<StateFile> pack(List<ParameterFacts> parameters, Limits limits, boolean compressed) {
+    static List<StateFile> pack(
+            List<ParameterFacts> parameters, Limits limits, boolean compressed) {
         record Kind(String state, DType dtype) {}
         Map<Kind, List<ParameterFacts>> kinds = new LinkedHashMap<>();
         for (ParameterFacts facts : parameters) {
@@ -69,7 +76,12 @@ record StateFile(
                         String path = "states/%s-%05d.arrow".formatted(stem, number);
                         files.add(
                                 new StateFile(
-                                        path, kind.state(), kind.dtype(), compressed, rows, tensors));
+                                        path,
+                                        kind.state(),
+                                        kind.dtype(),
+                                        compressed,
+                                        rows,
+                                        tensors));
                     }
                 });
         return files;

@@ -2,14 +2,7 @@ package io.ucp.formats.universal;
 
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.Shape;
-import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
-import java.util.Arrays;
-import java.util.List;
+
 import org.apache.arrow.flatbuf.Block;
 import org.apache.arrow.flatbuf.BodyCompressionMethod;
 import org.apache.arrow.flatbuf.CompressionType;
@@ -23,8 +16,18 @@ import org.apache.arrow.flatbuf.MetadataVersion;
 import org.apache.arrow.flatbuf.RecordBatch;
 import org.apache.arrow.flatbuf.Schema;
 
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
+import java.util.List;
+
 /// Reads everything of a state file but its tensors, and holds it against the manifest: afterwards
-/// every byte outside the bodies has been checked, and every place in the file is proven to lie in it.
+/// every byte outside the bodies has been checked, and every place in the file is proven to lie in
+/// it.
 final class StateFileCheck {
     private static final String COPY = "copy the checkpoint again";
     private static final int LONGEST_METADATA = 1 << 28;
@@ -66,7 +69,10 @@ final class StateFileCheck {
         byte[] magic = Arrays.copyOf(ArrowFraming.magic(), 8);
         same(0, magic, Channels.read(channel, path, 0, 8), "an Arrow file to begin so");
         Region header = message(8, end);
-        same(end, new byte[] {-1, -1, -1, -1, 0, 0, 0, 0}, Channels.read(channel, path, end, 8),
+        same(
+                end,
+                new byte[] {-1, -1, -1, -1, 0, 0, 0, 0},
+                Channels.read(channel, path, end, 8),
                 "the end of the stream");
         Block[] blocks;
         try {
@@ -101,10 +107,17 @@ final class StateFileCheck {
             throw wrong(size, "the file ends here", "the footer of an Arrow file");
         }
         byte[] tail = Channels.read(channel, path, size - trailer, trailer);
-        same(size - magic.length, magic, Arrays.copyOfRange(tail, 4, trailer), "an Arrow file to end so");
+        same(
+                size - magic.length,
+                magic,
+                Arrays.copyOfRange(tail, 4, trailer),
+                "an Arrow file to end so");
         int length = ArrowFraming.little(tail).getInt();
         if (length < 16 || length > LONGEST_METADATA || length > size - trailer - 64) {
-            throw wrong(size - trailer, "a footer of %d bytes".formatted(length), "one that fits in the file");
+            throw wrong(
+                    size - trailer,
+                    "a footer of %d bytes".formatted(length),
+                    "one that fits in the file");
         }
         return new Region(size - trailer - length, length);
     }
@@ -118,7 +131,8 @@ final class StateFileCheck {
         int mark = prefix.getInt();
         int length = prefix.getInt();
         if (mark != -1 || length < 16 || length > LONGEST_METADATA || length > end - offset - 8) {
-            throw wrong(offset, "a message of %d bytes".formatted(length), "one that fits in the file");
+            throw wrong(
+                    offset, "a message of %d bytes".formatted(length), "one that fits in the file");
         }
         return new Region(offset, length + 8);
     }
@@ -176,7 +190,8 @@ final class StateFileCheck {
             Object json = Json.parse(text.getBytes(StandardCharsets.UTF_8));
             index = JsonObject.of(path, "index of tensors", json);
         } catch (IOException e) {
-            throw wrong(where.offset(), "an index of tensors that is not JSON", e.getMessage() + "");
+            throw wrong(
+                    where.offset(), "an index of tensors that is not JSON", e.getMessage() + "");
         }
         require(where, index.number("version") == Manifest.VERSION, "another version");
         require(where, index.text("state").equals(file.state()), "another state");
@@ -220,7 +235,8 @@ final class StateFileCheck {
             next += place.batches();
         }
         if (next != counts.length) {
-            throw wrong(-1, "batches of no tensor from %d on".formatted(next), "all to be a tensor's");
+            throw wrong(
+                    -1, "batches of no tensor from %d on".formatted(next), "all to be a tensor's");
         }
         return counts;
     }

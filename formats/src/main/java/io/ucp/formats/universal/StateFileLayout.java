@@ -5,6 +5,7 @@ import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetFile.Part;
 import io.ucp.tensor.Piece;
+
 import java.io.ByteArrayOutputStream;
 import java.util.ArrayList;
 import java.util.List;
@@ -13,7 +14,7 @@ import java.util.Optional;
 /// A state file to the byte.
 ///
 /// @param offsets per tensor of the [StateFile]: where the body of its first batch begins; -1 in a
-///     compressed file
+///   compressed file
 record StateFileLayout(TargetFile target, long[] offsets) {
     static StateFileLayout of(StateFile file, int level) {
         return file.compressed() ? compressed(file, level) : new Builder(file).plain();
@@ -49,8 +50,7 @@ record StateFileLayout(TargetFile target, long[] offsets) {
             StateFile file, ParameterFacts facts, long offset, List<Piece> pieces) {
         long count = pieces.stream().mapToLong(Piece::count).sum();
         return new Part.Elements(
-                offset,
-                new Elementwise(facts.name(), file.state(), file.dtype(), count, pieces));
+                offset, new Elementwise(facts.name(), file.state(), file.dtype(), count, pieces));
     }
 
     /// Lays one file out, gathering what lies between two bodies into one literal.
@@ -75,8 +75,7 @@ record StateFileLayout(TargetFile target, long[] offsets) {
             ArrowFraming.Place[] batches = places.toArray(ArrowFraming.Place[]::new);
             gap.writeBytes(ArrowFraming.end(file.dtype(), index, batches));
             flush();
-            TargetFile target =
-                    new TargetFile(file.path(), at, parts, List.of(), Optional.empty());
+            TargetFile target = new TargetFile(file.path(), at, parts, List.of(), Optional.empty());
             return new StateFileLayout(target, offsets);
         }
 

@@ -2,6 +2,7 @@ package io.ucp.formats.universal;
 
 import io.ucp.io.ByteReader;
 import io.ucp.io.ByteSource;
+
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;

@@ -3,15 +3,17 @@ package io.ucp.formats.universal;
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.Finding;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.TargetTree.SmallFile;
 import io.ucp.formats.WriteRequest;
+import io.ucp.io.MalformedFileException;
+
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -47,8 +49,8 @@ public final class UniversalFormat implements CheckpointFormat {
         return NAME;
     }
 
-    /// The folder itself, where its manifest says so, or where a manifest that does not say anything
-    /// lies beside `states/`: then reading it tells what is wrong.
+    /// The folder itself, where its manifest says so, or where a manifest that does not say
+    /// anything lies beside `states/`: then reading it tells what is wrong.
     @Override
     public List<Candidate> find(Path path) throws IOException {
         Path manifest = path.resolve(Manifest.FILE);
@@ -67,8 +69,8 @@ public final class UniversalFormat implements CheckpointFormat {
         return List.of(new Candidate(NAME, path, tag, ""));
     }
 
-    /// Reads the manifest and checks every byte of the folder that is not a tensor's against it, save
-    /// the raw data in `carried/`: see [#verifyCarried].
+    /// Reads the manifest and checks every byte of the folder that is not a tensor's against it,
+    /// save the raw data in `carried/`: see [#damage].
     @Override
     public CheckpointIndex index(Candidate candidate) throws IOException {
         try {
@@ -78,17 +80,19 @@ public final class UniversalFormat implements CheckpointFormat {
         }
     }
 
-    /// Checks the CRC-32 of everything in `carried/`, reading all of it.
-    ///
-    /// @throws io.ucp.io.MalformedFileException where one does not match
-    public void verifyCarried(Candidate candidate) throws IOException {
-        try {
-            for (Manifest.Carried carried : ManifestReader.read(candidate.folder()).carried()) {
-                CarriedReader.verify(candidate.folder(), carried);
+    /// What is damaged in `carried/`, by the CRC-32 of its entries; everything else outside of
+    /// tensors was checked by [#index].
+    @Override
+    public List<Finding> damage(CheckpointIndex index) throws IOException {
+        List<Finding> findings = new ArrayList<>();
+        for (Manifest.Carried carried : ManifestReader.read(index.folder()).carried()) {
+            try {
+                CarriedReader.verify(index.folder(), carried);
+            } catch (MalformedFileException e) {
+                findings.add(new Finding(carried.archive(), String.valueOf(e.getMessage())));
             }
-        } catch (NoSuchFileException e) {
-            throw missing(candidate, e);
         }
+        return findings;
     }
 
     private static IOException missing(Candidate candidate, NoSuchFileException e) {
@@ -102,13 +106,11 @@ public final class UniversalFormat implements CheckpointFormat {
     @Override
     public TargetTree layout(WriteRequest request) {
         OptionalInt level = level(request);
-        List<StateFile> states =
-                StateFile.pack(request.parameters(), limits, level.isPresent());
+        List<StateFile> states = StateFile.pack(request.parameters(), limits, level.isPresent());
         List<TargetFile> files = new ArrayList<>();
         ManifestBuilder manifest = new ManifestBuilder(request);
         for (StateFile state : states) {
-            StateFileLayout layout =
-                    StateFileLayout.of(state, level.orElse(STANDARD_LEVEL));
+            StateFileLayout layout = StateFileLayout.of(state, level.orElse(STANDARD_LEVEL));
             files.add(layout.target());
             manifest.add(state, layout);
         }
@@ -130,7 +132,8 @@ public final class UniversalFormat implements CheckpointFormat {
                 outcome ->
                         List.of(
                                 new SmallFile(
-                                        Manifest.FILE, ManifestText.write(manifest.build(outcome)))),
+                                        Manifest.FILE,
+                                        ManifestText.write(manifest.build(outcome)))),
                 List.of(),
                 List.of(),
                 List.of());
@@ -156,8 +159,7 @@ public final class UniversalFormat implements CheckpointFormat {
                 return OptionalInt.of(level);
             }
         }
-        throw refused(
-                "compression \"%s\"".formatted(compress), "none, zstd or zstd:1 to zstd:22");
+        throw refused("compression \"%s\"".formatted(compress), "none, zstd or zstd:1 to zstd:22");
     }
 
     private static RefusedException refused(String found, String expected) {

@@ -8,6 +8,7 @@ import io.ucp.formats.WholeParameter;
 import io.ucp.io.MalformedFileException;
 import io.ucp.io.PlainFile;
 import io.ucp.tensor.DType;
+
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -70,13 +71,10 @@ final class UniversalIndex {
                 Manifest.Place place = state.getValue();
                 Manifest.ArrowFile file = files.get(place.file());
                 DType dtype = held.facts().states().get(state.getKey());
-                if (file == null
-                        || file.dtype() != dtype
-                        || !file.state().equals(state.getKey())) {
+                if (file == null || file.dtype() != dtype || !file.state().equals(state.getKey())) {
                     throw wrong(
                             "\"%s\" has its state \"%s\" in %s"
-                                    .formatted(
-                                            held.facts().name(), state.getKey(), place.file()),
+                                    .formatted(held.facts().name(), state.getKey(), place.file()),
                             "one of the files of that state and dtype");
                 }
                 tensors.computeIfAbsent(place.file(), _ -> new ArrayList<>())
@@ -89,8 +87,7 @@ final class UniversalIndex {
             entry.getValue().sort(Comparator.comparingInt(t -> t.place().firstBatch()));
             Manifest.ArrowFile file = files.get(entry.getKey());
             if (file != null) {
-                views.put(
-                        entry.getKey(), StateFileCheck.check(folder, file, entry.getValue()));
+                views.put(entry.getKey(), StateFileCheck.check(folder, file, entry.getValue()));
             }
         }
     }
@@ -110,10 +107,7 @@ final class UniversalIndex {
                 throw wrong(
                         "state \"%s\" of \"%s\" at byte %d of %s"
                                 .formatted(
-                                        state.getKey(),
-                                        facts.name(),
-                                        place.offset(),
-                                        place.file()),
+                                        state.getKey(), facts.name(), place.offset(), place.file()),
                         "%d, as that file says".formatted(body));
             }
             boolean plain = !file.compressed() && place.batches() == 1;

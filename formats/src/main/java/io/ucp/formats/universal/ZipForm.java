@@ -1,6 +1,7 @@
 package io.ucp.formats.universal;
 
 import io.ucp.io.MalformedFileException;
+
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;

@@ -2,16 +2,18 @@ package io.ucp.formats.universal;
 
 import com.github.luben.zstd.Zstd;
 import com.github.luben.zstd.ZstdCompressCtx;
+
 import io.ucp.io.WindowAssembler;
+
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
 
-/// Compresses a state file window by window. The header is windows of its own, unchanged; then every
-/// record batch is one: its message, and its values as Arrow's buffer compression has them (the
-/// number of raw bytes as a little-endian i64, then a zstd frame; or -1, then the raw bytes where a
-/// frame would be no smaller). Frames end with zstd's own checksum.
+/// Compresses a state file window by window. The header is windows of its own, unchanged; then
+/// every record batch is one: its message, and its values as Arrow's buffer compression has them
+/// (the number of raw bytes as a little-endian i64, then a zstd frame; or -1, then the raw bytes
+/// where a frame would be no smaller). Frames end with zstd's own checksum.
 final class ZstdBatches implements WindowAssembler {
     private static final int HEADER_WINDOW = 8 << 20;
     private static final int RAW_LENGTH = 8;

@@ -2,8 +2,12 @@ package io.ucp.formats.universal;
 
 import com.github.luben.zstd.Zstd;
 import com.github.luben.zstd.ZstdException;
+
 import io.ucp.io.ByteReader;
 import io.ucp.io.MalformedFileException;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -11,11 +15,11 @@ import java.nio.channels.FileChannel;
 import java.util.ArrayList;
 import java.util.List;
 
-/// Reads the compressed record batches of a [StateFileView] as one run of bytes, keeping the few last
-/// ones decompressed. At most [#SLOTS] batches of at most [Limits#MAX_COMPRESSED_BATCH] are held.
-/// Closes the channel.
+/// Reads the compressed record batches of a [StateFileView] as one run of bytes, keeping the few
+/// last ones decompressed. All readers together hold at most [#SLOTS] batches of at most
+/// [Limits#MAX_COMPRESSED_BATCH], however many are open. Closes the channel.
 final class ZstdReader implements ByteReader {
-    private static final int SLOTS = 4;
+    private static final int SLOTS = 16;
     private static final int RAW_LENGTH = 8;
 
     /// The frame header descriptor, after the magic number: zstd ignores this bit of it, we do not,
@@ -24,11 +28,11 @@ final class ZstdReader implements ByteReader {
 
     private static final int UNUSED = 0x10;
 
+    /// Least recently used first; guarded by itself.
+    private static final List<Slot> POOL = new ArrayList<>();
+
     private final StateFileView view;
     private final FileChannel channel;
-
-    /// Least recently used first; guarded by itself.
-    private final List<Slot> slots = new ArrayList<>();
 
     ZstdReader(StateFileView view, FileChannel channel) {
         this.view = view;
@@ -37,12 +41,17 @@ final class ZstdReader implements ByteReader {
 
     /// A decompressed batch; guarded by itself.
     private static final class Slot {
-        /// The batch that was last asked of it; guarded by `slots`.
-        int wanted = -1;
+        /// The batch that was last asked of it; guarded by [#POOL].
+        Key wanted = Key.NONE;
 
-        int held = -1;
+        Key held = Key.NONE;
         ByteBuffer raw = ByteBuffer.allocateDirect(0);
         ByteBuffer stored = ByteBuffer.allocateDirect(0);
+    }
+
+    /// A batch of one open file; readers are compared by identity.
+    private record Key(@Nullable ZstdReader reader, int batch) {
+        static final Key NONE = new Key(null, -1);
     }
 
     @Override
@@ -55,12 +64,13 @@ final class ZstdReader implements ByteReader {
             int batch = view.batchAt(at);
             int skipped = Math.toIntExact(at - view.starts[batch]);
             int n = Math.min(into.remaining(), view.rawSize(batch) - skipped);
-            Slot slot = slot(batch);
+            Key key = new Key(this, batch);
+            Slot slot = slot(key);
             synchronized (slot) {
-                if (slot.held != batch) {
-                    slot.held = -1;
+                if (!slot.held.equals(key)) {
+                    slot.held = Key.NONE;
                     fill(slot, batch);
-                    slot.held = batch;
+                    slot.held = key;
                 }
                 into.put(slot.raw.slice(skipped, n));
             }
@@ -68,21 +78,43 @@ final class ZstdReader implements ByteReader {
         }
     }
 
-    private Slot slot(int batch) {
-        synchronized (slots) {
+    private static Slot slot(Key key) {
+        synchronized (POOL) {
             Slot chosen = null;
-            for (Slot slot : slots) {
-                if (slot.wanted == batch) {
+            for (Slot slot : POOL) {
+                if (slot.wanted.equals(key)) {
                     chosen = slot;
                 }
             }
             if (chosen == null) {
-                chosen = slots.size() < SLOTS ? new Slot() : slots.getFirst();
-                chosen.wanted = batch;
+                chosen = POOL.size() < SLOTS ? new Slot() : POOL.getFirst();
+                chosen.wanted = key;
             }
-            slots.remove(chosen);
-            slots.add(chosen);
+            POOL.remove(chosen);
+            POOL.add(chosen);
             return chosen;
+        }
+    }
+
+    /// Frees its slots for others, the eldest first.
+    private void forget() {
+        List<Slot> mine = new ArrayList<>();
+        synchronized (POOL) {
+            for (Slot slot : POOL) {
+                if (slot.wanted.reader() == this) {
+                    slot.wanted = Key.NONE;
+                    mine.add(slot);
+                }
+            }
+            POOL.removeAll(mine);
+            POOL.addAll(0, mine);
+        }
+        for (Slot slot : mine) {
+            synchronized (slot) {
+                if (slot.held.reader() == this) {
+                    slot.held = Key.NONE;
+                }
+            }
         }
     }
 
@@ -118,7 +150,8 @@ final class ZstdReader implements ByteReader {
                 throw wrong(body, "%d bytes when decompressed".formatted(n), rawSize);
             }
         } catch (ZstdException e) {
-            throw wrong(body, "a zstd frame that is damaged (%s)".formatted(e.getMessage()), rawSize);
+            throw wrong(
+                    body, "a zstd frame that is damaged (%s)".formatted(e.getMessage()), rawSize);
         }
         slot.raw.flip();
     }
@@ -140,6 +173,7 @@ final class ZstdReader implements ByteReader {
 
     @Override
     public void close() throws IOException {
+        forget();
         channel.close();
     }
 }

@@ -6,6 +6,7 @@
 /// states/<state>-00001.arrow        one column `values`; a tensor is record batches of its own
 /// carried/<source path>.zip         a source file without the tensors of its parameters
 /// ```
+///
 /// Every byte of the folder is under a checksum: tensors under their digests (compressed ones also
 /// under zstd's), every Arrow message and footer under a CRC-32C in its own padding, archives under
 /// zip's CRC-32, the manifest under its last line.

@@ -3,32 +3,35 @@ package io.ucp.formats.universal;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.github.luben.zstd.Zstd;
+
 import io.ucp.formats.ParameterFacts;
 import io.ucp.tensor.DType;
+
+import org.apache.arrow.flatbuf.CompressionType;
+import org.apache.arrow.memory.ArrowBuf;
+import org.apache.arrow.memory.RootAllocator;
+import org.apache.arrow.vector.FieldVector;
+import org.apache.arrow.vector.ipc.ArrowFileReader;
+import org.apache.arrow.vector.ipc.ReadChannel;
+import org.apache.arrow.vector.ipc.message.ArrowBlock;
+import org.apache.arrow.vector.ipc.message.ArrowRecordBatch;
+import org.apache.arrow.vector.ipc.message.MessageSerializer;
+import org.apache.arrow.vector.types.FloatingPointPrecision;
+import org.apache.arrow.vector.types.pojo.ArrowType;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
-import org.apache.arrow.vector.ipc.ReadChannel;
-import org.apache.arrow.vector.ipc.message.MessageSerializer;
-import org.apache.arrow.vector.types.FloatingPointPrecision;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import org.apache.arrow.flatbuf.CompressionType;
-import org.apache.arrow.memory.ArrowBuf;
-import org.apache.arrow.memory.RootAllocator;
-import org.apache.arrow.vector.FieldVector;
-import org.apache.arrow.vector.ipc.ArrowFileReader;
-import org.apache.arrow.vector.ipc.message.ArrowBlock;
-import org.apache.arrow.vector.ipc.message.ArrowRecordBatch;
-import org.apache.arrow.vector.types.pojo.ArrowType;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 /// State files as Arrow Java reads them.
 class ArrowJavaTest {
@@ -53,10 +56,7 @@ class ArrowJavaTest {
                         .getCustomMetadata()
                         .getOrDefault("ucp", "none");
         JsonObject index =
-                JsonObject.of(
-                        file,
-                        "",
-                        Json.parse(text.getBytes(StandardCharsets.UTF_8)));
+                JsonObject.of(file, "", Json.parse(text.getBytes(StandardCharsets.UTF_8)));
         List<Place> places = new ArrayList<>();
         for (JsonObject tensor : index.objects("tensors")) {
             places.add(
@@ -84,8 +84,7 @@ class ArrowJavaTest {
                         reader.loadRecordBatch(block);
                         FieldVector values = reader.getVectorSchemaRoot().getVector("values");
                         assertThat(values.getNullCount()).isZero();
-                        byte[] batch =
-                                new byte[values.getValueCount() * file.dtype().width()];
+                        byte[] batch = new byte[values.getValueCount() * file.dtype().width()];
                         values.getDataBuffer().getBytes(0, batch);
                         bytes.writeBytes(batch);
                     }
@@ -117,8 +116,7 @@ class ArrowJavaTest {
         Map<DType, ArrowType> expected =
                 Map.of(
                         DType.FLOAT32,
-                        new ArrowType.FloatingPoint(
-                                FloatingPointPrecision.SINGLE),
+                        new ArrowType.FloatingPoint(FloatingPointPrecision.SINGLE),
                         DType.BFLOAT16,
                         new ArrowType.Int(16, false),
                         DType.FLOAT8_E5M2,
@@ -138,11 +136,7 @@ class ArrowJavaTest {
             try (RootAllocator allocator = new RootAllocator();
                     FileChannel channel = FileChannel.open(folder.resolve(file.path()));
                     ArrowFileReader reader = new ArrowFileReader(channel, allocator)) {
-                assertThat(
-                                reader.getVectorSchemaRoot()
-                                        .getSchema()
-                                        .findField("values")
-                                        .getType())
+                assertThat(reader.getVectorSchemaRoot().getSchema().findField("values").getType())
                         .isEqualTo(expected.get(file.dtype()));
                 checked++;
             }
@@ -166,12 +160,8 @@ class ArrowJavaTest {
                         ArrowBlock block = reader.getRecordBlocks().get(place.batch() + b);
                         channel.position(block.getOffset());
                         try (ArrowRecordBatch batch =
-                                MessageSerializer
-                                        .deserializeRecordBatch(
-                                                new ReadChannel(
-                                                        channel),
-                                                block,
-                                                allocator)) {
+                                MessageSerializer.deserializeRecordBatch(
+                                        new ReadChannel(channel), block, allocator)) {
                             assertThat(batch.getBodyCompression().getCodec())
                                     .isEqualTo(CompressionType.ZSTD);
                             byte[] stored = bytes(batch.getBuffers().get(1));

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.Finding;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.TensorEntry;
@@ -12,6 +13,12 @@ import io.ucp.formats.WholeParameter;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -22,10 +29,6 @@ import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /// Damage to a checkpoint, at every byte.
 class DamagedUniversalTest {
@@ -37,10 +40,7 @@ class DamagedUniversalTest {
         Path folder = temporary.resolve("checkpoint");
         List<ParameterFacts> parameters =
                 List.of(
-                        Samples.parameter(
-                                "qkv",
-                                Shape.of(12, 5),
-                                Map.of("fp32", DType.FLOAT32)),
+                        Samples.parameter("qkv", Shape.of(12, 5), Map.of("fp32", DType.FLOAT32)),
                         Samples.parameter("b", Shape.of(3), Map.of("fp32", DType.FLOAT32)),
                         Samples.parameter("e", Shape.of(0), Map.of("fp32", DType.FLOAT32)));
         Samples.write(
@@ -61,7 +61,9 @@ class DamagedUniversalTest {
     /// Everything that notices damage: the index, the archives, and reading all tensors.
     private static void readAll(Path folder) throws IOException {
         CheckpointIndex index = Samples.index(folder);
-        FORMAT.verifyCarried(Samples.candidate(folder));
+        for (Finding finding : FORMAT.damage(index)) {
+            throw new MalformedFileException(folder, -1, finding.message(), "none", "");
+        }
         for (WholeParameter whole : index.wholes()) {
             for (TensorEntry tensor : whole.states().values()) {
                 Samples.read(tensor);

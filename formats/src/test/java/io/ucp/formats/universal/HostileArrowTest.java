@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.github.luben.zstd.Zstd;
+
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.TensorEntry;
@@ -12,6 +13,12 @@ import io.ucp.formats.torch.pickle.PyNone;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -25,10 +32,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.zip.CRC32;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /// State files with good checksums that say what is not so.
 class HostileArrowTest {
@@ -38,8 +41,7 @@ class HostileArrowTest {
 
     /// A checkpoint of one tensor of eight float32, whose file is then written by hand.
     private Path file(boolean compressed) throws IOException {
-        ParameterFacts facts =
-                Samples.parameter("a", Shape.of(COUNT), Map.of("w", DType.FLOAT32));
+        ParameterFacts facts = Samples.parameter("a", Shape.of(COUNT), Map.of("w", DType.FLOAT32));
         Samples.write(
                 new UniversalFormat(),
                 folder,
@@ -50,16 +52,10 @@ class HostileArrowTest {
     }
 
     private static String index() {
-        ParameterFacts facts =
-                Samples.parameter("a", Shape.of(COUNT), Map.of("w", DType.FLOAT32));
+        ParameterFacts facts = Samples.parameter("a", Shape.of(COUNT), Map.of("w", DType.FLOAT32));
         StateFile.Tensor tensor = new StateFile.Tensor(facts, 0, 1);
         return new StateFile(
-                        "states/w-00001.arrow",
-                        "w",
-                        DType.FLOAT32,
-                        false,
-                        COUNT,
-                        List.of(tensor))
+                        "states/w-00001.arrow", "w", DType.FLOAT32, false, COUNT, List.of(tensor))
                 .index();
     }
 
@@ -88,8 +84,7 @@ class HostileArrowTest {
                                 "\"none\",\"batches\":1,\"size\":" + bytes.length);
         byte[] ascii = body.getBytes(StandardCharsets.US_ASCII);
         int checksum = ArrowFraming.checksum(ascii, 0, ascii.length);
-        Files.writeString(
-                folder.resolve(Manifest.FILE), body + ManifestText.lastLine(checksum));
+        Files.writeString(folder.resolve(Manifest.FILE), body + ManifestText.lastLine(checksum));
         assertThatThrownBy(() -> read())
                 .isInstanceOf(MalformedFileException.class)
                 .hasMessageContaining(message);
@@ -110,20 +105,47 @@ class HostileArrowTest {
         int h = header.length;
         int m = message.length;
         ArrowFraming.Place good = new ArrowFraming.Place(h, m, 64);
-        refuses(file, arrow(header, message, body, new ArrowFraming.Place(h + 64, m, 64)), "it to begin here");
-        refuses(file, arrow(header, message, body, new ArrowFraming.Place(h, m, Long.MAX_VALUE)), "it to begin here");
-        refuses(file, arrow(header, message, body, new ArrowFraming.Place(h, m, -64)), "it to begin here");
-        refuses(file, arrow(header, message, body, new ArrowFraming.Place(h, Integer.MAX_VALUE, 64)), "it to begin here");
-        refuses(file, arrow(header, message, body, new ArrowFraming.Place(h, m, 0)), "another length than in the footer");
+        refuses(
+                file,
+                arrow(header, message, body, new ArrowFraming.Place(h + 64, m, 64)),
+                "it to begin here");
+        refuses(
+                file,
+                arrow(header, message, body, new ArrowFraming.Place(h, m, Long.MAX_VALUE)),
+                "it to begin here");
+        refuses(
+                file,
+                arrow(header, message, body, new ArrowFraming.Place(h, m, -64)),
+                "it to begin here");
+        refuses(
+                file,
+                arrow(header, message, body, new ArrowFraming.Place(h, Integer.MAX_VALUE, 64)),
+                "it to begin here");
+        refuses(
+                file,
+                arrow(header, message, body, new ArrowFraming.Place(h, m, 0)),
+                "another length than in the footer");
         refuses(file, arrow(header, message, body, good, good), "2 record batches");
         refuses(file, arrow(header, message, body), "0 record batches");
-        refuses(file, arrow(header, ArrowFraming.batch(7, 28, false), body, good), "1 elements less");
+        refuses(
+                file,
+                arrow(header, ArrowFraming.batch(7, 28, false), body, good),
+                "1 elements less");
         refuses(file, arrow(header, ArrowFraming.batch(9, 32, false), body, good), "9 rows");
         refuses(file, arrow(header, ArrowFraming.batch(0, 32, false), body, good), "0 rows");
-        refuses(file, arrow(header, ArrowFraming.batch(Long.MAX_VALUE, 32, false), body, good), "rows");
+        refuses(
+                file,
+                arrow(header, ArrowFraming.batch(Long.MAX_VALUE, 32, false), body, good),
+                "rows");
         refuses(file, arrow(header, ArrowFraming.batch(-1, 32, false), body, good), "-1 rows");
-        refuses(file, arrow(header, ArrowFraming.batch(COUNT, 28, false), body, good), "28 bytes for 8 rows");
-        refuses(file, arrow(header, ArrowFraming.batch(COUNT, 32, true), body, good), "a compressed batch");
+        refuses(
+                file,
+                arrow(header, ArrowFraming.batch(COUNT, 28, false), body, good),
+                "28 bytes for 8 rows");
+        refuses(
+                file,
+                arrow(header, ArrowFraming.batch(COUNT, 32, true), body, good),
+                "a compressed batch");
     }
 
     @Test
@@ -131,7 +153,8 @@ class HostileArrowTest {
         Path file = file(false);
         byte[] message = ArrowFraming.batch(COUNT, 32, false);
         byte[] body = new byte[32];
-        for (String index : List.of("", "{}", "[]", "nonsense", index().replace("\"a\"", "\"b\""))) {
+        for (String index :
+                List.of("", "{}", "[]", "nonsense", index().replace("\"a\"", "\"b\""))) {
             byte[] header = ArrowFraming.header(DType.FLOAT32, index);
             ArrowFraming.Place good = new ArrowFraming.Place(header.length, message.length, 64);
             refuses(file, arrow(header, message, body, good), "w-00001.arrow");
@@ -152,7 +175,10 @@ class HostileArrowTest {
         refuses(file, compressed(-2, frame), "-2 bytes when decompressed");
         refuses(file, compressed(-1, frame), "raw bytes; expected the 32 bytes");
         refuses(file, compressed(32, Arrays.copyOf(large, 24)), "a zstd frame of 1048576 bytes");
-        refuses(file, compressed(32, Arrays.copyOf(frame, frame.length - 1)), "a zstd frame that is damaged");
+        refuses(
+                file,
+                compressed(32, Arrays.copyOf(frame, frame.length - 1)),
+                "a zstd frame that is damaged");
         refuses(file, compressed(32, new byte[20]), "a zstd frame of");
         refuses(file, compressed(32, new byte[40]), "48 bytes for 8 rows");
         refuses(file, compressed(32, new byte[0]), "8 bytes for 8 rows");
@@ -175,7 +201,8 @@ class HostileArrowTest {
                         header.length, message.length, ArrowFraming.padded(body.length)));
     }
 
-    /// Random damage to the metadata under a checksum made good again: read or refused, nothing else.
+    /// Random damage to the metadata under a checksum made good again: read or refused, nothing
+    /// else.
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
     void metadataOfAnyKind(boolean compressed) throws IOException {
@@ -252,23 +279,18 @@ class HostileArrowTest {
                         + "\"state\":\"w\",\"dtype\":\"float32\",\"count\":%d,\"pieces\":[{"
                         + "\"grid\":[%s],\"start\":[%s],\"extent\":[%s],\"position\":%s,"
                         + "\"stride\":[%s]}]}]}}")
-                .formatted(
-                        size, offset, parameter, count, grid, start, extent, position, stride);
+                .formatted(size, offset, parameter, count, grid, start, extent, position, stride);
     }
 
     private void carried(String storages) throws IOException {
-        ParameterFacts facts =
-                Samples.parameter("a", Shape.of(COUNT), Map.of("w", DType.FLOAT32));
+        ParameterFacts facts = Samples.parameter("a", Shape.of(COUNT), Map.of("w", DType.FLOAT32));
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         List<ZipForm.Entry> entries = new ArrayList<>();
         byte[] tree = PickleWriter.write(PyNone.NONE);
         for (Map.Entry<String, byte[]> entry :
                 List.of(
                         Map.entry("tree.pkl", tree),
-                        Map.entry(
-                                "storages.json",
-                                storages.getBytes(
-                                        StandardCharsets.US_ASCII)))) {
+                        Map.entry("storages.json", storages.getBytes(StandardCharsets.US_ASCII)))) {
             CRC32 crc = new CRC32();
             crc.update(entry.getValue());
             ZipForm.Entry added =

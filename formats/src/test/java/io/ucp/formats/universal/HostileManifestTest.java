@@ -7,17 +7,19 @@ import io.ucp.formats.ParameterFacts;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
+
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
 
 /// Manifests with a good checksum that say what is not so.
 class HostileManifestTest {
@@ -67,6 +69,7 @@ class HostileManifestTest {
                     "iteration":3          | "iteration":99999999999999999999 | not JSON
                     "digest":"crc32c+crc32"| "digest":7                 | digest is 7; expected a string
                     "digest":"crc32c+crc32"| "digest":"x","digest":"y"  | Duplicate field
+                    "digest":"crc32c+crc32"| "digest":"md5"             | digest is "md5"; expected crc32c+crc32
                     "name":"b"             | "name":"a"                 | two parameters are named "a"
                     "name":"b"             | "name":"c"                 | tensor 1 is not "c"
                     "shape":[4,6]          | "shape":[6,4]              | tensor 0 is not "a"
@@ -113,7 +116,8 @@ class HostileManifestTest {
 
     @Test
     void namesTheStateFileOfTwo() throws IOException {
-        String line = manifest.lines().filter(l -> l.startsWith("{\"path\"")).findFirst().orElseThrow();
+        String line =
+                manifest.lines().filter(l -> l.startsWith("{\"path\"")).findFirst().orElseThrow();
         String entry = line.substring(0, line.lastIndexOf('}') + 1);
         replace(entry, entry + "," + entry);
         assertThatThrownBy(() -> Samples.index(folder))

@@ -27,6 +27,7 @@ import io.ucp.io.PlainFile;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Piece;
 import io.ucp.tensor.Shape;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -66,9 +67,7 @@ final class Samples {
     static List<ParameterFacts> parameters() {
         List<ParameterFacts> out = new ArrayList<>();
         for (DType dtype : DType.values()) {
-            out.add(
-                    parameter(
-                            "of." + dtype.torchName(), Shape.of(7, 3), Map.of("weight", dtype)));
+            out.add(parameter("of." + dtype.torchName(), Shape.of(7, 3), Map.of("weight", dtype)));
         }
         Map<String, DType> adam = new LinkedHashMap<>();
         adam.put("fp32", DType.FLOAT32);
@@ -165,16 +164,18 @@ final class Samples {
                         "fp32",
                         DType.FLOAT32,
                         20,
-                        List.of(
-                                Piece.box(
-                                        Shape.of(12, 5), new long[] {4, 0}, new long[] {4, 5})));
+                        List.of(Piece.box(Shape.of(12, 5), new long[] {4, 0}, new long[] {4, 5})));
         Map<String, Storage> storages =
                 Map.of(
                         "0", new Storage(6, List.of(new Content.Raw(0, source, 2, 6))),
                         "1", new Storage(0, List.of()),
                         "2", new Storage(96, List.of(new Content.Elements(8, shard))),
-                        "10", new Storage(12, List.of(new Content.Raw(4, source, 0, 0),
-                                new Content.Raw(8, source, 1, 4))));
+                        "10",
+                                new Storage(
+                                        12,
+                                        List.of(
+                                                new Content.Raw(4, source, 0, 0),
+                                                new Content.Raw(8, source, 1, 4))));
         return List.of(
                 new CarriedFile(
                         "deep/mp_rank_00 model?.pt",
@@ -193,7 +194,9 @@ final class Samples {
     }
 
     static WriteRequest request(
-            List<ParameterFacts> parameters, List<CarriedFile> carried, Map<String, String> options) {
+            List<ParameterFacts> parameters,
+            List<CarriedFile> carried,
+            Map<String, String> options) {
         return new WriteRequest(
                 "global_step3",
                 OptionalLong.of(3),
@@ -212,8 +215,7 @@ final class Samples {
             Map<String, String> options)
             throws IOException {
         TensorBytes tensors = TensorBytes.of(parameters, 42);
-        WrittenTree.write(
-                format.layout(request(parameters, carried, options)), folder, tensors);
+        WrittenTree.write(format.layout(request(parameters, carried, options)), folder, tensors);
         return tensors;
     }
 

@@ -3,6 +3,7 @@ package io.ucp.formats.universal;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.WholeParameter;
+
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -25,8 +26,7 @@ final class TensorBytes {
             facts.states()
                     .forEach(
                             (state, dtype) -> {
-                                int size =
-                                        Math.toIntExact(facts.shape().count() * dtype.width());
+                                int size = Math.toIntExact(facts.shape().count() * dtype.width());
                                 byte[] tensor = new byte[size];
                                 boolean few = random.nextBoolean();
                                 for (int i = 0; i < size; i++) {

@@ -8,6 +8,7 @@ import io.ucp.io.ByteReader;
 import io.ucp.io.ChecksumField;
 import io.ucp.io.WindowAssembler;
 import io.ucp.tensor.Piece;
+
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -27,13 +28,13 @@ final class WrittenTree {
         this.tensors = tensors;
     }
 
-    static void write(TargetTree tree, Path folder, TensorBytes tensors)
-            throws IOException {
+    static void write(TargetTree tree, Path folder, TensorBytes tensors) throws IOException {
         WrittenTree written = new WrittenTree(folder, tensors);
         for (TargetFile file : tree.files()) {
             written.write(file.path(), written.bytes(file));
         }
-        for (TargetTree.SmallFile file : tree.closing().apply(new TargetTree.Outcome(tensors.digests(), Map.of()))) {
+        for (TargetTree.SmallFile file :
+                tree.closing().apply(new TargetTree.Outcome(tensors.digests(), Map.of()))) {
             written.write(file.path(), file.bytes());
         }
         for (TargetTree.SmallFile file : tree.pointers()) {
