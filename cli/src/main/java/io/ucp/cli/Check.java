@@ -1,5 +1,6 @@
 package io.ucp.cli;
 
+import java.util.List;
 import io.ucp.convert.Conversion;
 import io.ucp.convert.Described;
 import io.ucp.convert.SpecSource;
@@ -82,7 +83,7 @@ final class Check extends Reporting {
                     out(),
                     fields -> {
                         fields.writeBooleanField("fits", true);
-                        Failure.diagnostics(fields, java.util.List.of());
+                        Failure.diagnostics(fields, List.of());
                     });
         } else {
             out().println(Printable.of(text));

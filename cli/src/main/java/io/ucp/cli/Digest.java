@@ -1,5 +1,6 @@
 package io.ucp.cli;
 
+import io.ucp.tensor.Shape;
 import io.ucp.checkpoint.Parameter;
 import io.ucp.convert.Described;
 import io.ucp.convert.Digests;
@@ -81,7 +82,7 @@ final class Digest extends Reporting {
                 .formatted(
                         line.digest(),
                         line.dtype().torchName(),
-                        io.ucp.tensor.Shape.of(line.shape()),
+                        Shape.of(line.shape()),
                         line.state(),
                         Printable.of(line.name()));
     }

@@ -23,7 +23,9 @@ final class Interruption implements AutoCloseable, BooleanSupplier {
                         .unstarted(
                                 () -> {
                                     requested = true;
-                                    err.println();
+                                    if (Terminal.err().interactive()) {
+                                        err.println(); // off the progress line
+                                    }
                                     err.println(command + ": stopping; nothing is kept");
                                     await();
                                 });

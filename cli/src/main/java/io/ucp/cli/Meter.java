@@ -1,5 +1,6 @@
 package io.ucp.cli;
 
+import java.io.Writer;
 import io.ucp.execute.Progress;
 
 import java.io.PrintWriter;
@@ -47,7 +48,7 @@ final class Meter implements Progress, AutoCloseable {
         return new Meter(shown && !quiet ? err : SILENT, terminal, verb, System::nanoTime);
     }
 
-    private static final PrintWriter SILENT = new PrintWriter(java.io.Writer.nullWriter());
+    private static final PrintWriter SILENT = new PrintWriter(Writer.nullWriter());
 
     private long interval() {
         return terminal.interactive() ? DRAW_NANOS : LINE_NANOS;

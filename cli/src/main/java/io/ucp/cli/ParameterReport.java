@@ -14,14 +14,20 @@ import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.LongSummaryStatistics;
 import java.util.Locale;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /// The parameters of a checkpoint as a table; those that differ by numbers in their names only (the
 /// layers) on one line.
 final class ParameterReport {
+    /// A part of a name that is a number; without leading zeros, so that it can be shown again.
+    private static final Pattern NUMBER = Pattern.compile("(?<!\\w)(0|[1-9]\\d{0,8})(?!\\w)");
+
     private ParameterReport() {}
 
     /// Parameters that differ in the numbers in their names only.
@@ -30,7 +36,7 @@ final class ParameterReport {
     private record Family(String pattern, Shape shape, Shape real, String states, String kind) {
         static Family of(ParameterFacts facts) {
             return new Family(
-                    facts.name().replaceAll("(?<![\\w])\\d+(?![\\w])", "#"),
+                    NUMBER.matcher(facts.name()).replaceAll("#"),
                     facts.shape(),
                     facts.realShape(),
                     statesOf(facts),
@@ -83,38 +89,29 @@ final class ParameterReport {
 
     /// `{2-5}.input_layernorm.weight`: every number that varies as the range of its values.
     private static String name(List<ParameterFacts> members) {
-        String first = members.getFirst().name();
-        if (members.size() == 1) {
-            return first;
-        }
-        List<String[]> split =
-                members.stream()
-                        .map(
-                                facts ->
-                                        facts.name()
-                                                .split(
-                                                        "(?<![\\w])(?=\\d+(?![\\w]))|(?<=\\d)(?![\\w])",
-                                                        -1))
-                        .toList();
-        StringBuilder name = new StringBuilder();
-        for (int i = 0; i < split.getFirst().length; i++) {
-            int at = i;
-            TreeSet<String> parts =
-                    split.stream()
-                            .map(parts_ -> at < parts_.length ? parts_[at] : "")
-                            .collect(
-                                    Collectors.toCollection(
-                                            () ->
-                                                    new TreeSet<>(
-                                                            java.util.Comparator.comparingInt(
-                                                                            String::length)
-                                                                    .thenComparing(s -> s))));
+        String[] words = NUMBER.split(members.getFirst().name(), -1);
+        List<List<Long>> numbers = members.stream().map(ParameterReport::numbers).toList();
+        StringBuilder name = new StringBuilder(words[0]);
+        for (int i = 1; i < words.length; i++) {
+            int at = i - 1;
+            LongSummaryStatistics range =
+                    numbers.stream().mapToLong(each -> each.get(at)).summaryStatistics();
+            boolean varies = range.getMin() < range.getMax();
             name.append(
-                    parts.size() == 1
-                            ? parts.first()
-                            : "{%s-%s}".formatted(parts.first(), parts.last()));
+                            varies
+                                    ? "{%d-%d}".formatted(range.getMin(), range.getMax())
+                                    : String.valueOf(range.getMin()))
+                    .append(words[i]);
         }
         return name.toString();
+    }
+
+    /// The numbers of layers and experts in a name.
+    private static List<Long> numbers(ParameterFacts facts) {
+        return NUMBER.matcher(facts.name())
+                .results()
+                .map(each -> Long.valueOf(each.group()))
+                .toList();
     }
 
     /// `float32: exp_avg exp_avg_sq fp32; bfloat16: weight; step`.
@@ -185,7 +182,7 @@ final class ParameterReport {
         json.writeBooleanField("buffer", facts.buffer());
         json.writeNumberField("optimizer_group", facts.optimizerGroup());
         Json.texts(json, "aliases", facts.aliases());
-        Json.texts(json, "digests", new java.util.TreeMap<>(facts.digests()));
+        Json.texts(json, "digests", new TreeMap<>(facts.digests()));
         Json.texts(json, "notes", facts.notes());
     }
 

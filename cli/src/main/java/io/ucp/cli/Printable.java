@@ -1,12 +1,14 @@
 package io.ucp.cli;
 
+import org.jspecify.annotations.Nullable;
+
 /// Names that come out of files, made safe for a terminal: a control character in a parameter's
 /// name must not move the cursor, and a direction mark must not turn the line around.
 final class Printable {
     private Printable() {}
 
     /// The text, with every control, format or lone surrogate character as `\\u001b`.
-    static String of(Object value) {
+    static String of(@Nullable Object value) {
         String text = String.valueOf(value);
         if (text.codePoints().noneMatch(Printable::isHidden)) {
             return text;

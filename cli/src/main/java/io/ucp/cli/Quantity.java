@@ -11,7 +11,7 @@ final class Quantity {
 
     /// `1.34 GB`: three digits, units of 1000.
     static String bytes(long size) {
-        return size < 1000 ? size + " B" : scaled(size, "");
+        return size < 1000 ? size + " B" : scaled((double) size, "");
     }
 
     /// `812 MB/s`; empty where the time is too short to say.

@@ -29,7 +29,9 @@ final class SourceReport {
         line(out, "source", title(taken, index));
         line(out, "", taken.folder());
         for (Candidate left : source.left()) {
-            line(out, "left", name(left) + ": " + left.folder());
+            boolean other = !left.format().equals(taken.format());
+            String how = other ? " (--from %s reads it)".formatted(left.format()) : "";
+            line(out, "left", name(left) + ": " + left.folder() + how);
         }
         line(out, "layout", layout(described));
         line(out, "spec", spec(described));

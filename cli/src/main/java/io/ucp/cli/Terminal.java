@@ -1,5 +1,7 @@
 package io.ucp.cli;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.Optional;
 
 /// A stream as the person at its other end sees it. The launcher asks the system, since Java
@@ -39,7 +41,7 @@ record Terminal(boolean interactive, int columns, boolean colour) {
                 interactive && !dumb && refused.isEmpty());
     }
 
-    private static Optional<Integer> number(@org.jspecify.annotations.Nullable String text) {
+    private static Optional<Integer> number(@Nullable String text) {
         return Optional.ofNullable(text)
                 .filter(digits -> digits.matches("[1-9][0-9]{0,4}"))
                 .map(Integer::valueOf);

@@ -14,6 +14,9 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
 
 /// What users do to `ucp convert`: each ends in one error, its exit code, and nothing is left.
 final class BadInputTest {
@@ -141,7 +144,9 @@ final class BadInputTest {
 
     @Test
     void folderOfOtherThingsIsNoCheckpoint() throws IOException {
-        Run run = Run.ucp("inspect", Files.createDirectories(folder.resolve("docs/a")).getParent());
+        Path docs = folder.resolve("docs");
+        Files.createDirectories(docs.resolve("a"));
+        Run run = Run.ucp("inspect", docs);
         assertThat(run.endsWith(ExitCode.MALFORMED_INPUT).err())
                 .contains(
                         "docs: no checkpoint, but a; expected a checkpoint of one of the formats");
@@ -158,7 +163,7 @@ final class BadInputTest {
     @Test
     void truncatedFileIsNamed() throws IOException {
         byte[] bytes = Files.readAllBytes(tag.resolve(OPTIMIZER));
-        Files.write(tag.resolve(OPTIMIZER), java.util.Arrays.copyOf(bytes, bytes.length / 2));
+        Files.write(tag.resolve(OPTIMIZER), Arrays.copyOf(bytes, bytes.length / 2));
         assertThat(convert().endsWith(ExitCode.MALFORMED_INPUT).err())
                 .startsWith("ucp convert: %s at byte ".formatted(tag.resolve(OPTIMIZER)))
                 .contains("\nhint: the file is damaged or cut short");
@@ -203,10 +208,10 @@ final class BadInputTest {
     }
 
     private Run convert(String... options) {
-        java.util.List<Object> args =
-                new java.util.ArrayList<>(
-                        java.util.List.of("convert", source, "-o", out, "--to", "universal"));
-        args.addAll(java.util.List.of(options));
+        List<Object> args =
+                new ArrayList<>(
+                        List.of("convert", source, "-o", out, "--to", "universal"));
+        args.addAll(List.of(options));
         return Run.ucp(args.toArray());
     }
 

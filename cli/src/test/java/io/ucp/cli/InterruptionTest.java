@@ -10,6 +10,7 @@ import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
+import java.io.OutputStreamWriter;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -53,8 +54,11 @@ final class InterruptionTest {
         private Endless() {}
 
         public static void main(String[] args) throws IOException {
+            PrintWriter err =
+                    new PrintWriter(
+                            new OutputStreamWriter(System.err, StandardCharsets.UTF_8), true);
             try (Interruption stop =
-                            Interruption.armed(new PrintWriter(System.err, true), "ucp convert");
+                            Interruption.armed(err, "ucp convert");
                     OutputFolder folder = OutputFolder.create(Path.of(args[0]))) {
                 Files.writeString(folder.work().resolve("part"), "half");
                 System.out.println("writing");
