@@ -40,6 +40,10 @@ public interface CheckpointFormat {
     /// @throws RefusedException where this format has no form for it
     TargetTree layout(WriteRequest request);
 
+    /// The pointer of a candidate in a root whose pointer file is missing: where there are several,
+    /// the user must choose.
+    String NO_POINTER = "(no latest)";
+
     /// @param pointer what led here (`latest`, `latest_universal`), empty for a folder named
     ///   directly
     record Candidate(String format, Path folder, String tag, String pointer) {}

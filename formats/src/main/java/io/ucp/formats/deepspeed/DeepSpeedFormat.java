@@ -40,7 +40,7 @@ public final class DeepSpeedFormat implements CheckpointFormat {
     @Override
     public CheckpointIndex index(Candidate candidate) throws IOException {
         List<Finding> findings = new ArrayList<>();
-        if (candidate.pointer().endsWith(TagFolder.NO_LATEST)) {
+        if (candidate.pointer().endsWith(NO_POINTER)) {
             findings.add(
                     new Finding(
                             candidate.folder().toString(),
