@@ -20,7 +20,8 @@ import org.junit.jupiter.api.Test;
 
 class BinderTest {
     private static Spec spec(String text) {
-        return Ucl.parse(SourceText.of("a.ucl", "ucl 1\n" + text), SpecLibrary.imports());
+        String head = text.contains("mesh (") ? "ucl 1\n" : "ucl 1 mesh (pp, dp, tp)\n";
+        return Ucl.parse(SourceText.of("a.ucl", head + text), SpecLibrary.imports());
     }
 
     private static Sharding bind(String text, CheckpointIndex index) {
@@ -179,7 +180,8 @@ class BinderTest {
         stages.zero(0, at("pp", 0), member("h.0.w", 2), member("h.2.w", 2));
         stages.zero(0, at("pp", 1), member("h.1.w", 2), member("h.3.w", 2));
         Sharding interleaved = bind("param \"h.{l}.w\" { stage l over pp virtual 2 }", stages.build());
-        assertThat(only(interleaved, "h.2.w").shards().getFirst().at()).isEqualTo(at("pp", 0));
+        assertThat(only(interleaved, "h.2.w").shards().getFirst().at())
+                .isEqualTo(at("pp", 0, "tp", 0));
 
         CheckpointIndex widths =
                 new IndexBuilder()

@@ -74,7 +74,7 @@ class InferenceTest {
                         param re"tied.scale.*" { average over tp; replicate over pp at (first, last) take first }
 
                         // parameter_with_2_sub_params_cat_dim_0
-                        param re"(?<l>\\d+).up.weight.*" { fuse dim 0 (p0, p1) shard each over tp; stage l over pp }
+                        param re"(?<l>\\d+).up.weight.*" { fuse dim 0 (p0, p1); shard each over tp; stage l over pp }
 
                         // parameter_with_sub_params
                         param re"(?<l>\\d+).qkv.weight.*" {
