@@ -7,56 +7,62 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.UnmatchedArgumentException;
 
-import java.io.IOException;
 import java.io.PrintWriter;
-import java.io.UncheckedIOException;
-import java.nio.file.AccessDeniedException;
-import java.nio.file.FileAlreadyExistsException;
-import java.nio.file.NoSuchFileException;
-import java.util.Objects;
+import java.io.StringWriter;
+import java.util.Arrays;
 
-/// Turns what a command throws into a message on standard error and an exit code: the one place
-/// where that is decided.
+/// Turns what a command throws into a message on standard error, with `--json` an object on
+/// standard output too, and an exit code: the one place where that is done.
 final class Failures implements IParameterExceptionHandler, IExecutionExceptionHandler {
+    private final boolean json;
+
+    /// @param args which ask for JSON or not, even where they cannot be parsed
+    Failures(String... args) {
+        this.json = Arrays.asList(args).contains(Reporting.JSON);
+    }
+
     @Override
     public int handleParseException(ParameterException failure, String[] args) {
         CommandLine command = failure.getCommandLine();
+        String name = command.getCommandSpec().qualifiedName();
+        StringWriter suggestions = new StringWriter();
+        UnmatchedArgumentException.printSuggestions(failure, new PrintWriter(suggestions, true));
         PrintWriter err = command.getErr();
-        err.println(command.getCommandSpec().qualifiedName() + ": " + failure.getMessage());
-        UnmatchedArgumentException.printSuggestions(failure, err);
-        err.println("Try `" + command.getCommandSpec().qualifiedName() + " --help`.");
+        err.println(name + ": " + Printable.of(failure.getMessage()));
+        err.print(suggestions);
+        String hint = "Try `" + name + " --help`.";
+        err.println(hint);
+        object(command, Failure.usage(String.valueOf(failure.getMessage()), hint));
         return ExitCode.USAGE.code();
     }
 
     @Override
     public int handleExecutionException(
             Exception failure, CommandLine command, ParseResult parsed) {
-        PrintWriter err = command.getErr();
-        String place = command.getCommandSpec().qualifiedName() + ": ";
-        return switch (failure) {
-            case IOException e -> {
-                err.println(place + message(e));
-                yield ExitCode.IO.code();
-            }
-            case UncheckedIOException e -> {
-                err.println(place + message(Objects.requireNonNull(e.getCause())));
-                yield ExitCode.IO.code();
-            }
-            default -> {
-                err.println(place + "a fault of ucp itself; please report it with what follows.");
-                failure.printStackTrace(err);
-                yield ExitCode.INTERNAL.code();
-            }
-        };
+        return failure instanceof ParameterException wrong
+                ? handleParseException(wrong, new String[0])
+                : handle(failure, command);
     }
 
-    /// The JDK's file exceptions carry only the path as their message.
-    private static String message(IOException failure) {
-        return switch (failure) {
-            case NoSuchFileException e -> e.getFile() + ": no such file or folder";
-            case AccessDeniedException e -> e.getFile() + ": permission denied";
-            case FileAlreadyExistsException e -> e.getFile() + ": exists already";
-            default -> String.valueOf(failure.getMessage());
-        };
+    /// As [#handleExecutionException], also for the errors that a user can do something about.
+    int handle(Throwable thrown, CommandLine command) {
+        Failure failure = Failure.of(thrown);
+        PrintWriter err = command.getErr();
+        String name = command.getCommandSpec().qualifiedName();
+        // A diagnostic with a place begins with it, so that editors find it.
+        boolean placed = failure.diagnostics().stream().anyMatch(each -> each.span().isKnown());
+        err.println((placed ? "" : name + ": ") + Printable.lines(failure.message()));
+        failure.hint().ifPresent(hint -> err.println("hint: " + Printable.lines(hint)));
+        if (failure.code() == ExitCode.INTERNAL) {
+            thrown.printStackTrace(err);
+        }
+        object(command, failure);
+        return failure.code().code();
+    }
+
+    private void object(CommandLine command, Failure failure) {
+        if (json) {
+            Json.print(command.getOut(), failure::write);
+        }
     }
 }

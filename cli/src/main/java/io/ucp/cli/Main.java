@@ -2,6 +2,7 @@ package io.ucp.cli;
 
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Help;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -22,6 +23,9 @@ import java.util.Optional;
         versionProvider = Version.class,
         footer = {"", "Run `ucp COMMAND --help` for what a command does and takes."})
 public final class Main implements Runnable {
+    private static final int HELP_COLUMNS = 80;
+    private static final int WIDEST_HELP = 120;
+
     @Spec private CommandSpec spec;
 
     @Option(
@@ -53,21 +57,32 @@ public final class Main implements Runnable {
     /// Runs one command in this process and returns its exit code; writes to nothing but the two
     /// writers, exits never.
     static int run(String[] args, PrintWriter out, PrintWriter err) {
-        CommandLine command = new CommandLine(new Main());
+        CommandLine command = withHelp(Terminal.out());
         named(args).ifPresentOrElse(only -> add(command, only), () -> addAll(command));
-        Failures failures = new Failures();
-        return command.setOut(out)
+        Failures failures = new Failures(args);
+        command.setOut(out)
                 .setErr(err)
                 .setParameterExceptionHandler(failures)
-                .setExecutionExceptionHandler(failures)
-                .execute(args);
+                .setExecutionExceptionHandler(failures);
+        try {
+            return command.execute(args);
+        } catch (OutOfMemoryError | StackOverflowError e) {
+            return failures.handle(e, command);
+        }
     }
 
     /// The whole command tree, for completion scripts and man pages.
     public static CommandLine commandLine() {
-        CommandLine command = new CommandLine(new Main());
+        CommandLine command = withHelp(new Terminal(false, HELP_COLUMNS, false));
         addAll(command);
         return command;
+    }
+
+    private static CommandLine withHelp(Terminal terminal) {
+        CommandLine command = new CommandLine(new Main());
+        return command.setUsageHelpWidth(Math.clamp(terminal.columns(), HELP_COLUMNS, WIDEST_HELP))
+                .setColorScheme(
+                        Help.defaultColorScheme(terminal.colour() ? Help.Ansi.ON : Help.Ansi.OFF));
     }
 
     /// Without a command there is nothing to do.

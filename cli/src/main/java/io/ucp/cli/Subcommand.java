@@ -7,6 +7,15 @@ import java.util.Locale;
 /// A command's class is loaded only when its command is asked for or when all of them are listed,
 /// so a new command costs the others no start-up time.
 enum Subcommand {
+    CONVERT,
+    PLAN,
+    VERIFY,
+    INSPECT,
+    DIGEST,
+    INFER,
+    CHECK,
+    FMT,
+    SPEC,
     COMPLETION,
     REHEARSE;
 
@@ -18,6 +27,15 @@ enum Subcommand {
     /// A new instance of the class annotated with `@Command`.
     Object create() {
         return switch (this) {
+            case CONVERT -> new Convert();
+            case PLAN -> new Plan();
+            case VERIFY -> new Verify();
+            case INSPECT -> new Inspect();
+            case DIGEST -> new Digest();
+            case INFER -> new Infer();
+            case CHECK -> new Check();
+            case FMT -> new Fmt();
+            case SPEC -> new SpecCommand();
             case COMPLETION -> new Completion();
             case REHEARSE -> new Rehearse();
         };

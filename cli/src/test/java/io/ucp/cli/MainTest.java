@@ -72,7 +72,10 @@ final class MainTest {
         assertThat(run("rehearse", "no-such-file")).isEqualTo(ExitCode.IO.code());
         assertThat(err.toString())
                 .isEqualToNormalizingNewlines(
-                        "ucp rehearse: no-such-file: no such file or folder\n");
+                        """
+                        ucp rehearse: no-such-file: no such file or folder
+                        hint: check the path; a mount may be missing
+                        """);
     }
 
     @Test

@@ -33,27 +33,17 @@ final class ShardLookup {
         }
     }
 
-    /// By the name on disk at that coordinate; by the global name where that stands for none, or for
-    /// several (files that number experts globally and do not say their rank).
+    /// By the name on disk at that coordinate; else, and in files that no rank of an axis owns (of
+    /// experts, which are then numbered globally), by the global name.
     Optional<Found> find(String name, Coordinate at) throws IncompleteCheckpointException {
-        List<Found> local = matching(byLocalName.getOrDefault(name, List.of()), at);
-        if (local.size() == 1) {
-            return Optional.of(local.getFirst());
-        }
-        List<Found> global = matching(byGlobalName.getOrDefault(name, List.of()), at);
-        if (global.size() == 1) {
-            return Optional.of(global.getFirst());
-        }
-        List<Found> found = local.isEmpty() ? global : local;
-        if (found.isEmpty()) {
-            return Optional.empty();
-        }
-        throw new IncompleteCheckpointException(
-                name,
-                "it stands for %s and for %s at %s"
-                        .formatted(found.get(0).bound().name(), found.get(1).bound().name(), at),
-                "one parameter",
-                "say in the spec on which stage or expert rank the name is local");
+        List<Found> local = byLocalName.getOrDefault(name, List.of());
+        List<Found> global = byGlobalName.getOrDefault(name, List.of());
+        boolean owned =
+                local.stream()
+                        .allMatch(f -> at.indices().keySet().containsAll(f.shard().at().indices().keySet()));
+        List<Found> first = owned ? local : global;
+        Optional<Found> found = matching(first, name, at);
+        return found.isPresent() ? found : matching(owned ? global : local, name, at);
     }
 
     /// As [#find], where the file's shape must be the shard's.
@@ -71,8 +61,26 @@ final class ShardLookup {
         return found;
     }
 
-    private static List<Found> matching(List<Found> candidates, Coordinate at) {
-        return candidates.stream().filter(c -> compatible(c.shard().at(), at)).toList();
+    private static Optional<Found> matching(List<Found> candidates, String name, Coordinate at)
+            throws IncompleteCheckpointException {
+        List<Found> matching = new ArrayList<>(1);
+        for (Found candidate : candidates) {
+            if (compatible(candidate.shard().at(), at)) {
+                matching.add(candidate);
+            }
+        }
+        if (matching.size() > 1) {
+            throw new IncompleteCheckpointException(
+                    name,
+                    "it stands for %s and for %s at %s"
+                            .formatted(
+                                    matching.get(0).bound().name(),
+                                    matching.get(1).bound().name(),
+                                    at),
+                    "one parameter",
+                    "say in the spec on which stage or expert rank the name is local");
+        }
+        return matching.stream().findFirst();
     }
 
     private static boolean compatible(Coordinate shard, Coordinate held) {

@@ -1,34 +1,214 @@
 package io.ucp.convert;
 
+import io.ucp.bind.Binder;
+import io.ucp.bind.Sharding;
+import io.ucp.checkpoint.Assembler;
+import io.ucp.checkpoint.Inventory;
+import io.ucp.checkpoint.Parameter;
+import io.ucp.execute.ExecutionResult;
+import io.ucp.execute.ExecutionResult.Difference;
+import io.ucp.execute.Options;
+import io.ucp.execute.PlanExecutor;
 import io.ucp.execute.Progress;
+import io.ucp.formats.CheckpointFormat;
+import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.formats.RefusedException;
+import io.ucp.formats.TargetTree;
+import io.ucp.formats.TargetTree.SmallFile;
+import io.ucp.formats.WriteRequest;
+import io.ucp.lang.Ucl;
+import io.ucp.plan.CopyPlan;
+import io.ucp.plan.Planner;
+import io.ucp.plan.Step;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
 
 /// The chain from source files to target files.
+///
+/// ```
+/// index -> spec -> bind -> assemble    what the source is             describe
+///   -> lay the target out -> plan      what is to be copied where     prepare
+///     -> execute -> commit             the target, whole or not       run
+/// ```
 public final class Conversion {
     private Conversion() {}
 
     /// Opens a source, finds its spec, and places every byte in a parameter.
+    ///
+    /// @param spec a file or a bundled name, else the checkpoint's own metadata
     public static Described describe(
             Path source, Optional<String> from, Optional<String> spec, Map<String, Long> settings)
             throws IOException {
-        Objects.requireNonNull(source);
-        throw new UnsupportedOperationException("wired when binding and planning land");
+        OpenedSource opened = OpenedSource.open(source, from);
+        CheckpointIndex index = opened.index();
+        if (!index.wholes().isEmpty()) {
+            return new Described(
+                    opened,
+                    "",
+                    index.origin().spec().orElse(""),
+                    Optional.empty(),
+                    Assembler.wholes(index));
+        }
+        SpecSource found = SpecSource.of(spec, index);
+        Sharding sharding = Binder.bind(found.spec(), index, settings);
+        String text = Ucl.format(found.spec());
+        Inventory inventory = Assembler.assemble(index, sharding, text);
+        return new Described(opened, found.name(), text, Optional.of(sharding), inventory);
     }
 
     /// Everything up to the plan; reads no tensor data and writes nothing.
     public static Prepared prepare(Request request) throws IOException {
-        Objects.requireNonNull(request);
-        throw new UnsupportedOperationException("wired when binding and planning land");
+        Described described =
+                describe(request.source(), request.from(), request.spec(), request.settings());
+        CheckpointFormat format = format(request.to());
+        Inventory inventory = described.inventory();
+        TargetTree tree =
+                format.layout(
+                        new WriteRequest(
+                                inventory.index().tag(),
+                                inventory.index().iteration(),
+                                inventory.origin(),
+                                inventory.parameters().stream().map(Parameter::facts).toList(),
+                                inventory.index().hints(),
+                                inventory.carried(),
+                                request.options()));
+        CopyPlan plan = Planner.plan(inventory, tree.files());
+        return new Prepared(request, described, tree, plan);
     }
 
     /// Runs a plan into `output`, which must not exist and appears whole or not at all.
+    ///
+    /// @throws IncompleteCheckpointException where replicas differ
+    /// @throws RefusedException where `strict` forbids what would be lost
     public static Report run(Prepared prepared, Path output, RunOptions options, Progress progress)
             throws IOException {
-        Objects.requireNonNull(prepared);
-        throw new UnsupportedOperationException("wired when binding and planning land");
+        long start = System.nanoTime();
+        if (options.strict() && !prepared.tree().losses().isEmpty()) {
+            throw new RefusedException(
+                    prepared.request().to(),
+                    String.join("; ", prepared.tree().losses()),
+                    "nothing lost (--strict)",
+                    "leave --strict out to accept it");
+        }
+        try (OutputFolder folder = OutputFolder.create(output)) {
+            folder.requireSpace(prepared.bytesWritten());
+            ExecutionResult result =
+                    PlanExecutor.execute(
+                            prepared.plan(), folder.work(), executing(options), progress);
+            List<String> differences = acceptable(result, options);
+            List<SmallFile> closing = prepared.tree().closing().apply(outcome(result));
+            List<SmallFile> small = new ArrayList<>(closing);
+            small.addAll(prepared.tree().pointers());
+            for (SmallFile file : small) {
+                folder.write(file);
+            }
+            folder.commit();
+            return report(prepared, output, result, small, differences, start);
+        }
+    }
+
+    /// How the executor is to work.
+    static Options executing(RunOptions options) {
+        return Options.standard()
+                .withThreads(options.threads())
+                .withSync(options.sync())
+                .withCancelled(options.cancelled());
+    }
+
+    private static CheckpointFormat format(String name) {
+        List<CheckpointFormat> formats = CheckpointFormat.all();
+        return formats.stream()
+                .filter(f -> f.name().equals(name))
+                .findFirst()
+                .orElseThrow(
+                        () ->
+                                new UnknownFormatException(
+                                        name,
+                                        formats.stream().map(CheckpointFormat::name).toList()));
+    }
+
+    /// Copies that differ where the spec allows it, one line each.
+    ///
+    /// @throws IncompleteCheckpointException where the spec says that they are equal
+    private static List<String> acceptable(ExecutionResult result, RunOptions options)
+            throws IncompleteCheckpointException {
+        List<String> lines = new ArrayList<>();
+        for (Difference difference : result.differences()) {
+            if (difference.rule() == Step.Rule.EQUAL) {
+                throw new IncompleteCheckpointException(
+                        "%s: %s".formatted(difference.parameter(), difference.state()),
+                        DifferenceText.of(difference),
+                        "equal replicas",
+                        "one of the files is damaged or of another step; where copies may differ, say"
+                                + " `replicate over .. take first` in a spec");
+            }
+            lines.add(
+                    "%s %s: %s; the first is taken"
+                            .formatted(
+                                    difference.parameter(),
+                                    difference.state(),
+                                    DifferenceText.of(difference)));
+        }
+        if (options.strict() && !lines.isEmpty()) {
+            throw new RefusedException(
+                    lines.getFirst(),
+                    "copies that differ",
+                    "equal copies (--strict)",
+                    "leave --strict out to take the first");
+        }
+        return lines;
+    }
+
+    private static TargetTree.Outcome outcome(ExecutionResult result) {
+        Map<String, List<String>> notes =
+                result.differences().stream()
+                        .collect(
+                                Collectors.groupingBy(
+                                        Difference::parameter,
+                                        TreeMap::new,
+                                        Collectors.mapping(
+                                                d ->
+                                                        "%s: %s; the first was taken"
+                                                                .formatted(
+                                                                        d.state(),
+                                                                        DifferenceText.of(d)),
+                                                Collectors.toList())));
+        return new TargetTree.Outcome(result.digests(), notes);
+    }
+
+    private static Report report(
+            Prepared prepared,
+            Path output,
+            ExecutionResult result,
+            List<SmallFile> small,
+            List<String> differences,
+            long start) {
+        Map<String, Integer> states = new TreeMap<>();
+        for (Parameter parameter : prepared.inventory().parameters()) {
+            parameter.facts().states().keySet().forEach(s -> states.merge(s, 1, Integer::sum));
+            parameter.facts().scalars().keySet().forEach(s -> states.merge(s, 1, Integer::sum));
+        }
+        return new Report(
+                output,
+                prepared.tree().pointers().stream().map(SmallFile::path).toList(),
+                prepared.inventory().parameters().size(),
+                states,
+                result.counts().bytesRead(),
+                result.counts().bytesWritten()
+                        + small.stream().mapToLong(f -> f.bytes().length).sum(),
+                result.counts().filesWritten() + small.size(),
+                Duration.ofNanos(System.nanoTime() - start),
+                result.digests(),
+                differences,
+                prepared.tree().losses(),
+                prepared.findings());
     }
 }

@@ -48,6 +48,7 @@ public record OpenedSource(Candidate taken, List<Candidate> left, CheckpointInde
         if (taken.isEmpty()) {
             throw nothing(path, from, found, formats);
         }
+        requireChoice(path, taken.get(), found);
         CheckpointFormat format =
                 formats.stream()
                         .filter(f -> f.name().equals(taken.get().format()))
@@ -55,6 +56,28 @@ public record OpenedSource(Candidate taken, List<Candidate> left, CheckpointInde
                         .orElseThrow();
         List<Candidate> left = found.stream().filter(c -> !c.equals(taken.get())).toList();
         return new OpenedSource(taken.get(), left, format.index(taken.get()));
+    }
+
+    /// Where no pointer says which of several checkpoints is meant, none is picked.
+    private static void requireChoice(Path path, Candidate taken, List<Candidate> found)
+            throws IncompleteCheckpointException {
+        List<Candidate> alike =
+                found.stream()
+                        .filter(c -> c.format().equals(taken.format()))
+                        .filter(c -> c.pointer().endsWith(CheckpointFormat.NO_POINTER))
+                        .toList();
+        if (taken.pointer().endsWith(CheckpointFormat.NO_POINTER) && alike.size() > 1) {
+            throw new IncompleteCheckpointException(
+                    path.toString(),
+                    "no `latest`, and %d checkpoints: %s"
+                            .formatted(
+                                    alike.size(),
+                                    alike.stream()
+                                            .map(Candidate::tag)
+                                            .collect(Collectors.joining(", "))),
+                    "one",
+                    "name one of them: " + taken.folder());
+        }
     }
 
     private static IncompleteCheckpointException nothing(

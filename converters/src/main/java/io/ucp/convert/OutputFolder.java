@@ -5,6 +5,7 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileSystemException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -49,6 +50,20 @@ public final class OutputFolder implements Closeable {
     /// Where to write until [#commit].
     public Path work() {
         return work;
+    }
+
+    /// Refuses before the first byte where the disk cannot hold what is to come.
+    ///
+    /// @param size bytes
+    public void requireSpace(long size) throws IOException {
+        long free = Files.getFileStore(work).getUsableSpace();
+        if (free < size) {
+            throw new FileSystemException(
+                    target.toString(),
+                    null,
+                    "no space: %,d bytes are free on this disk; expected %,d\nhint: free some room or choose an -o elsewhere"
+                            .formatted(free, size));
+        }
     }
 
     /// Writes a small file below [#work] and flushes it to the disk.

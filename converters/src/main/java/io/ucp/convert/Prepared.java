@@ -1,10 +1,13 @@
 package io.ucp.convert;
 
 import io.ucp.checkpoint.Inventory;
+import io.ucp.formats.Finding;
 import io.ucp.formats.TargetTree;
 import io.ucp.plan.CopyPlan;
 import io.ucp.plan.Step;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 
 /// A conversion that is decided to the byte and has read no tensor data: what `ucp plan` shows and
@@ -16,6 +19,13 @@ import java.util.Map;
 public record Prepared(Request request, Described described, TargetTree tree, CopyPlan plan) {
     public Inventory inventory() {
         return described.inventory();
+    }
+
+    /// Odd things in the source, and what the target does otherwise than one might think.
+    public List<Finding> findings() {
+        List<Finding> all = new ArrayList<>(inventory().findings());
+        tree.notes().forEach(note -> all.add(new Finding(request.to(), note)));
+        return all;
     }
 
     /// Bytes that the target's files hold (before compression).

@@ -1,43 +1,192 @@
 package io.ucp.convert;
 
+import io.ucp.checkpoint.Parameter;
+import io.ucp.execute.ExecutionResult;
+import io.ucp.execute.PlanExecutor;
 import io.ucp.execute.Progress;
+import io.ucp.formats.Scalar;
+import io.ucp.plan.Comparison;
+import io.ucp.plan.Planner;
+import io.ucp.plan.Step;
+
 import java.io.IOException;
-import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
-import java.util.Optional;
+import java.util.TreeSet;
 
 /// Whether a checkpoint is whole, and whether two hold the same state.
 public final class Verification {
     private Verification() {}
 
+    /// What was found.
+    ///
     /// @param differences empty where all is well
     /// @param states checked
     /// @param bytes read
-    public record Verdict(List<Difference> differences, long states, long bytes, List<String> notes) {
+    /// @param notes what was not compared, and why
+    public record Verdict(
+            List<Difference> differences, long states, long bytes, List<String> notes) {
+        public Verdict {
+            differences = List.copyOf(differences);
+            notes = List.copyOf(notes);
+        }
+
         public boolean equal() {
             return differences.isEmpty();
         }
     }
 
+    /// One thing that is not as it should be.
+    ///
     /// @param parameter name, or a file's path for damage outside of parameters
     /// @param state empty where the whole parameter (or file) is meant
     /// @param what one line: how many elements, the first index, by how much, or what is damaged
     public record Difference(String parameter, String state, String what) {}
 
     /// Structure, digests kept in the checkpoint, and replicas.
-    public static Verdict check(
-            Path source, Optional<String> from, Optional<String> spec, RunOptions options, Progress progress)
+    public static Verdict check(Described described, RunOptions options, Progress progress)
             throws IOException {
-        Objects.requireNonNull(source);
-        throw new UnsupportedOperationException("wired when binding and planning land");
+        ExecutionResult result =
+                PlanExecutor.read(
+                        Planner.digests(described.inventory()),
+                        Conversion.executing(options),
+                        progress);
+        List<Difference> differences = new ArrayList<>();
+        List<String> notes = new ArrayList<>();
+        for (ExecutionResult.Difference d : result.differences()) {
+            if (d.rule() == Step.Rule.EQUAL) {
+                differences.add(new Difference(d.parameter(), d.state(), DifferenceText.of(d)));
+            } else {
+                notes.add(
+                        "%s %s: %s; the spec takes the first"
+                                .formatted(d.parameter(), d.state(), DifferenceText.of(d)));
+            }
+        }
+        long states = 0;
+        long recorded = 0;
+        for (Parameter parameter : described.inventory().parameters()) {
+            states += parameter.states().size();
+            Map<String, String> now = result.digests().getOrDefault(parameter.name(), Map.of());
+            for (Map.Entry<String, String> kept : parameter.facts().digests().entrySet()) {
+                recorded++;
+                String found = now.getOrDefault(kept.getKey(), "none");
+                if (!found.equals(kept.getValue())) {
+                    differences.add(
+                            new Difference(
+                                    parameter.name(),
+                                    kept.getKey(),
+                                    "its bytes have digest %s; the checkpoint recorded %s"
+                                            .formatted(found, kept.getValue())));
+                }
+            }
+        }
+        differences.addAll(FileChecks.of(described.inventory().index()));
+        if (recorded < states) {
+            notes.add(
+                    "%d of %d states have no recorded digest; files and replicas were checked"
+                            .formatted(states - recorded, states));
+        }
+        return new Verdict(differences, states, result.counts().bytesRead(), notes);
     }
 
-    /// The same state, whatever the layouts and formats are.
+    /// The same state, whatever the layouts and formats are: every state that a parameter has on
+    /// both sides is compared byte for byte over its real elements, and every one that only one
+    /// side has is named. `weight` is named in the notes only where the other side has the master:
+    /// it is derived from it.
     public static Verdict compare(
             Described first, Described second, RunOptions options, Progress progress)
             throws IOException {
-        Objects.requireNonNull(first);
-        throw new UnsupportedOperationException("wired when binding and planning land");
+        Comparison comparison = Planner.compare(first.inventory(), second.inventory());
+        ExecutionResult result =
+                PlanExecutor.read(comparison.plan(), Conversion.executing(options), progress);
+        List<Difference> differences = new ArrayList<>();
+        List<String> notes = new ArrayList<>();
+        for (Comparison.Unlike unlike : comparison.unlike()) {
+            differences.add(
+                    new Difference(
+                            unlike.parameter(),
+                            unlike.state(),
+                            "%s in the first, %s in the second"
+                                    .formatted(unlike.first(), unlike.second())));
+        }
+        for (ExecutionResult.Difference d : result.differences()) {
+            if (d.rule() == Step.Rule.EQUAL) {
+                differences.add(new Difference(d.parameter(), d.state(), DifferenceText.of(d)));
+            } else {
+                notes.add("%s %s: %s".formatted(d.parameter(), d.state(), DifferenceText.of(d)));
+            }
+        }
+        onOneSide(comparison.onlyFirst(), "first", "second", second, differences, notes);
+        onOneSide(comparison.onlySecond(), "second", "first", first, differences, notes);
+        scalars(first, second, differences);
+        differences.addAll(FileChecks.of(first.source().index()));
+        differences.addAll(FileChecks.of(second.source().index()));
+        return new Verdict(
+                differences,
+                comparison.plan().targets().size(),
+                result.counts().bytesRead(),
+                notes);
+    }
+
+    private static void onOneSide(
+            List<String> states,
+            String side,
+            String other,
+            Described lacking,
+            List<Difference> differences,
+            List<String> notes) {
+        long derived = 0;
+        for (String place : states) {
+            int slash = place.lastIndexOf('/');
+            String parameter = place.substring(0, slash);
+            String state = place.substring(slash + 1);
+            boolean weightOfMaster =
+                    state.equals("weight")
+                            && lacking.inventory()
+                                    .find(parameter)
+                                    .filter(p -> p.states().containsKey("fp32"))
+                                    .isPresent();
+            if (weightOfMaster) {
+                derived++;
+            } else {
+                differences.add(
+                        new Difference(parameter, state, "only the %s holds it".formatted(side)));
+            }
+        }
+        if (derived > 0) {
+            notes.add(
+                    "the model's own copy (`weight`) of %d parameters is only in the %s; the %s has the master it is made from"
+                            .formatted(derived, side, other));
+        }
+    }
+
+    private static void scalars(Described first, Described second, List<Difference> differences) {
+        Map<String, Parameter> others = new HashMap<>();
+        second.inventory().parameters().forEach(p -> others.put(p.name(), p));
+        for (Parameter a : first.inventory().parameters()) {
+            Parameter b = others.get(a.name());
+            if (b == null) {
+                continue;
+            }
+            TreeSet<String> names = new TreeSet<>(a.facts().scalars().keySet());
+            names.addAll(b.facts().scalars().keySet());
+            for (String name : names) {
+                Scalar mine = a.facts().scalars().get(name);
+                Scalar theirs = b.facts().scalars().get(name);
+                if (!Objects.equals(mine, theirs)) {
+                    differences.add(
+                            new Difference(
+                                    a.name(),
+                                    name,
+                                    "%s in the first, %s in the second"
+                                            .formatted(
+                                                    mine == null ? "none" : mine,
+                                                    theirs == null ? "none" : theirs)));
+                }
+            }
+        }
     }
 }

@@ -32,6 +32,7 @@ final class Differences {
     /// Compares elements `[low, high)` of a step: `value` from byte `at`, `other` from its start.
     void compare(
             Step.Elements step,
+            Step.Rule rule,
             int label,
             int copy,
             DType dtype,
@@ -63,7 +64,7 @@ final class Differences {
         }
         Found found =
                 new Found(
-                        step.rule(),
+                        rule,
                         elements,
                         step.index(low + first),
                         number ? OptionalDouble.of(largest) : OptionalDouble.empty());

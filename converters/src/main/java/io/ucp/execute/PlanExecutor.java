@@ -1,7 +1,6 @@
 package io.ucp.execute;
 
 import io.ucp.plan.CopyPlan;
-import io.ucp.plan.TargetPlan;
 
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -60,15 +59,8 @@ public final class PlanExecutor {
     private static void runWorkers(CopyPlan plan, List<TargetJob> jobs, Execution execution)
             throws IOException {
         Options options = execution.options();
-        int windowBytes = Windows.LEAST;
-        for (TargetPlan target : plan.targets()) {
-            windowBytes =
-                    Math.max(
-                            windowBytes,
-                            Windows.largest(
-                                    target, options.bufferBytes(), execution.folder().isPresent()));
-        }
-        int size = windowBytes;
+        Buffers.Sizes sizes =
+                Buffers.Sizes.of(plan, options.bufferBytes(), execution.folder().isPresent());
         AtomicInteger next = new AtomicInteger();
         List<Future<?>> workers = new ArrayList<>();
         try (ExecutorService pool =
@@ -78,7 +70,7 @@ public final class PlanExecutor {
                 workers.add(
                         pool.submit(
                                 () -> {
-                                    work(jobs, next, execution, size);
+                                    work(jobs, next, execution, sizes);
                                     return null;
                                 }));
             }
@@ -87,16 +79,13 @@ public final class PlanExecutor {
     }
 
     private static void work(
-            List<TargetJob> jobs, AtomicInteger next, Execution execution, int windowBytes)
+            List<TargetJob> jobs, AtomicInteger next, Execution execution, Buffers.Sizes sizes)
             throws IOException {
         try (Arena arena = Arena.ofConfined()) {
-            int scratch = Math.max(execution.options().bufferBytes(), Windows.LEAST);
-            Buffers buffers = Buffers.in(arena, windowBytes, scratch);
-            Worker worker =
-                    new Worker(
-                            buffers,
-                            new WindowFiller(
-                                    execution.sources(), execution.differences(), buffers));
+            Buffers buffers = Buffers.in(arena, sizes);
+            WindowFiller filler =
+                    new WindowFiller(execution.sources(), execution.differences(), buffers);
+            Worker worker = new Worker(buffers, filler);
             for (int k = next.getAndIncrement(); k < jobs.size(); k = next.getAndIncrement()) {
                 execution.checkGoing();
                 jobs.get(k).work(worker);

@@ -97,7 +97,16 @@ final class WindowFiller {
             for (int copy = 1; copy < step.copies().size(); copy++) {
                 gatherer.gather(step.copies().get(copy), from.width(), first, last, replica, 0);
                 differences.compare(
-                        step, step.label(), copy, from, first, last, value, valueAt, replica);
+                        step,
+                        step.rule(),
+                        step.label(),
+                        copy,
+                        from,
+                        first,
+                        last,
+                        value,
+                        valueAt,
+                        replica);
             }
             if (!direct) {
                 for (int k = 0; k < last - first; k++) {
@@ -148,6 +157,7 @@ final class WindowFiller {
             long high = Math.min(to, step.end());
             differences.compare(
                     step,
+                    Step.Rule.EQUAL,
                     against.label(),
                     1,
                     dtype,

@@ -23,6 +23,12 @@ public interface CheckpointFormat {
     ///   each other
     CheckpointIndex index(Candidate candidate) throws IOException;
 
+    /// What is damaged in the files of an indexed checkpoint that reading it for conversion would not
+    /// notice (checksums that the container keeps). Reads every byte.
+    default List<Finding> damage(CheckpointIndex index) throws IOException {
+        return List.of();
+    }
+
     /// Which format is taken where several find something in one folder: the lowest, as the framework
     /// that owns the folder would.
     default int precedence() {
@@ -33,6 +39,10 @@ public interface CheckpointFormat {
     ///
     /// @throws RefusedException where this format has no form for it
     TargetTree layout(WriteRequest request);
+
+    /// The pointer of a candidate in a root whose pointer file is missing: where there are several,
+    /// the user must choose.
+    String NO_POINTER = "(no latest)";
 
     /// @param pointer what led here (`latest`, `latest_universal`), empty for a folder named
     ///   directly

@@ -2,6 +2,7 @@ package io.ucp.formats;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalLong;
 
 /// What a format is asked to write: facts of the state, no bytes.
@@ -9,6 +10,8 @@ import java.util.OptionalLong;
 /// @param tag the checkpoint's name
 /// @param carried everything that is not a parameter; storages of parameters are filled in by
 ///     reference ([CarriedFile.Content.Elements])
+/// @param job the ranks that a rank-sharded form is for; absent for forms that hold every parameter
+///     whole
 /// @param options of this format, e.g. `compress` -> `zstd:3`; a format refuses those it lacks
 public record WriteRequest(
         String tag,
@@ -17,10 +20,23 @@ public record WriteRequest(
         List<ParameterFacts> parameters,
         LayoutHints hints,
         List<CarriedFile> carried,
-        Map<String, String> options) {
+        Map<String, String> options,
+        Optional<TargetJob> job) {
     public WriteRequest {
         parameters = List.copyOf(parameters);
         carried = List.copyOf(carried);
         options = Map.copyOf(options);
+    }
+
+    /// For a form that holds every parameter whole.
+    public WriteRequest(
+            String tag,
+            OptionalLong iteration,
+            Origin origin,
+            List<ParameterFacts> parameters,
+            LayoutHints hints,
+            List<CarriedFile> carried,
+            Map<String, String> options) {
+        this(tag, iteration, origin, parameters, hints, carried, options, Optional.empty());
     }
 }

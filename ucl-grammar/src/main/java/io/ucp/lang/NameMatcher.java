@@ -2,6 +2,7 @@ package io.ucp.lang;
 
 import io.ucp.lang.ast.NamePattern;
 import io.ucp.lang.ast.NamePattern.Piece;
+
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -25,7 +26,7 @@ public final class NameMatcher {
     /// A matcher of whole names.
     ///
     /// @throws java.util.regex.PatternSyntaxException when it is an invalid regular expression; a
-    ///     parsed spec has none
+    ///   parsed spec has none
     public static NameMatcher of(NamePattern pattern) {
         return switch (pattern) {
             case NamePattern.Glob glob ->
@@ -58,7 +59,9 @@ public final class NameMatcher {
     }
 
     private static String regex(NamePattern.Glob glob) {
-        return glob.pieces().stream().map(NameMatcher::regex).collect(Collectors.joining("", "(?s)", ""));
+        return glob.pieces().stream()
+                .map(NameMatcher::regex)
+                .collect(Collectors.joining("", "(?s)", ""));
     }
 
     private static String regex(Piece piece) {

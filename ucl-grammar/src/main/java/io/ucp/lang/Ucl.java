@@ -9,20 +9,21 @@ import io.ucp.lang.internal.SpecParser;
 public final class Ucl {
     private Ucl() {}
 
-    /// Reads and checks a spec, as far as that needs no checkpoint. Its imports stay imports, and what
-    /// they may define is not missed.
+    /// Reads and checks a spec, as far as that needs no checkpoint. Its imports stay imports, and
+    /// what they may define is not missed.
     ///
     /// @throws io.ucp.lang.diagnostic.SpecException with everything that is wrong with the text
     public static Spec parse(SourceText source) {
         return SpecParser.parse(source);
     }
 
-    /// Reads and checks a spec together with its imports: the result has their statements in the place
-    /// of the imports, less those that the spec replaces, each with its span in the text it comes from.
+    /// Reads and checks a spec together with its imports: the result has their statements in the
+    /// place of the imports, less those that the spec replaces, each with its span in the text it
+    /// comes from.
     ///
     /// @throws io.ucp.lang.diagnostic.SpecException with everything that is wrong with the texts
     public static Spec parse(SourceText source, ImportSource imports) {
-        return SpecParser.parse(source, imports);
+        return SpecParser.parse(source, imports::find);
     }
 
     /// The canonical text of a spec, with its comments. Parsing it gives the same tree.

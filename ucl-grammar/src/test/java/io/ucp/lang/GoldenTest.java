@@ -6,6 +6,10 @@ import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
 import io.ucp.lang.diagnostic.SourceText;
 import io.ucp.lang.diagnostic.SpecException;
+
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.TestFactory;
+
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -13,11 +17,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.DynamicTest;
-import org.junit.jupiter.api.TestFactory;
 
-/// Runs `golden/x.ucl` against the files beside it: `x.ast` (its tree), `x.fmt` (its canonical text) or
-/// `x.err` (its errors). `-Dgolden.update=true` writes them anew, and makes what is missing.
+/// Runs `golden/x.ucl` against the files beside it: `x.ast` (its tree), `x.fmt` (its canonical
+/// text) or `x.err` (its errors). `-Dgolden.update=true` writes them anew, and makes what is
+/// missing.
 class GoldenTest {
     private static final Path FOLDER = Path.of("src/test/resources/golden");
     private static final boolean UPDATE = Boolean.getBoolean("golden.update");
@@ -29,7 +32,8 @@ class GoldenTest {
             files = found.sorted().toList();
         }
         assertThat(files).isNotEmpty();
-        return files.stream().map(file -> dynamicTest(file.getFileName().toString(), () -> run(file)));
+        return files.stream()
+                .map(file -> dynamicTest(file.getFileName().toString(), () -> run(file)));
     }
 
     private static void run(Path file) throws IOException {
@@ -79,7 +83,8 @@ class GoldenTest {
         return once;
     }
 
-    /// The tree without places and comments: formatting keeps the first, and moves a few of the others.
+    /// The tree without places and comments: formatting keeps the first, and moves a few of the
+    /// others.
     private static String bare(SourceText source) {
         return TreeText.withoutPlaces(Ucl.parse(source))
                 .replaceAll("(?m)^ *(comments: Comments|leading|closing|trailing.*|//.*|)\n", "");

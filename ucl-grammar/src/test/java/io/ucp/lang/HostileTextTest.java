@@ -6,6 +6,11 @@ import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
 import io.ucp.lang.diagnostic.SourceText;
 import io.ucp.lang.diagnostic.SpecException;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -18,9 +23,6 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /// Whatever the text is, the answer is a spec or a list of diagnostics.
 class HostileTextTest {
@@ -31,7 +33,8 @@ class HostileTextTest {
         assertThatThrownBy(() -> parse("ucl 1\n" + "x".repeat(5_000_000)))
                 .isInstanceOf(SpecException.class)
                 .hasMessageStartingWith(
-                        "x.ucl:1:1: error: a spec of 5,000,006 characters; expected at most 4,194,304");
+                        "x.ucl:1:1: error: a spec of 5,000,006 characters; expected at most"
+                                + " 4,194,304");
     }
 
     @Test

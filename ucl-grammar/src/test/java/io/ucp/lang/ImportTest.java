@@ -6,9 +6,11 @@ import static org.assertj.core.api.Assertions.catchThrowableOfType;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.SourceText;
 import io.ucp.lang.diagnostic.SpecException;
+
+import org.junit.jupiter.api.Test;
+
 import java.util.Map;
 import java.util.Optional;
-import org.junit.jupiter.api.Test;
 
 class ImportTest {
     private static final String BASE =
@@ -83,6 +85,38 @@ class ImportTest {
     }
 
     @Test
+    void everyKindOfStatementCanBeReplaced() {
+        String own =
+                """
+                ucl 1
+                import kinds
+                axis x = (dp, tp)
+                group g { "own" }
+                rename "a" <-> "own"
+                drop "b"
+                optional frozen "c"
+                every rule optional
+                """;
+        assertThat(resolved(own))
+                .isEqualTo(
+                        """
+                        ucl 1
+
+                        mesh (dp, tp)
+                        axis x = (dp, tp)
+
+                        group g { "own" }
+
+                        rename "a" <-> "own"
+
+                        drop "b"
+                        optional frozen "c"
+
+                        every rule optional
+                        """);
+    }
+
+    @Test
     void theImportedAxesAndStatesAreKnown() {
         String own = "ucl 1\nimport base\nparam \"d\" { shard dim 0 over tq; with states adm }\n";
         assertThat(failure(own))
@@ -92,7 +126,8 @@ class ImportTest {
 
     @Test
     void anImportThatIsNotResolvedMayDefineWhatIsMissing() {
-        SourceText source = SourceText.of("x.ucl", "ucl 1\nimport z\nparam \"d\" { shard dim 0 over tq }\n");
+        SourceText source =
+                SourceText.of("x.ucl", "ucl 1\nimport z\nparam \"d\" { shard dim 0 over tq }\n");
         Spec spec = Ucl.parse(source);
         assertThat(spec.imports()).hasSize(1);
     }
@@ -104,7 +139,8 @@ class ImportTest {
                         """
                         broken.ucl:2:5: error: expected a name, found '='
                             let = 3
-                                ^""");
+                                ^\
+                        """);
     }
 
     @Test
@@ -114,7 +150,8 @@ class ImportTest {
                         """
                         x.ucl:2:1: error: nothing to import under 'no/such'; expected a file or the name of a bundled spec
                             import "no/such"
-                            ^^^^^^^^^^^^^^^^""");
+                            ^^^^^^^^^^^^^^^^\
+                        """);
     }
 
     @Test
@@ -124,7 +161,8 @@ class ImportTest {
                         """
                         right.ucl:2:1: error: an import of itself: x.ucl -> left.ucl -> right.ucl -> left.ucl
                             import left
-                            ^^^^^^^^^^^""");
+                            ^^^^^^^^^^^\
+                        """);
     }
 
     @Test
@@ -142,14 +180,33 @@ class ImportTest {
 
     private static final Map<String, String> TEXTS =
             Map.of(
-                    "base", BASE,
-                    "broken", "ucl 1\nlet = 3\n",
-                    "left", "ucl 1\nimport right\n",
-                    "right", "ucl 1\nimport left\n",
-                    "shared", "ucl 1\nlet shared = 1\n",
-                    "one", "ucl 1\nimport shared\nlet one = shared\n",
-                    "two", "ucl 1\nimport shared\nlet two = shared\n",
-                    "other", "ucl 1\nparam \"a\"\n");
+                    "kinds",
+                    """
+                    ucl 1
+                    every rule optional
+                    mesh (dp, tp)
+                    axis x = (tp, dp)
+                    group g { "a" }
+                    rename "a" <-> "z"
+                    drop "b"
+                    frozen "c"
+                    """,
+                    "base",
+                    BASE,
+                    "broken",
+                    "ucl 1\nlet = 3\n",
+                    "left",
+                    "ucl 1\nimport right\n",
+                    "right",
+                    "ucl 1\nimport left\n",
+                    "shared",
+                    "ucl 1\nlet shared = 1\n",
+                    "one",
+                    "ucl 1\nimport shared\nlet one = shared\n",
+                    "two",
+                    "ucl 1\nimport shared\nlet two = shared\n",
+                    "other",
+                    "ucl 1\nparam \"a\"\n");
 
     private static String resolved(String text) {
         return Ucl.format(Ucl.parse(SourceText.of("x.ucl", text), ImportTest::find));

@@ -6,6 +6,11 @@ import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
 import io.ucp.lang.diagnostic.SourceText;
 import io.ucp.lang.diagnostic.SpecException;
+
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestFactory;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -14,9 +19,6 @@ import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.DynamicTest;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.TestFactory;
 
 /// Runs the examples of the language reference: `ucl` blocks are whole specs, `ucl statements` and
 /// `ucl clauses` stand in a frame, and after `ucl wrong` the next block says the errors.
@@ -80,8 +82,7 @@ class LanguageReferenceTest {
 
     @Test
     void everyWordOfTheLanguageIsExplained() throws IOException {
-        String grammar =
-                Files.readString(Path.of("src/main/antlr4/io/ucp/lang/internal/Ucl.g4"));
+        String grammar = Files.readString(Path.of("src/main/antlr4/io/ucp/lang/internal/Ucl.g4"));
         String reference = Files.readString(REFERENCE);
         Matcher word = Pattern.compile("'([A-Za-z][\\w-]+)'").matcher(grammar);
         List<String> missing = new ArrayList<>();

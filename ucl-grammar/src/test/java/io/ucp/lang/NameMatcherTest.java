@@ -7,8 +7,10 @@ import io.ucp.lang.ast.NamePattern;
 import io.ucp.lang.ast.NamePattern.Glob;
 import io.ucp.lang.ast.NamePattern.Piece;
 import io.ucp.lang.diagnostic.SourceText;
-import java.util.Map;
+
 import org.junit.jupiter.api.Test;
+
+import java.util.Map;
 
 class NameMatcherTest {
     @Test

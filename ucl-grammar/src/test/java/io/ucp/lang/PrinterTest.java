@@ -18,10 +18,15 @@ import io.ucp.lang.ast.Part;
 import io.ucp.lang.ast.Shape;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.ast.SpecName;
-import io.ucp.lang.ast.States;
 import io.ucp.lang.ast.Statement;
+import io.ucp.lang.ast.States;
 import io.ucp.lang.diagnostic.SourceText;
 import io.ucp.lang.diagnostic.Span;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -31,9 +36,6 @@ import java.util.SplittableRandom;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 class PrinterTest {
     @Test
@@ -172,7 +174,13 @@ class PrinterTest {
         ParamRule rule = ParamRule.of(Glob.exact(name.toString()), Optional.empty(), List.of());
         String text = Ucl.format(Spec.of(List.of(Commented.of(rule))));
         assertThat(text.lines()).hasSize(3);
-        Glob read = (Glob) Ucl.parse(SourceText.of("x.ucl", text)).params().getFirst().patterns().getFirst();
+        Glob read =
+                (Glob)
+                        Ucl.parse(SourceText.of("x.ucl", text))
+                                .params()
+                                .getFirst()
+                                .patterns()
+                                .getFirst();
         assertThat(read.pieces()).isEqualTo(Glob.exact(name.toString()).pieces());
     }
 }

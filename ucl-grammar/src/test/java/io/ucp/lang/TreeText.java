@@ -6,6 +6,7 @@ import io.ucp.lang.ast.Expr;
 import io.ucp.lang.ast.Name;
 import io.ucp.lang.diagnostic.SourceText;
 import io.ucp.lang.diagnostic.Span;
+
 import java.lang.reflect.RecordComponent;
 import java.util.List;
 import java.util.Optional;

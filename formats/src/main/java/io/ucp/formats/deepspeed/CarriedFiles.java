@@ -5,6 +5,7 @@ import io.ucp.formats.Coordinate;
 import io.ucp.formats.deepspeed.CheckpointFiles.Rank;
 import io.ucp.io.MalformedFileException;
 import io.ucp.io.PlainFile;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -15,13 +16,13 @@ import java.util.Optional;
 import java.util.stream.Stream;
 
 /// Every file of the tag folder, and of the trainer's folder around it, as it lies there. Roles:
-/// `model_states`, `optimizer`, `layer`, `expert`, `expert_optimizer`, `side` (any other file of the
-/// tag folder), `beside` (a file of the trainer's folder around the tag folder; its path begins with
-/// `beside/`).
+/// `model_states`, `optimizer`, `layer`, `expert`, `expert_optimizer`, `side` (any other file of
+/// the tag folder), `beside` (a file of the trainer's folder around the tag folder; its path begins
+/// with `beside/`).
 final class CarriedFiles {
     private CarriedFiles() {}
 
-    static List<CarriedFile> of(CheckpointFiles files, Degrees degrees)
+    static List<CarriedFile> of(CheckpointFiles files, Degrees degrees, Weights weights)
             throws IOException {
         List<CarriedFile> carried = new ArrayList<>();
         for (Map.Entry<Rank, ModelStates> e : files.models().entrySet()) {
@@ -37,7 +38,11 @@ final class CarriedFiles {
             carried.add(of(e.getValue().file(), "optimizer", at));
         }
         for (CheckpointFile file : files.layers()) {
-            carried.add(of(file, "layer", Coordinate.of("tp", ((FileName.Layer) file.name()).tp())));
+            carried.add(
+                    of(
+                            file,
+                            "layer",
+                            weights.layers().getOrDefault(file.label(), Coordinate.NONE)));
         }
         for (CheckpointFile file : files.experts()) {
             int mp = ((FileName.Expert) file.name()).mp();
@@ -45,8 +50,7 @@ final class CarriedFiles {
         }
         for (CheckpointFile file : files.expertOptimizers()) {
             FileName.ExpertOptimizer name = (FileName.ExpertOptimizer) file.name();
-            carried.add(
-                    of(file, "expert_optimizer", degrees.at(name.mp()).with("ep", name.ep())));
+            carried.add(of(file, "expert_optimizer", degrees.at(name.mp()).with("ep", name.ep())));
         }
         for (Path other : files.others()) {
             carried.add(side(other, TagFolder.nameOf(other), "side"));

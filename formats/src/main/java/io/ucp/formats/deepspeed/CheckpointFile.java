@@ -13,6 +13,7 @@ import io.ucp.formats.torch.pickle.PyFloat;
 import io.ucp.io.ByteReader;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.DType;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -23,25 +24,25 @@ import java.util.Map;
 import java.util.Optional;
 
 /// A torch file of the tag folder: its pickle is read, its tensors are where they are.
-record CheckpointFile(TorchFile torch, FileName name) {
-    static CheckpointFile open(Path path) throws IOException {
+public record CheckpointFile(TorchFile torch, FileName name) {
+    public static CheckpointFile open(Path path) throws IOException {
         return new CheckpointFile(TorchFile.open(path), FileName.of(TagFolder.nameOf(path)));
     }
 
-    PickleValue root() {
+    public PickleValue root() {
         return torch.tree();
     }
 
-    Path path() {
+    public Path path() {
         return torch.path();
     }
 
     /// The file's name, for messages.
-    String label() {
+    public String label() {
         return TagFolder.nameOf(path());
     }
 
-    Optional<TensorEntry> tensor(PickleValue node) {
+    public Optional<TensorEntry> tensor(PickleValue node) {
         Optional<TorchTensor> tensor = torch.tensor(node);
         return tensor.map(
                 t ->
@@ -54,7 +55,7 @@ record CheckpointFile(TorchFile torch, FileName name) {
     }
 
     /// A number, or a tensor without dims, whose bytes are read.
-    Optional<Scalar> scalar(PickleValue value) throws IOException {
+    public Optional<Scalar> scalar(PickleValue value) throws IOException {
         if (value.asLong().isPresent()) {
             return Optional.of(eightBytes(DType.INT64, value.asLong().getAsLong()));
         }
@@ -107,7 +108,7 @@ record CheckpointFile(TorchFile torch, FileName name) {
         return new MalformedFileException(path(), -1, found, expected, remedy);
     }
 
-    CarriedFile carried(String as, String role, Coordinate at) {
+    public CarriedFile carried(String as, String role, Coordinate at) {
         Map<String, CarriedFile.Storage> storages = new HashMap<>();
         String prefix = torch.root() + "/data/";
         for (TorchRecord record : torch.records()) {

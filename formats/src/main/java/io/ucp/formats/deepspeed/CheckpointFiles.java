@@ -1,6 +1,7 @@
 package io.ucp.formats.deepspeed;
 
 import io.ucp.formats.IncompleteCheckpointException;
+
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -164,6 +165,7 @@ record CheckpointFiles(
                 folder.resolve(name).toString(),
                 "the file is not there",
                 "the file of every rank of the job that wrote the checkpoint",
-                "copy it from where the checkpoint was written: each node saves its own ranks' files");
+                "copy it from where the checkpoint was written: each node saves its own ranks'"
+                        + " files");
     }
 }

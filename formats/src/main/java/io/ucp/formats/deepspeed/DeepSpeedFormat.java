@@ -1,5 +1,6 @@
 package io.ucp.formats.deepspeed;
 
+import io.ucp.formats.torch.TorchFolder;
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointIndex;
@@ -11,6 +12,7 @@ import io.ucp.formats.Origin;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -38,7 +40,7 @@ public final class DeepSpeedFormat implements CheckpointFormat {
     @Override
     public CheckpointIndex index(Candidate candidate) throws IOException {
         List<Finding> findings = new ArrayList<>();
-        if (candidate.pointer().endsWith(TagFolder.NO_LATEST)) {
+        if (candidate.pointer().endsWith(NO_POINTER)) {
             findings.add(
                     new Finding(
                             candidate.folder().toString(),
@@ -59,13 +61,13 @@ public final class DeepSpeedFormat implements CheckpointFormat {
             throw files.missing("zero_pp_rank_0_mp_rank_00_optim_states.pt");
         }
         FlatGroups optimizer = FlatGroups.read(files, degrees, findings);
-        Weights weights = Weights.read(files, degrees, findings);
+        Weights weights = Weights.read(files, degrees, optimizer.experts(), findings);
         List<HeldTensor> tensors = new ArrayList<>(weights.tensors());
         tensors.addAll(WholeOptimizer.read(files, degrees, weights, findings));
         List<FlatGroup> groups = new ArrayList<>(optimizer.groups());
         groups.addAll(FlatGroups.frozen(files, degrees));
         int stage = files.optimizers().isEmpty() ? 0 : files.optimizer(0, 0).stage();
-        List<AxisDegree> mesh = degrees.mesh(optimizer.ep(), optimizer.edp());
+        List<AxisDegree> mesh = degrees.mesh(optimizer.experts());
         return new CheckpointIndex(
                 NAME,
                 candidate.folder(),
@@ -77,7 +79,7 @@ public final class DeepSpeedFormat implements CheckpointFormat {
                 groups,
                 List.of(),
                 Hints.read(files, degrees, weights, findings),
-                CarriedFiles.of(files, degrees),
+                CarriedFiles.of(files, degrees, weights),
                 new Origin(NAME, candidate.tag(), stage, mesh, Optional.empty()),
                 merged(findings));
     }
@@ -105,12 +107,17 @@ public final class DeepSpeedFormat implements CheckpointFormat {
     }
 
     @Override
+    public List<Finding> damage(CheckpointIndex index) throws IOException {
+        return TorchFolder.damage(index.folder());
+    }
+
+    @Override
     public TargetTree layout(WriteRequest request) {
         throw new RefusedException(
                 request.tag(),
                 "writing rank-sharded DeepSpeed is not there yet",
                 "a form that holds each parameter whole",
-                "--to universal, or --to deepspeed-universal, which DeepSpeed loads at any number of"
-                        + " ranks");
+                "--to universal, or --to deepspeed-universal, which DeepSpeed loads at any number"
+                        + " of ranks");
     }
 }

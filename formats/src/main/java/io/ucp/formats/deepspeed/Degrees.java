@@ -5,6 +5,7 @@ import io.ucp.formats.Coordinate;
 import io.ucp.formats.Finding;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.torch.pickle.PickleValue;
+
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -26,17 +27,15 @@ record Degrees(int pp, int tp, int dp) {
         return Coordinate.of("pp", mp / tp).with("tp", mp % tp);
     }
 
-    /// Outermost first; experts' axes divide `dp` anew (`edp` outermost).
-    ///
-    /// @param ep expert-parallel ranks, 0 where there are no experts
-    List<AxisDegree> mesh(int ep, int edp) {
+    /// Outermost first; experts' axes divide the same ranks anew (`edp` outermost).
+    List<AxisDegree> mesh(GroupHolders.Experts experts) {
         List<AxisDegree> axes = new ArrayList<>();
         axes.add(new AxisDegree("pp", pp));
         axes.add(new AxisDegree("dp", dp));
         axes.add(new AxisDegree("tp", tp));
-        if (ep > 0) {
-            axes.add(new AxisDegree("ep", ep));
-            axes.add(new AxisDegree("edp", edp));
+        if (experts.ep() > 0) {
+            axes.add(new AxisDegree("ep", experts.ep()));
+            axes.add(new AxisDegree("edp", experts.edp()));
         }
         return List.copyOf(axes);
     }
@@ -52,7 +51,8 @@ record Degrees(int pp, int tp, int dp) {
                 if (!files.optimizers().isEmpty()) {
                     files.optimizer(rank, d);
                 }
-                if (files.perRank() && !files.models().containsKey(new CheckpointFiles.Rank(rank, d))) {
+                if (files.perRank()
+                        && !files.models().containsKey(new CheckpointFiles.Rank(rank, d))) {
                     throw files.missing(
                             "zero_pp_rank_%d_mp_rank_%02d_model_states.pt".formatted(d, rank));
                 }
@@ -71,7 +71,9 @@ record Degrees(int pp, int tp, int dp) {
         int named =
                 1
                         + Math.max(
-                                most(files.models().keySet().stream().map(CheckpointFiles.Rank::mp)),
+                                most(
+                                        files.models().keySet().stream()
+                                                .map(CheckpointFiles.Rank::mp)),
                                 most(
                                         files.optimizers().keySet().stream()
                                                 .map(CheckpointFiles.Rank::mp)));
@@ -97,27 +99,25 @@ record Degrees(int pp, int tp, int dp) {
         if (files.optimizers().isEmpty()) {
             return (int) Math.min(said.orElse(1), 1_000_000);
         }
-        int named =
-                1 + most(files.optimizers().keySet().stream().map(CheckpointFiles.Rank::dp));
+        int named = 1 + most(files.optimizers().keySet().stream().map(CheckpointFiles.Rank::dp));
         OptimizerStates any = files.optimizers().values().iterator().next();
         OptionalInt counted =
                 any.groups().stream()
+                        .filter(g -> !g.expert())
                         .flatMapToInt(g -> g.partitions().stream())
                         .max();
-        // With experts only, the counts are those of their own, smaller groups.
-        int all =
-                any.groups().stream().allMatch(OptimizerStates.Group::expert)
-                        ? (int) Math.min(said.orElse(named), 1_000_000)
-                        : counted.orElse((int) Math.min(said.orElse(named), 1_000_000));
+        // The counts of experts are of other groups of ranks.
+        int all = counted.orElse((int) Math.min(said.orElse(named), 1_000_000));
         if (named > all) {
-            throw extra(any.file(), all + " data-parallel ranks", "data-parallel rank " + (named - 1));
+            throw extra(
+                    any.file(), all + " data-parallel ranks", "data-parallel rank " + (named - 1));
         }
         if (said.isPresent() && said.getAsLong() != all) {
             findings.add(
                     new Finding(
                             model.file().label(),
                             "dp_world_size is %d, but the optimizer states are cut in %d: taken as"
-                                    .formatted(said.getAsLong(), all)
+                                            .formatted(said.getAsLong(), all)
                                     + " cut"));
         }
         return all;
@@ -139,7 +139,8 @@ record Degrees(int pp, int tp, int dp) {
             for (String key :
                     List.of("iteration", "global_steps", "dp_world_size", "mp_world_size")) {
                 if (!model.number(key).equals(first.number(key))) {
-                    throw differ(first.file(), model.file(), key, first.number(key), model.number(key));
+                    throw differ(
+                            first.file(), model.file(), key, first.number(key), model.number(key));
                 }
             }
         }
@@ -147,7 +148,11 @@ record Degrees(int pp, int tp, int dp) {
         for (OptimizerStates optimizer : files.optimizers().values()) {
             if (rank0 != null && optimizer.stage() != rank0.stage()) {
                 throw differ(
-                        rank0.file(), optimizer.file(), "zero_stage", rank0.stage(), optimizer.stage());
+                        rank0.file(),
+                        optimizer.file(),
+                        "zero_stage",
+                        rank0.stage(),
+                        optimizer.stage());
             }
         }
     }
@@ -241,7 +246,8 @@ record Degrees(int pp, int tp, int dp) {
             for (int rank = 0; rank < tp; rank++) {
                 if (!layer.getValue().contains(rank)) {
                     throw files.missing(
-                            "layer_%02d-model_%02d-model_states.pt".formatted(layer.getKey(), rank));
+                            "layer_%02d-model_%02d-model_states.pt"
+                                    .formatted(layer.getKey(), rank));
                 }
             }
         }

@@ -4,7 +4,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /// What the name of a file in a tag folder says it holds. `mp` numbers model-parallel ranks.
-sealed interface FileName {
+public sealed interface FileName {
     /// `mp_rank_00_model_states.pt`.
     record Model(int mp) implements FileName {}
 
@@ -30,9 +30,11 @@ sealed interface FileName {
     Pattern MODEL_OF_RANK = Pattern.compile("zero_pp_rank_(\\d+)_mp_rank_(\\d+)_model_states\\.pt");
     // Before 0.3.16 the underscore before `optim_states` was missing.
     Pattern OPTIMIZER =
-            Pattern.compile("(?:bf16_|fp16_)?zero_pp_rank_(\\d+)_mp_rank_(\\d+)_?optim_states\\.pt");
+            Pattern.compile(
+                    "(?:bf16_|fp16_)?zero_pp_rank_(\\d+)_mp_rank_(\\d+)_?optim_states\\.pt");
     Pattern LAYER = Pattern.compile("layer_(\\d+)(?:-[a-z]+_(\\d+))?-model_states\\.pt");
-    Pattern EXPERT = Pattern.compile("(?:layer_(\\d+)_)?expert_(\\d+)_mp_rank_(\\d+)_model_states\\.pt");
+    Pattern EXPERT =
+            Pattern.compile("(?:layer_(\\d+)_)?expert_(\\d+)_mp_rank_(\\d+)_model_states\\.pt");
     Pattern EXPERT_OPTIMIZER = Pattern.compile("expp_rank_(\\d+)_mp_rank_(\\d+)_optim_states\\.pt");
 
     static FileName of(String name) {

@@ -7,9 +7,10 @@ import io.ucp.formats.FlatGroup.Part;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.TensorEntry;
-import io.ucp.formats.deepspeed.FlatGroups.Holders;
+import io.ucp.formats.deepspeed.GroupHolders.Holders;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.Shape;
+
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -96,9 +97,9 @@ final class FlatGroupBuilder {
         for (int p = 0; p < parts(); p++) {
             long held = lengthOfMaster(p);
             if (!isPart(held, p, rules.getFirst())) {
-                throw file(p)
-                        .malformed(
-                                "the fp32 tensor of group %d has %d elements".formatted(number, held),
+                throw file(p).malformed(
+                                "the fp32 tensor of group %d has %d elements"
+                                        .formatted(number, held),
                                 "%s of the %d elements of %d parameters over %d ranks"
                                         .formatted(
                                                 lengths(p, rules.getFirst()),
@@ -146,8 +147,7 @@ final class FlatGroupBuilder {
             long own = extent - real(p, extent);
             long whole = p == parts() - 1 ? Math.multiplyExact(extent, parts()) - count : 0;
             if (said.isPresent() && said.getAsLong() != own && said.getAsLong() != whole) {
-                throw file(p)
-                        .malformed(
+                throw file(p).malformed(
                                 "`group_paddings` says %d for group %d"
                                         .formatted(said.getAsLong(), number),
                                 "%d: %d elements in %d parts of %d"
@@ -159,8 +159,7 @@ final class FlatGroupBuilder {
     private List<Member> inFlatOrder(long extent) throws IOException {
         if (holders.groups().stream().anyMatch(g -> g.slices().isEmpty())) {
             if (holders.groups().stream().anyMatch(g -> g.slices().isPresent())) {
-                throw file(0)
-                        .malformed(
+                throw file(0).malformed(
                                 "`param_slice_mappings` of group %d in some ranks' files only"
                                         .formatted(number),
                                 "it in each");
@@ -168,8 +167,8 @@ final class FlatGroupBuilder {
             findings.add(
                     new Finding(
                             place(),
-                            "no `param_slice_mappings`: the parameters are taken to lie in the order"
-                                    + " of `param_shapes`"));
+                            "no `param_slice_mappings`: the parameters are taken to lie in the"
+                                    + " order of `param_shapes`"));
             return listed;
         }
         List<Member> ordered = new FlatOrder(holders, listed, number, extent).members();
@@ -212,8 +211,7 @@ final class FlatGroupBuilder {
 
     private MalformedFileException unlike(String name, int p, int fitting, long extent) {
         TensorEntry held = holders.groups().get(p).states().get(name);
-        return file(p)
-                .malformed(
+        return file(p).malformed(
                         held == null
                                 ? "group %d has no `%s`".formatted(number, name)
                                 : "`%s` of group %d has the shape %s"

@@ -6,9 +6,10 @@ import io.ucp.formats.FlatGroup;
 import io.ucp.formats.FlatGroup.Member;
 import io.ucp.formats.FlatGroup.Part;
 import io.ucp.formats.IncompleteCheckpointException;
-import io.ucp.formats.RefusedException;
 import io.ucp.formats.TensorEntry;
+import io.ucp.formats.deepspeed.GroupHolders.Holders;
 import io.ucp.tensor.Shape;
+
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -21,14 +22,13 @@ import java.util.Set;
 /// Optimizer states as flat groups.
 ///
 /// @param groups of every model-parallel rank
-/// @param ep expert-parallel ranks, 0 where there are no experts
-/// @param edp data-parallel ranks among the holders of the same experts
-record FlatGroups(List<FlatGroup> groups, int ep, int edp) {
+/// @param experts how experts divide the ranks
+record FlatGroups(List<FlatGroup> groups, GroupHolders.Experts experts) {
 
     static FlatGroups read(CheckpointFiles files, Degrees degrees, List<Finding> findings)
             throws IOException {
         if (files.optimizers().isEmpty()) {
-            return new FlatGroups(List.of(), 0, 0);
+            return new FlatGroups(List.of(), GroupHolders.Experts.NONE);
         }
         Collector collector = new Collector(files, degrees, findings);
         for (int mp = 0; mp < degrees.mp(); mp++) {
@@ -42,21 +42,21 @@ record FlatGroups(List<FlatGroup> groups, int ep, int edp) {
                                 "the shapes of a model");
             }
         }
-        return new FlatGroups(collector.groups, collector.ep, collector.edp);
+        return new FlatGroups(collector.groups, collector.holders.experts());
     }
 
     private static final class Collector {
         private final CheckpointFiles files;
         private final Degrees degrees;
         private final List<Finding> findings;
+        private final GroupHolders holders;
         private final List<FlatGroup> groups = new ArrayList<>();
-        private int ep;
-        private int edp;
 
         Collector(CheckpointFiles files, Degrees degrees, List<Finding> findings) {
             this.files = files;
             this.degrees = degrees;
             this.findings = findings;
+            this.holders = new GroupHolders(files, degrees);
         }
 
         void ofModelRank(int mp) throws IOException {
@@ -89,10 +89,10 @@ record FlatGroups(List<FlatGroup> groups, int ep, int edp) {
                 sameCounts(first, other);
             }
             for (int g = 0; g < members.size(); g++) {
-                for (Holders holders : holders(mp, g, first.groups().get(g))) {
+                for (Holders held : holders.of(mp, g, first.groups().get(g))) {
                     FlatGroupBuilder builder =
                             new FlatGroupBuilder(
-                                    holders, model.file(), g, each, members.get(g), findings);
+                                    held, model.file(), g, each, members.get(g), findings);
                     groups.add(builder.build());
                 }
             }
@@ -151,101 +151,11 @@ record FlatGroups(List<FlatGroup> groups, int ep, int edp) {
         }
 
         private static List<Member> members(Map<String, Shape> shapes) {
-            return shapes.entrySet().stream().map(e -> new Member(e.getKey(), e.getValue())).toList();
-        }
-
-        /// Who holds a group: all data-parallel ranks, or for experts those of each expert rank.
-        private List<Holders> holders(int mp, int number, OptimizerStates.Group group)
-                throws IOException {
-            int dp = degrees.dp();
-            int count = group.partitions().orElse(dp);
-            Coordinate at = degrees.at(mp);
-            if (!group.expert()) {
-                if (count != dp) {
-                    throw files.optimizer(mp, 0)
-                            .file()
-                            .malformed(
-                                    "group %d is cut over %d ranks".formatted(number, count),
-                                    "%d, the data-parallel ranks".formatted(dp));
-                }
-                return List.of(holders(mp, number, at, "dp", range(0, 1, dp)));
-            }
-            int ranks = group.expertRanks().orElse(count == 0 ? 0 : dp / count);
-            if (ranks == 0 || count == 0 || Math.multiplyExact(ranks, count) != dp) {
-                throw new RefusedException(
-                        files.optimizer(mp, 0).file().label(),
-                        "experts of group %d over %d expert-parallel ranks of %d parts each"
-                                .formatted(number, ranks, count),
-                        "%d data-parallel ranks, the experts not cut over tensor-parallel ranks"
-                                .formatted(dp),
-                        "");
-            }
-            if (ep != 0 && ep != ranks) {
-                throw new RefusedException(
-                        files.optimizer(mp, 0).file().label(),
-                        "experts over %d and others over %d expert-parallel ranks"
-                                .formatted(ep, ranks),
-                        "one expert-parallel degree",
-                        "");
-            }
-            ep = ranks;
-            edp = count;
-            boolean blocks = dataBeforeExperts(mp) || secondInBlock(mp, number, ranks, count);
-            List<Holders> all = new ArrayList<>();
-            for (int e = 0; e < ranks; e++) {
-                int[] of = blocks ? range(e * count, 1, count) : range(e, ranks, count);
-                all.add(holders(mp, number, at.with("ep", e), "edp", of));
-            }
-            return all;
-        }
-
-        /// Whether data-parallel rank 1 says that it holds the second part.
-        private boolean secondInBlock(int mp, int number, int ranks, int count)
-                throws IOException {
-            return ranks > 1
-                    && count > 1
-                    && files.optimizer(mp, 1).groups().get(number).partitionRank().orElse(0) == 1;
-        }
-
-        private boolean dataBeforeExperts(int mp) throws IOException {
-            return files.model(mp)
-                    .file()
-                    .root()
-                    .find("ds_config", "use_data_before_expert_parallelism")
-                    .flatMap(v -> v.asBool())
-                    .orElse(false);
-        }
-
-        private Holders holders(int mp, int number, Coordinate at, String axis, int[] ranks)
-                throws IOException {
-            List<OptimizerStates.Group> parts = new ArrayList<>();
-            List<CheckpointFile> from = new ArrayList<>();
-            List<Coordinate> places = new ArrayList<>();
-            for (int dp : ranks) {
-                OptimizerStates file = files.optimizer(mp, dp);
-                parts.add(file.groups().get(number));
-                from.add(file.file());
-                places.add(at.with("dp", dp));
-            }
-            return new Holders(at, axis, places, from, parts);
-        }
-
-        private static int[] range(int from, int step, int count) {
-            int[] ranks = new int[count];
-            for (int i = 0; i < count; i++) {
-                ranks[i] = from + i * step;
-            }
-            return ranks;
+            return shapes.entrySet().stream()
+                    .map(e -> new Member(e.getKey(), e.getValue()))
+                    .toList();
         }
     }
-
-    /// The ranks that a group is cut over, in the order of its parts.
-    record Holders(
-            Coordinate at,
-            String axis,
-            List<Coordinate> places,
-            List<CheckpointFile> files,
-            List<OptimizerStates.Group> groups) {}
 
     /// Parameters without optimizer state of ZeRO-3: each cut on its own, in the model states. One
     /// group a parameter, numbered -1.

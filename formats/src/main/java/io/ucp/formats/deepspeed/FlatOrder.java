@@ -1,9 +1,10 @@
 package io.ucp.formats.deepspeed;
 
 import io.ucp.formats.FlatGroup.Member;
-import io.ucp.formats.deepspeed.FlatGroups.Holders;
+import io.ucp.formats.deepspeed.GroupHolders.Holders;
 import io.ucp.formats.deepspeed.OptimizerStates.Slice;
 import io.ucp.io.MalformedFileException;
+
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -11,8 +12,8 @@ import java.util.List;
 import java.util.Map;
 
 /// The order in which a group's parameters lie, from where each part says that it holds them
-/// (`param_slice_mappings`). The slices must tile the group: a parameter's slices follow each other,
-/// add up to its size, and leave no hole.
+/// (`param_slice_mappings`). The slices must tile the group: a parameter's slices follow each
+/// other, add up to its size, and leave no hole.
 ///
 /// @param extent elements of a part, padding included
 record FlatOrder(Holders holders, List<Member> listed, int number, long extent) {

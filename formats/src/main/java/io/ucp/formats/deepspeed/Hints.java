@@ -9,12 +9,17 @@ import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyFloat;
 import io.ucp.formats.torch.pickle.PyObject;
 import io.ucp.formats.torch.pickle.PyText;
+
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.Set;
 
 /// What the model states say of the layout: `universal_checkpoint_info`, and the numbers of the
 /// model.
@@ -23,7 +28,7 @@ import java.util.OptionalLong;
 /// parts: its extents are that many -1. A -1 elsewhere is the placeholder of the file.
 ///
 /// Source: DeepSpeed `checkpoint/constants.py`, `checkpoint/ds_to_universal.py`.
-final class Hints {
+public final class Hints {
     private static final String KEY = "universal_checkpoint_info";
     private static final double NEWEST = 0.4;
 
@@ -32,10 +37,51 @@ final class Hints {
     static LayoutHints read(
             CheckpointFiles files, Degrees degrees, Weights weights, List<Finding> findings)
             throws IOException {
-        ModelStates first = files.model(0);
-        Map<String, Long> numbers =
-                ModelNumbers.of(first, TagFolder.trainerFolder(files.folder()), findings);
         Optional<PyDict> said = described(files);
+        LayoutHints hints =
+                of(
+                        files.model(0),
+                        said,
+                        files.folder(),
+                        weights.aliases(),
+                        weights.frozen(),
+                        weights.buffers(),
+                        findings);
+        if (hints.version().isPresent() && said.isPresent()) {
+            tellOfOthers(files, degrees, said.get(), findings);
+        }
+        return hints;
+    }
+
+    /// What the model states of a folder without rank-sharded optimizer files say.
+    ///
+    /// @param ranks one of each model-parallel rank
+    public static LayoutHints of(List<ModelStates> ranks, Path folder, List<Finding> findings)
+            throws IOException {
+        Map<String, String> aliases = new LinkedHashMap<>();
+        Set<String> frozen = new LinkedHashSet<>();
+        Set<String> buffers = new LinkedHashSet<>();
+        for (ModelStates rank : ranks) {
+            aliases.putAll(rank.shared());
+            frozen.addAll(rank.frozen().orElse(Map.of()).keySet());
+            buffers.addAll(rank.buffers());
+        }
+        ModelStates first = ranks.getFirst();
+        Optional<PyDict> said = first.file().root().find(KEY).flatMap(PickleValue::asDict);
+        return of(first, said, folder, aliases, frozen, buffers, findings);
+    }
+
+    private static LayoutHints of(
+            ModelStates first,
+            Optional<PyDict> said,
+            Path folder,
+            Map<String, String> aliases,
+            Set<String> frozen,
+            Set<String> buffers,
+            List<Finding> findings)
+            throws IOException {
+        Map<String, Long> numbers =
+                ModelNumbers.of(first, TagFolder.trainerFolder(folder), findings);
         Optional<Double> version =
                 said.flatMap(d -> d.find("universal_checkpoint_version")).flatMap(Hints::version);
         List<Pattern> patterns = new ArrayList<>();
@@ -55,15 +101,14 @@ final class Hints {
         } else if (said.isPresent()) {
             patterns = patterns(first.file(), said.get(), version.orElse(0.0));
             rows = number(said.get().find("original_vocab_size"));
-            tellOfOthers(files, degrees, said.get(), findings);
         }
         return new LayoutHints(
                 version.map(v -> Double.toString(v)),
                 patterns,
                 rows,
-                weights.aliases(),
-                weights.frozen(),
-                weights.buffers(),
+                aliases,
+                frozen,
+                buffers,
                 numbers);
     }
 
@@ -125,8 +170,7 @@ final class Hints {
             List<Pattern> all, CheckpointFile file, PyDict said, double version)
             throws IOException {
         String key = "parameter_with_sub_params";
-        Optional<PyDict> widths =
-                said.find("sub_param_shard_widths").flatMap(PickleValue::asDict);
+        Optional<PyDict> widths = said.find("sub_param_shard_widths").flatMap(PickleValue::asDict);
         for (PickleValue value : list(file, said, key)) {
             Optional<PyDict> rule =
                     value instanceof PyObject object && object.attributes().isPresent()
@@ -144,8 +188,7 @@ final class Hints {
                     || dim.getAsLong() >= shape.get().size()) {
                 throw unusable(file, key, value, "patterns, a shape and a partition_dim in it");
             }
-            List<List<Long>> extents =
-                    extents(file, shape.get(), (int) dim.getAsLong(), version);
+            List<List<Long>> extents = extents(file, shape.get(), (int) dim.getAsLong(), version);
             for (PickleValue regex : regexes.get()) {
                 String text = regex.asText().orElse("");
                 all.add(
@@ -243,8 +286,7 @@ final class Hints {
                                     + unsupported));
         }
         for (int mp = 1; mp < degrees.mp(); mp++) {
-            Optional<PickleValue> other =
-                    files.model(mp).file().root().find(KEY);
+            Optional<PickleValue> other = files.model(mp).file().root().find(KEY);
             if (other.isEmpty()) {
                 findings.add(
                         new Finding(

@@ -3,8 +3,10 @@ package io.ucp.formats.deepspeed;
 import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+
 import io.ucp.formats.Finding;
 import io.ucp.formats.torch.pickle.PickleValue;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -5,6 +5,7 @@ import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.Shape;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -17,13 +18,13 @@ import java.util.Set;
 /// A `model_states` file: what DeepSpeed and the training script say of the model.
 ///
 /// @param module the model's tensors, nested keys joined with `.`; empty for a pipeline (its layers
-///     have files of their own)
+///   have files of their own)
 /// @param groups trainable parameters by optimizer group (ZeRO-3: by sub-group), in flat order;
-///     absent without ZeRO
+///   absent without ZeRO
 /// @param frozen parameters without optimizer state, where the stage lists them (from 2 on)
 /// @param fragments of frozen parameters: whole (stage 2), or this rank's flat part (stage 3)
 /// @param shared alias -> canonical name; written by the first rank only
-record ModelStates(
+public record ModelStates(
         CheckpointFile file,
         Map<String, TensorEntry> module,
         Optional<List<Map<String, Shape>>> groups,
@@ -32,7 +33,7 @@ record ModelStates(
         Map<String, String> shared,
         Set<String> buffers) {
 
-    static ModelStates of(CheckpointFile file) throws MalformedFileException {
+    public static ModelStates of(CheckpointFile file) throws MalformedFileException {
         PyDict root = file.dict(file.root(), "a dict of model states");
         Map<String, TensorEntry> module = new LinkedHashMap<>();
         Optional<PickleValue> held = root.find("module").filter(v -> !v.isNone());
@@ -122,13 +123,15 @@ record ModelStates(
 
     private static Optional<Shape> shape(PickleValue value) {
         Optional<List<PickleValue>> extents = value.asSequence();
-        if (extents.isEmpty()
-                || extents.get().stream().anyMatch(e -> e.asLong().orElse(-1) < 0)) {
+        if (extents.isEmpty() || extents.get().stream().anyMatch(e -> e.asLong().orElse(-1) < 0)) {
             return Optional.empty();
         }
         try {
             return Optional.of(
-                    Shape.of(extents.get().stream().mapToLong(e -> e.asLong().orElseThrow()).toArray()));
+                    Shape.of(
+                            extents.get().stream()
+                                    .mapToLong(e -> e.asLong().orElseThrow())
+                                    .toArray()));
         } catch (ArithmeticException _) {
             return Optional.empty();
         }
@@ -137,8 +140,7 @@ record ModelStates(
     private static Map<String, TensorEntry> fragments(CheckpointFile file, PyDict root)
             throws MalformedFileException {
         Map<String, TensorEntry> fragments = new LinkedHashMap<>();
-        Optional<PickleValue> value =
-                root.find("frozen_param_fragments").filter(v -> !v.isNone());
+        Optional<PickleValue> value = root.find("frozen_param_fragments").filter(v -> !v.isNone());
         if (value.isPresent()) {
             flatten(
                     file,
@@ -183,7 +185,7 @@ record ModelStates(
     }
 
     /// A whole number under `path`.
-    OptionalLong number(String... path) {
+    public OptionalLong number(String... path) {
         return file.root().find(path).map(PickleValue::asLong).orElse(OptionalLong.empty());
     }
 

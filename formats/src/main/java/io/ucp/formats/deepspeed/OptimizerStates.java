@@ -6,6 +6,7 @@ import io.ucp.formats.TensorEntry;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyObject;
+
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -71,7 +72,8 @@ record OptimizerStates(CheckpointFile file, int stage, List<Group> groups) {
                 "optimizer states of a kind that is not read: " + keys(states),
                 "`single_partition_of_fp32_groups` (ZeRO-1, ZeRO-2, BF16_Optimizer) or"
                         + " `fp32_flat_groups` (ZeRO-3)",
-                "load the checkpoint with the DeepSpeed that wrote it and save it with 0.6 or newer");
+                "load the checkpoint with the DeepSpeed that wrote it and save it with 0.6 or"
+                        + " newer");
     }
 
     private static List<String> keys(PyDict dict) {
@@ -89,8 +91,7 @@ record OptimizerStates(CheckpointFile file, int stage, List<Group> groups) {
     }
 
     private static List<Group> stage12(CheckpointFile file, PyDict states) throws IOException {
-        List<PickleValue> masters =
-                file.sequence(states, "single_partition_of_fp32_groups");
+        List<PickleValue> masters = file.sequence(states, "single_partition_of_fp32_groups");
         PickleValue base =
                 states.find("base_optimizer_state")
                         .orElseThrow(
@@ -124,14 +125,17 @@ record OptimizerStates(CheckpointFile file, int stage, List<Group> groups) {
                             OptionalInt.empty(),
                             at(paddings, g).map(PickleValue::asLong).orElse(OptionalLong.empty()),
                             slices(file, at(slices, g)),
-                            paramGroup.flatMap(p -> p.find("moe")).flatMap(PickleValue::asBool)
+                            paramGroup
+                                    .flatMap(p -> p.find("moe"))
+                                    .flatMap(PickleValue::asBool)
                                     .orElse(false),
                             expertRanks(paramGroup)));
         }
         return groups;
     }
 
-    /// `{state: {number: states}, param_groups: [..]}`, or, in elastic checkpoints, a list of states.
+    /// `{state: {number: states}, param_groups: [..]}`, or, in elastic checkpoints, a list of
+    /// states.
     private static Optional<PickleValue> stateOf(
             PickleValue base, Optional<PickleValue> paramGroup, int group) {
         Optional<List<PickleValue>> elastic = base.asSequence();
@@ -229,7 +233,8 @@ record OptimizerStates(CheckpointFile file, int stage, List<Group> groups) {
     private static final Pattern EP_SIZE = Pattern.compile("ep_size_(\\d{1,6})");
 
     private static OptionalInt expertRanks(Optional<PickleValue> paramGroup) {
-        Optional<String> name = paramGroup.flatMap(p -> p.find("name")).flatMap(PickleValue::asText);
+        Optional<String> name =
+                paramGroup.flatMap(p -> p.find("name")).flatMap(PickleValue::asText);
         Matcher m = EP_SIZE.matcher(name.orElse(""));
         return m.find() ? OptionalInt.of(Integer.parseInt(m.group(1))) : OptionalInt.empty();
     }

@@ -5,6 +5,7 @@ import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.TensorEntry;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.Shape;
+
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -15,9 +16,9 @@ import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/// The layers of a pipeline: layer file `XX` holds `<suffix>` for the parameter `XX.<suffix>`, or for
-/// `tied_modules.<key>.<suffix>` where the layer is tied; a tied layer is written once per stage that
-/// builds it, which is the first that has it.
+/// The layers of a pipeline: layer file `XX` holds `<suffix>` for the parameter `XX.<suffix>`, or
+/// for `tied_modules.<key>.<suffix>` where the layer is tied; a tied layer is written once per
+/// stage that builds it, which is the first that has it.
 ///
 /// Source: DeepSpeed `runtime/pipe/module.py`.
 record PipelineLayers(CheckpointFiles files, Degrees degrees, Weights.Collector weights) {
@@ -47,7 +48,8 @@ record PipelineLayers(CheckpointFiles files, Degrees degrees, Weights.Collector 
             Map<String, Integer> tied = tied(module, layer.tp());
             if (tied.size() > 1) {
                 throw file.malformed(
-                        "the layer fits each of " + tied.keySet(), "one tied module with its names");
+                        "the layer fits each of " + tied.keySet(),
+                        "one tied module with its names");
             }
             if (!tied.isEmpty()) {
                 Map.Entry<String, Integer> only = tied.entrySet().iterator().next();
@@ -61,9 +63,14 @@ record PipelineLayers(CheckpointFiles files, Degrees degrees, Weights.Collector 
                         : degrees.pp() == 1
                                 ? degrees.at(layer.tp())
                                 : Coordinate.of("tp", layer.tp());
-        Map<String, Shape> shapes = stage.isPresent() ? shapes(stage.getAsInt(), layer.tp()) : Map.of();
+        Map<String, Shape> shapes =
+                stage.isPresent() ? shapes(stage.getAsInt(), layer.tp()) : Map.of();
+        weights.place(file, at, stage.isPresent() || degrees.pp() == 1);
         for (Map.Entry<String, TensorEntry> e : module.entrySet()) {
             String name = prefix + e.getKey();
+            if (!shapes.containsKey(name)) {
+                weights.unlistedInLayer(name);
+            }
             weights.hold(file, name, at, e.getValue(), shapes.get(name));
         }
     }

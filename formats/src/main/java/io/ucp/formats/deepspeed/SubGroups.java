@@ -3,6 +3,7 @@ package io.ucp.formats.deepspeed;
 import io.ucp.formats.FlatGroup.Member;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.Shape;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -13,10 +14,7 @@ final class SubGroups {
     private SubGroups() {}
 
     static List<List<Member>> members(
-            CheckpointFile file,
-            List<Map<String, Shape>> shapes,
-            OptimizerStates optimizer,
-            int dp)
+            CheckpointFile file, List<Map<String, Shape>> shapes, OptimizerStates optimizer, int dp)
             throws MalformedFileException {
         List<List<Member>> listed = new ArrayList<>();
         List<Member> all = new ArrayList<>();

@@ -1,6 +1,8 @@
 package io.ucp.formats.deepspeed;
 
 import io.ucp.formats.CheckpointFormat.Candidate;
+
+import io.ucp.formats.CheckpointFormat;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -16,9 +18,6 @@ import java.util.stream.Stream;
 /// Finds the folders that hold one checkpoint each: a tag folder, the tag folders of a root, the
 /// `checkpoint-N` folders of the Hugging Face trainer.
 final class TagFolder {
-    /// The pointer of a tag folder that no `latest` led to, though a root was asked for.
-    static final String NO_LATEST = "(no latest)";
-
     static final String LATEST = "latest";
     private static final String LATEST_UNIVERSAL = "latest_universal";
     private static final Pattern TRAINER = Pattern.compile("checkpoint-(\\d+)");
@@ -57,12 +56,11 @@ final class TagFolder {
             if (!universalOnly) {
                 // A folder that is not there: reading it says so.
                 found.add(
-                        new Candidate(
-                                DeepSpeedFormat.NAME, taken, latest.get(), prefix + LATEST));
+                        new Candidate(DeepSpeedFormat.NAME, taken, latest.get(), prefix + LATEST));
                 tags.removeIf(tag -> nameOf(tag).equals(latest.get()));
             }
         }
-        String pointer = found.isEmpty() ? prefix + NO_LATEST : "";
+        String pointer = found.isEmpty() ? prefix + CheckpointFormat.NO_POINTER : "";
         for (Path tag : tags) {
             found.add(new Candidate(DeepSpeedFormat.NAME, tag, nameOf(tag), pointer));
         }
@@ -91,7 +89,9 @@ final class TagFolder {
         }
         try (Stream<Path> files = Files.list(folder)) {
             return files.anyMatch(
-                    f -> !(FileName.of(nameOf(f)) instanceof FileName.Side) && Files.isRegularFile(f));
+                    f ->
+                            !(FileName.of(nameOf(f)) instanceof FileName.Side)
+                                    && Files.isRegularFile(f));
         }
     }
 

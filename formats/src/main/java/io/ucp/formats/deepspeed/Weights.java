@@ -6,6 +6,9 @@ import io.ucp.formats.HeldTensor;
 import io.ucp.formats.TensorEntry;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.Shape;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -17,7 +20,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
-import org.jspecify.annotations.Nullable;
 
 /// The model's own copy of its parameters (state `weight`), its frozen parameters and its buffers.
 ///
@@ -27,15 +29,21 @@ import org.jspecify.annotations.Nullable;
 ///
 /// @param aliases alias -> canonical name
 /// @param frozen parameters without optimizer state
+/// @param layers where each layer file of a pipeline belongs, by its name
 record Weights(
         List<HeldTensor> tensors,
         Map<String, String> aliases,
         Set<String> frozen,
-        Set<String> buffers) {
+        Set<String> buffers,
+        Map<String, Coordinate> layers) {
 
     static final String WEIGHT = "weight";
 
-    static Weights read(CheckpointFiles files, Degrees degrees, List<Finding> findings)
+    static Weights read(
+            CheckpointFiles files,
+            Degrees degrees,
+            GroupHolders.Experts experts,
+            List<Finding> findings)
             throws IOException {
         Collector collector = new Collector(files, degrees, findings);
         for (int mp = 0; mp < degrees.mp(); mp++) {
@@ -43,11 +51,15 @@ record Weights(
         }
         new PipelineLayers(files, degrees, collector).read();
         for (CheckpointFile expert : files.experts()) {
-            collector.ofExpert(expert);
+            collector.ofExpert(expert, experts.acrossTensor());
         }
         collector.tell();
         return new Weights(
-                collector.tensors, collector.aliases, collector.frozen, collector.buffers);
+                collector.tensors,
+                collector.aliases,
+                collector.frozen,
+                collector.buffers,
+                collector.layers);
     }
 
     /// One place of bytes: two names of it are one tensor.
@@ -68,6 +80,7 @@ record Weights(
         private final Map<String, String> aliases = new LinkedHashMap<>();
         private final Set<String> frozen = new LinkedHashSet<>();
         private final Set<String> buffers = new LinkedHashSet<>();
+        private final Map<String, Coordinate> layers = new LinkedHashMap<>();
         private final Map<Place, String> places = new HashMap<>();
         private final Set<Holding> held = new LinkedHashSet<>();
         private final Set<String> copies = new TreeSet<>();
@@ -155,12 +168,35 @@ record Weights(
             }
         }
 
+        /// A layer of no stage's parameters: one without parameters, or of a job without ZeRO.
+        void place(CheckpointFile file, Coordinate at, boolean staged) {
+            layers.put(file.label(), at);
+            if (!staged) {
+                findings.add(
+                        new Finding(
+                                file.label(),
+                                "no file says which stage has this layer: its tensors have no"
+                                        + " stage"));
+            }
+        }
+
+        /// Before stage 2 frozen parameters are in no list.
+        void unlistedInLayer(String name) {
+            boolean lists = files.models().values().stream().anyMatch(m -> m.frozen().isPresent());
+            boolean sharded =
+                    files.models().values().stream().anyMatch(m -> m.groups().isPresent());
+            if (sharded && !lists && !buffers.contains(name)) {
+                frozen.add(name);
+            }
+        }
+
         boolean holds(String name, Coordinate at) {
             return held.contains(new Holding(name, at));
         }
 
-        void ofExpert(CheckpointFile file) throws MalformedFileException {
-            FileName.Expert of = (FileName.Expert) file.name();
+        void ofExpert(CheckpointFile file, boolean acrossTensor) throws MalformedFileException {
+            Coordinate own = degrees.at(((FileName.Expert) file.name()).mp());
+            Coordinate at = acrossTensor ? own.without("tp") : own;
             Map<String, TensorEntry> module = new LinkedHashMap<>();
             ModelStates.flatten(
                     file, "", file.dict(file.root(), "the state dict of an expert"), module, 0);
@@ -168,27 +204,30 @@ record Weights(
                 if (SLICE.matcher(e.getKey()).matches()) {
                     slices.add(e.getKey());
                 } else {
-                    hold(file, e.getKey(), degrees.at(of.mp()), e.getValue(), null);
+                    hold(file, e.getKey(), at, e.getValue(), null);
                 }
             }
         }
 
         /// AutoEP cuts its fused experts (`experts.w1`) to a file an expert (`experts.w1.3`).
-        private static final Pattern SLICE =
-                Pattern.compile(".*\\.w[123]\\.\\d+");
+        private static final Pattern SLICE = Pattern.compile(".*\\.w[123]\\.\\d+");
 
         void tell() {
             tell(
                     copies,
-                    "are copies of experts under names that no parameter has; they stay in the file,"
-                            + " the experts are taken from their own files");
-            tell(unlisted, "are neither parameters nor buffers by the file's lists; they stay in it");
+                    "are copies of experts under names that no parameter has; they stay in the"
+                            + " file, the experts are taken from their own files");
+            tell(
+                    unlisted,
+                    "are neither parameters nor buffers by the file's lists; they stay in it");
             tell(
                     slices,
                     "are slices of fused experts; they stay in their files, the experts are taken"
                             + " from the optimizer's");
             if (files.models().values().stream().noneMatch(m -> m.frozen().isPresent())) {
-                tell(frozen, "have no optimizer state and are no buffers: taken as frozen parameters");
+                tell(
+                        frozen,
+                        "have no optimizer state and are no buffers: taken as frozen parameters");
             }
         }
 

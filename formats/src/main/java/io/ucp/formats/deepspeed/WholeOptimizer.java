@@ -5,6 +5,7 @@ import io.ucp.formats.HeldTensor;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
+
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -31,8 +32,8 @@ final class WholeOptimizer {
             findings.add(
                     new Finding(
                             files.expertOptimizers().getFirst().label(),
-                            "the optimizer of a job without ZeRO that has experts stays in its files"
-                                    + " as it is"));
+                            "the optimizer of a job without ZeRO that has experts stays in its"
+                                    + " files as it is"));
         }
         for (int mp = 0; mp < degrees.mp(); mp++) {
             ModelStates model = files.model(mp);
@@ -58,10 +59,11 @@ final class WholeOptimizer {
                 new Finding(
                         file.label(),
                         taken
-                                ? "the optimizer numbers its parameters: taken in the model's order,"
-                                        + " which every shape fits"
-                                : "the optimizer of a job without ZeRO does not name its parameters:"
-                                        + " it stays in the file as it is, the weights are taken"));
+                                ? "the optimizer numbers its parameters: taken in the model's"
+                                        + " order, which every shape fits"
+                                : "the optimizer of a job without ZeRO does not name its"
+                                        + " parameters: it stays in the file as it is, the weights"
+                                        + " are taken"));
     }
 
     private static Optional<List<HeldTensor>> states(

@@ -20,8 +20,9 @@
 /// their global number (`layer_*_expert_*`) have no `ep`.
 ///
 /// Source: DeepSpeed `runtime/engine.py` (names, model states), `runtime/zero/stage_1_and_2.py`,
-/// `runtime/zero/stage3.py`, `runtime/bf16_optimizer.py` (optimizer states), `runtime/pipe/module.py`
-/// (layers), `checkpoint/ds_to_universal.py` (`universal_checkpoint_info`).
+/// `runtime/zero/stage3.py`, `runtime/bf16_optimizer.py` (optimizer states),
+/// `runtime/pipe/module.py` (layers), `checkpoint/ds_to_universal.py`
+/// (`universal_checkpoint_info`).
 @NullMarked
 package io.ucp.formats.deepspeed;
 

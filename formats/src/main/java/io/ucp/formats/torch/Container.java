@@ -114,23 +114,30 @@ record Container(Region region, String root, List<TorchRecord> records) {
     }
 
     private void checkByteOrder() throws IOException {
-        Optional<TorchRecord> record = find("byteorder");
-        if (record.isEmpty()) {
-            return;
-        }
-        if (record.get().size() > LONGEST_WORD) {
-            throw region.malformed(
-                    0, "a byteorder of %d bytes".formatted(record.get().size()), "one word");
-        }
-        String order = new String(content(record.get()), StandardCharsets.ISO_8859_1);
+        String order = word("byteorder").orElse("little");
         if (!order.equals("little")) {
-            throw new MalformedFileException(
-                    region.path(),
-                    record.get().offset(),
+            throw region.malformed(
+                    find("byteorder").orElseThrow().offset() - region.base(),
                     "byte order '%s'".formatted(order),
                     "little-endian data",
                     "load and save it with torch on a little-endian machine");
         }
+    }
+
+    /// The text of a record of one word, without the space around it.
+    Optional<String> word(String name) throws IOException {
+        Optional<TorchRecord> record = find(name);
+        if (record.isEmpty()) {
+            return Optional.empty();
+        }
+        if (record.get().size() > LONGEST_WORD) {
+            throw region.malformed(
+                    record.get().offset() - region.base(),
+                    "a %s of %d bytes".formatted(name, record.get().size()),
+                    "one word");
+        }
+        byte[] bytes = content(record.get());
+        return Optional.of(new String(bytes, StandardCharsets.ISO_8859_1).strip());
     }
 
     /// @param name without the root

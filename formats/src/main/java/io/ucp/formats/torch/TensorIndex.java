@@ -5,11 +5,7 @@ import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyObject;
 import io.ucp.io.MalformedFileException;
 
-import org.jspecify.annotations.Nullable;
-
-import java.util.ArrayList;
 import java.util.IdentityHashMap;
-import java.util.List;
 import java.util.Map;
 
 /// Finds the tensors in a tree, and checks that each lies inside its storage.
@@ -17,34 +13,33 @@ record TensorIndex(
         Region region, String root, TorchRecord pickle, Map<String, TorchRecord> records) {
 
     IdentityHashMap<PyObject, TorchTensor> of(PickleValue tree) throws MalformedFileException {
-        List<PyObject> objects = new ArrayList<>();
-        PickleGraph.forEach(
+        IdentityHashMap<PyObject, TorchTensor> tensors = new IdentityHashMap<>();
+        boolean[] tooLarge = {false};
+        PickleGraph.walk(
                 tree,
                 container -> {
-                    if (container instanceof PyObject object) {
-                        objects.add(object);
+                    if (!(container instanceof PyObject object)) {
+                        return true;
                     }
+                    try {
+                        TensorPickles.read(object).ifPresent(t -> tensors.put(object, t));
+                    } catch (ArithmeticException _) {
+                        tooLarge[0] = true;
+                    }
+                    // Nothing else is inside a plain tensor; there are many of them.
+                    return !tensors.containsKey(object) || !TensorPickles.isPlain(object);
                 });
-        IdentityHashMap<PyObject, TorchTensor> tensors = new IdentityHashMap<>();
-        for (PyObject object : objects) {
-            TorchTensor tensor = read(object);
-            if (tensor != null) {
-                tensors.put(object, tensor);
-            }
+        if (tooLarge[0]) {
+            throw tooLarge();
+        }
+        for (TorchTensor tensor : tensors.values()) {
+            check(tensor);
         }
         return tensors;
     }
 
-    private @Nullable TorchTensor read(PyObject object) throws MalformedFileException {
-        try {
-            TorchTensor tensor = TensorPickles.read(object).orElse(null);
-            if (tensor != null) {
-                check(tensor);
-            }
-            return tensor;
-        } catch (ArithmeticException _) {
-            throw malformed("a tensor whose size does not fit in 64 bits", "a smaller one");
-        }
+    private MalformedFileException tooLarge() {
+        return malformed("a tensor whose size does not fit in 64 bits", "a smaller one");
     }
 
     private void check(TorchTensor tensor) throws MalformedFileException {
@@ -60,12 +55,21 @@ record TensorIndex(
                     "storage '%s' of %d bytes".formatted(tensor.storageKey(), tensor.storageSize()),
                     "%d bytes, the size of its record".formatted(record.size()));
         }
-        long end = Math.addExact(tensor.storageOffset(), tensor.extent());
-        if (Math.multiplyExact(end, tensor.dtype().width()) > record.size()) {
+        if (end(tensor) > record.size()) {
             throw malformed(
                     "a tensor %s at element %d of storage '%s'"
                             .formatted(tensor, tensor.storageOffset(), tensor.storageKey()),
                     "it inside the storage's %d bytes".formatted(record.size()));
+        }
+    }
+
+    /// First byte of the storage past the tensor.
+    private long end(TorchTensor tensor) throws MalformedFileException {
+        try {
+            long end = Math.addExact(tensor.storageOffset(), tensor.extent());
+            return Math.multiplyExact(end, tensor.dtype().width());
+        } catch (ArithmeticException _) {
+            throw tooLarge();
         }
     }
 

@@ -1,5 +1,7 @@
 package io.ucp.formats.torch;
 
+import static java.util.stream.Collectors.toUnmodifiableMap;
+
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyBool;
 import io.ucp.formats.torch.pickle.PyGlobal;
@@ -15,6 +17,7 @@ import org.jspecify.annotations.Nullable;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 
@@ -37,6 +40,10 @@ import java.util.OptionalLong;
 public final class TensorPickles {
     private static final PyText STORAGE = PyText.of("storage");
     private static final PyText CPU = PyText.of("cpu");
+    private static final Map<String, DType> BY_STORAGE =
+            Arrays.stream(DType.values())
+                    .filter(dtype -> dtype.storageClass().isPresent())
+                    .collect(toUnmodifiableMap(d -> d.storageClass().orElseThrow(), d -> d));
 
     private TensorPickles() {}
 
@@ -54,15 +61,13 @@ public final class TensorPickles {
         return rebuilt(callable, arguments.elements());
     }
 
-    /// As [#read], but only where the tensor says all there is to the node: no class, attributes,
-    /// quantizer or hooks beside it.
-    static Optional<TorchTensor> readPlain(PyObject object) {
-        boolean plain =
-                object.changes().isEmpty()
-                        && (object.isCallOf("torch._utils", "_rebuild_tensor_v2")
-                                || object.isCallOf("torch._utils", "_rebuild_tensor_v3"))
-                        && object.argument(5).filter(TensorPickles::hasNoHooks).isPresent();
-        return plain ? read(object) : Optional.empty();
+    /// Whether a tensor says all there is to its node: no class, attributes, quantizer or hooks
+    /// beside it.
+    static boolean isPlain(PyObject object) {
+        return object.changes().isEmpty()
+                && (object.isCallOf("torch._utils", "_rebuild_tensor_v2")
+                        || object.isCallOf("torch._utils", "_rebuild_tensor_v3"))
+                && object.argument(5).filter(TensorPickles::hasNoHooks).isPresent();
     }
 
     private static Optional<TorchTensor> rebuilt(PyGlobal callable, List<PickleValue> arguments) {
@@ -143,18 +148,25 @@ public final class TensorPickles {
     /// @param size bytes
     private record Storage(DType dtype, String key, String location, long size) {
         Optional<TorchTensor> view(long offset, long[] extents, long[] strides) {
-            boolean negative =
-                    offset < 0
-                            || size < 0
-                            || Arrays.stream(extents).anyMatch(n -> n < 0)
-                            || Arrays.stream(strides).anyMatch(n -> n < 0);
-            if (negative || extents.length != strides.length) {
+            if (offset < 0 || size < 0 || extents.length != strides.length) {
+                return Optional.empty();
+            }
+            if (!allNatural(extents) || !allNatural(strides)) {
                 return Optional.empty();
             }
             Shape shape = Shape.of(extents);
             return Optional.of(
                     TorchTensor.view(dtype, shape, strides, key, offset, size).at(location));
         }
+    }
+
+    private static boolean allNatural(long[] numbers) {
+        for (long number : numbers) {
+            if (number < 0) {
+                return false;
+            }
+        }
+        return true;
     }
 
     private static Optional<Storage> storage(PickleValue value, @Nullable DType viewed) {
@@ -172,7 +184,7 @@ public final class TensorPickles {
         Optional<DType> stored =
                 cls.name().equals("UntypedStorage")
                         ? Optional.of(DType.UINT8)
-                        : DType.ofStorageClass(cls.name());
+                        : Optional.ofNullable(BY_STORAGE.get(cls.name()));
         if (key.isEmpty() || location.isEmpty() || count.isEmpty() || stored.isEmpty()) {
             return Optional.empty();
         }
@@ -204,9 +216,16 @@ public final class TensorPickles {
     }
 
     private static Optional<long[]> numbers(PickleValue value) {
-        return value.asSequence()
-                .filter(all -> all.stream().allMatch(e -> e.asLong().isPresent()))
-                .map(all -> all.stream().mapToLong(e -> e.asLong().orElseThrow()).toArray());
+        List<PickleValue> elements = value.asSequence().orElse(List.of());
+        long[] numbers = new long[elements.size()];
+        for (int i = 0; i < numbers.length; i++) {
+            OptionalLong number = elements.get(i).asLong();
+            if (number.isEmpty()) {
+                return Optional.empty();
+            }
+            numbers[i] = number.getAsLong();
+        }
+        return value.asSequence().isPresent() ? Optional.of(numbers) : Optional.empty();
     }
 
     /// The rebuild call for a tensor, as torch writes it: `_rebuild_tensor_v2` with a typed

@@ -28,6 +28,7 @@ import java.util.zip.CRC32;
 public final class TorchFile {
     private final ByteSource source;
     private final String root;
+    private final Optional<String> version;
     private final Map<String, TorchRecord> records;
     private final PickleValue tree;
     private final IdentityHashMap<PyObject, TorchTensor> tensors;
@@ -35,11 +36,13 @@ public final class TorchFile {
     private TorchFile(
             ByteSource source,
             String root,
+            Optional<String> version,
             Map<String, TorchRecord> records,
             PickleValue tree,
             IdentityHashMap<PyObject, TorchTensor> tensors) {
         this.source = source;
         this.root = root;
+        this.version = version;
         this.records = records;
         this.tree = tree;
         this.tensors = tensors;
@@ -84,7 +87,8 @@ public final class TorchFile {
         Map<String, TorchRecord> unmodifiable = Collections.unmodifiableMap(byName);
         IdentityHashMap<PyObject, TorchTensor> tensors =
                 new TensorIndex(region, container.root(), pickle, unmodifiable).of(tree);
-        return new TorchFile(source, container.root(), unmodifiable, tree, tensors);
+        return new TorchFile(
+                source, container.root(), container.word("version"), unmodifiable, tree, tensors);
     }
 
     public ByteSource source() {
@@ -98,6 +102,11 @@ public final class TorchFile {
     /// The folder that all records are in: the stem of the file it was saved as, or `archive`.
     public String root() {
         return root;
+    }
+
+    /// The container's format version: `3` for every torch since 1.6.
+    public Optional<String> version() {
+        return version;
     }
 
     /// The pickled object.

@@ -270,7 +270,8 @@ public final class TreeJson {
 
     private void object(PyObject object) throws IOException {
         Optional<byte[]> bytes = object.asBytes();
-        Optional<TorchTensor> tensor = TensorPickles.readPlain(object);
+        Optional<TorchTensor> tensor =
+                TensorPickles.isPlain(object) ? TensorPickles.read(object) : Optional.empty();
         if (bytes.isPresent()) {
             bytes(PyBytes.of(bytes.get()));
         } else if (tensor.isPresent()) {

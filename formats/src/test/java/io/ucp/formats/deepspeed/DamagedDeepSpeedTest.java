@@ -14,6 +14,13 @@ import io.ucp.formats.torch.pickle.PyNone;
 import io.ucp.formats.torch.pickle.PyObject;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.Shape;
+
+import org.assertj.core.api.AbstractThrowableAssert;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -23,11 +30,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.UnaryOperator;
-import org.assertj.core.api.AbstractThrowableAssert;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /// What is not as DeepSpeed writes it: each kind of damage has one error, which names the file.
 class DamagedDeepSpeedTest {
@@ -62,7 +64,9 @@ class DamagedDeepSpeedTest {
 
     private void edited(GeneratedCheckpoint checkpoint, String file, UnaryOperator<PyDict> change)
             throws IOException {
-        checkpoint.editing((name, dict) -> name.equals(file) ? change.apply(dict) : dict).writeTo(root);
+        checkpoint
+                .editing((name, dict) -> name.equals(file) ? change.apply(dict) : dict)
+                .writeTo(root);
     }
 
     private static UnaryOperator<PyDict> setting(Object value, String... path) {
@@ -123,7 +127,9 @@ class DamagedDeepSpeedTest {
     @ParameterizedTest
     @ValueSource(ints = {1, 2})
     void namesTheMissingLayer(int ranks) throws IOException {
-        GeneratedCheckpoint.of(GeneratedCheckpoint.pipeline(2, 2, 2)).degrees(2, 2, 1).writeTo(root);
+        GeneratedCheckpoint.of(GeneratedCheckpoint.pipeline(2, 2, 2))
+                .degrees(2, 2, 1)
+                .writeTo(root);
         for (int tp = 0; tp < ranks; tp++) {
             Files.delete(tag().resolve("layer_03-model_%02d-model_states.pt".formatted(tp)));
         }
@@ -185,9 +191,7 @@ class DamagedDeepSpeedTest {
                 .hasMessageContaining("step");
     }
 
-    private static final String[] STATE = {
-        "optimizer_state_dict", "base_optimizer_state", "state"
-    };
+    private static final String[] STATE = {"optimizer_state_dict", "base_optimizer_state", "state"};
 
     private static PyDict stateOf(PyDict root) {
         return root.find(STATE).flatMap(PickleValue::asDict).orElseThrow();
@@ -349,7 +353,8 @@ class DamagedDeepSpeedTest {
     void refusesSlicesOfAnUnknownParameter() throws IOException {
         sliced("zero_pp_rank_1_mp_rank_00_optim_states.pt", slices("a", 0, 7, "z", 7, 1));
 
-        thrown().isInstanceOf(MalformedFileException.class).hasMessageContaining("z lies at element 15");
+        thrown().isInstanceOf(MalformedFileException.class)
+                .hasMessageContaining("z lies at element 15");
     }
 
     @Test

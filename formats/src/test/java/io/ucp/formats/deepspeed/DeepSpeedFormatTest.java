@@ -2,12 +2,10 @@ package io.ucp.formats.deepspeed;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
-import static org.assertj.core.api.Assertions.tuple;
 
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CheckpointFormat;
-import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.FlatGroup;
@@ -24,6 +22,12 @@ import io.ucp.formats.deepspeed.GeneratedParameter.Role;
 import io.ucp.formats.torch.pickle.PyNone;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -36,10 +40,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
 
 class DeepSpeedFormatTest {
     private final DeepSpeedFormat format = new DeepSpeedFormat();
@@ -66,8 +66,16 @@ class DeepSpeedFormatTest {
 
     @ParameterizedTest
     @CsvSource({
-        "1, 1, 1, 1", "1, 1, 1, 3", "1, 2, 1, 4", "2, 1, 1, 2", "2, 4, 1, 3", "2, 2, 1, 7", "3, 1, 1, 1",
-        "3, 1, 1, 4", "3, 2, 1, 3", "3, 4, 1, 5"
+        "1, 1, 1, 1",
+        "1, 1, 1, 3",
+        "1, 2, 1, 4",
+        "2, 1, 1, 2",
+        "2, 4, 1, 3",
+        "2, 2, 1, 7",
+        "3, 1, 1, 1",
+        "3, 1, 1, 4",
+        "3, 2, 1, 3",
+        "3, 4, 1, 5"
     })
     void holdsEveryStateAtAnyStageAndDegrees(int stage, int tp, int pp, int dp) throws IOException {
         GeneratedCheckpoint checkpoint =
@@ -81,7 +89,9 @@ class DeepSpeedFormatTest {
         assertThat(index.iteration()).hasValue(3);
         assertThat(index.mesh())
                 .containsExactly(
-                        new AxisDegree("pp", pp), new AxisDegree("dp", dp), new AxisDegree("tp", tp));
+                        new AxisDegree("pp", pp),
+                        new AxisDegree("dp", dp),
+                        new AxisDegree("tp", tp));
         assertThat(index.findings()).isEmpty();
     }
 
@@ -129,6 +139,27 @@ class DeepSpeedFormatTest {
         assertThat(coordinatesOf(index, "5.down.weight"))
                 .containsExactlyInAnyOrder(at(1, 0), at(1, 1));
         assertThat(index.flatGroups()).hasSize(2 * 2 * 2);
+        assertThat(index.carried())
+                .filteredOn(f -> f.path().equals("layer_05-model_01-model_states.pt"))
+                .extracting(CarriedFile::at)
+                .containsExactly(at(1, 1));
+    }
+
+    @Test
+    void holdsTheLayersOfAPipelineWithoutZero() throws IOException {
+        GeneratedCheckpoint.of(
+                        GeneratedCheckpoint.pipeline(4, 2, 2).stream()
+                                .filter(p -> !p.name().startsWith("tied"))
+                                .toList())
+                .degrees(2, 2, 2)
+                .stage(0)
+                .writeTo(root);
+
+        CheckpointIndex index = index();
+
+        assertThat(coordinatesOf(index, "5.down.weight"))
+                .containsExactlyInAnyOrder(Coordinate.of("tp", 0), Coordinate.of("tp", 1));
+        assertThat(index.findings()).anyMatch(f -> f.message().contains("which stage"));
     }
 
     private static Coordinate at(int pp, int tp) {
@@ -270,14 +301,12 @@ class DeepSpeedFormatTest {
 
     @Test
     void holdsAnAliasUnderItsCanonicalNameOnly() throws IOException {
-        transformer()
-                .stage(2)
-                .aliases(Map.of("head.weight", "embed.weight"))
-                .writeTo(root);
+        transformer().stage(2).aliases(Map.of("head.weight", "embed.weight")).writeTo(root);
 
         CheckpointIndex index = index();
 
-        assertThat(index.hints().aliases()).containsExactly(Map.entry("head.weight", "embed.weight"));
+        assertThat(index.hints().aliases())
+                .containsExactly(Map.entry("head.weight", "embed.weight"));
         assertThat(coordinatesOf(index, "head.weight")).isEmpty();
         assertThat(coordinatesOf(index, "embed.weight")).hasSize(1);
     }
@@ -319,7 +348,13 @@ class DeepSpeedFormatTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"1, 2, 2, ZERO", "1, 4, 2, BF16", "2, 4, 4, ZERO", "1, 4, 1, ZERO", "2, 8, 2, ZERO"})
+    @CsvSource({
+        "1, 2, 2, ZERO",
+        "1, 4, 2, BF16",
+        "2, 4, 4, ZERO",
+        "1, 4, 1, ZERO",
+        "2, 8, 2, ZERO"
+    })
     void holdsExpertsOfEachExpertRank(int stage, int dp, int ep, Wrapper wrapper)
             throws IOException {
         GeneratedCheckpoint checkpoint =
@@ -334,9 +369,31 @@ class DeepSpeedFormatTest {
 
         assertComplete(
                 checkpoint, HeldValues.check(checkpoint, index), "weight", "fp32", "exp_avg");
-        assertThat(index.mesh())
-                .contains(new AxisDegree("ep", ep), new AxisDegree("edp", dp / ep));
+        assertThat(index.mesh()).contains(new AxisDegree("ep", ep), new AxisDegree("edp", dp / ep));
         assertThat(index.flatGroups().stream().filter(g -> g.axis().equals("edp"))).hasSize(2 * ep);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1, 1", "2, 2", "2, 4", "4, 1", "2, 1"})
+    void holdsExpertsThatAreNotCutOverTensorRanks(int dp, int ep) throws IOException {
+        GeneratedCheckpoint checkpoint =
+                GeneratedCheckpoint.of(withExperts())
+                        .degrees(1, 2, dp)
+                        .expertRanks(ep)
+                        .expertsAcrossTensorRanks()
+                        .writeTo(root);
+
+        CheckpointIndex index = index();
+
+        assertComplete(
+                checkpoint, HeldValues.check(checkpoint, index), "weight", "fp32", "exp_avg");
+        assertThat(index.mesh())
+                .contains(new AxisDegree("ep", ep), new AxisDegree("edp", 2 * dp / ep));
+        assertThat(coordinatesOf(index, "layers.0.moe.experts.3.up.weight"))
+                .containsExactly(Coordinate.of("pp", 0));
+        assertThat(index.flatGroups().stream().filter(g -> g.axis().equals("edp")))
+                .hasSize(2 * ep)
+                .allMatch(g -> !g.at().indices().containsKey("tp"));
     }
 
     @Test
@@ -379,8 +436,7 @@ class DeepSpeedFormatTest {
     void readsTheStepWhereverItIsKept(Step step) throws IOException {
         transformer().stage(2).degrees(1, 1, 2).step(step).writeTo(root);
 
-        Map<String, Scalar> scalars =
-                index().flatGroups().getFirst().parts().getFirst().scalars();
+        Map<String, Scalar> scalars = index().flatGroups().getFirst().parts().getFirst().scalars();
 
         assertThat(scalars).containsOnlyKeys("step");
         Scalar scalar = scalars.values().iterator().next();
@@ -418,7 +474,8 @@ class DeepSpeedFormatTest {
 
         CheckpointIndex index = index();
 
-        assertThat(index.flatGroups().getFirst().parts().getFirst().states()).containsOnlyKeys("fp32");
+        assertThat(index.flatGroups().getFirst().parts().getFirst().states())
+                .containsOnlyKeys("fp32");
         assertThat(index.findings())
                 .anyMatch(f -> f.message().endsWith("stay in the file as they are: odd"));
     }
@@ -453,173 +510,6 @@ class DeepSpeedFormatTest {
     }
 
     @Test
-    void readsThePatternsInTheirOrderOfPrecedence() throws IOException {
-        transformer().degrees(1, 2, 1).patterns().writeTo(root);
-
-        LayoutHints hints = index().hints();
-
-        assertThat(hints.version()).hasValue("0.2");
-        assertThat(hints.patterns())
-                .extracting(LayoutHints.Pattern::kind)
-                .isSorted()
-                .contains(
-                        LayoutHints.Kind.REPLICATED_OVER_TP,
-                        LayoutHints.Kind.TWO_SUB_PARAMS,
-                        LayoutHints.Kind.ROW_PARALLEL);
-    }
-
-    private void writeWithInfo(Map<String, Object> info) throws IOException {
-        transformer()
-                .editing(
-                        (name, file) ->
-                                name.startsWith("mp_rank")
-                                        ? file.with("universal_checkpoint_info", TorchTree.of(info))
-                                        : file)
-                .writeTo(root);
-    }
-
-    @Test
-    void readsSubParamsWithTheirWidths() throws IOException {
-        writeWithInfo(
-                shapes(
-                        "universal_checkpoint_version",
-                        0.4,
-                        "parameter_with_sub_params",
-                        List.of(
-                                shapes(
-                                        "patterns",
-                                        List.of("qkv.*"),
-                                        "shape",
-                                        List.of(List.of(48, 16, 16), -1),
-                                        "partition_dim",
-                                        0)),
-                        "sub_param_shard_widths",
-                        Map.of("qkv.*", List.of(List.of(24, 24), List.of(8, 8), List.of(16, 0)))));
-
-        assertThat(index().hints().patterns())
-                .containsExactly(
-                        new LayoutHints.Pattern(
-                                LayoutHints.Kind.SUB_PARAMS,
-                                "qkv.*",
-                                0,
-                                List.of(List.of(48L, 16L, 16L), List.of(-1L)),
-                                List.of(
-                                        List.of(24L, 24L), List.of(8L, 8L), List.of(16L, 0L))));
-    }
-
-    @Test
-    void readsANumberOfEqualSubParamsOfOlderVersions() throws IOException {
-        writeWithInfo(
-                shapes(
-                        "universal_checkpoint_version",
-                        0.2,
-                        "parameter_with_sub_params",
-                        List.of(
-                                shapes(
-                                        "patterns",
-                                        List.of("qkv.*"),
-                                        "shape",
-                                        List.of(3, -1),
-                                        "partition_dim",
-                                        0))));
-
-        assertThat(index().hints().patterns().getFirst().subShape())
-                .containsExactly(List.of(-1L, -1L, -1L), List.of(-1L));
-    }
-
-    @Test
-    void doesNotUseALayoutOfANewerVersion() throws IOException {
-        writeWithInfo(shapes("universal_checkpoint_version", 0.5, "affine_map", Map.of()));
-
-        CheckpointIndex index = index();
-
-        assertThat(index.hints().version()).isEmpty();
-        assertThat(index.findings()).anyMatch(f -> f.message().contains("affine_map"));
-    }
-
-    @Test
-    void readsTheNumbersOfTheModelFromItsArgumentsAndConfig() throws IOException {
-        Path step = root.resolve("checkpoint-3");
-        transformer().writeTo(step);
-        Files.writeString(
-                step.resolve("config.json"),
-                "{\"num_attention_heads\": 6, \"num_key_value_heads\": 2, \"hidden_size\": 48,"
-                        + " \"intermediate_size\": 106}");
-
-        assertThat(index().hints().numbers())
-                .containsEntry("heads", 6L)
-                .containsEntry("kv_heads", 2L)
-                .containsEntry("hidden", 48L)
-                .containsEntry("ffn", 106L)
-                .containsEntry("head_dim", 8L);
-    }
-
-    // ---- what is found where ----
-
-    @Test
-    void findsTheTagThatLatestNamesFirst() throws IOException {
-        transformer().iteration(7).writeTo(root);
-        transformer().iteration(3).writeTo(root);
-        transformer().iteration(5).writeTo(root);
-
-        assertThat(format.find(root))
-                .extracting(Candidate::tag, Candidate::pointer)
-                .containsExactly(
-                        tuple("global_step5", "latest"),
-                        tuple("global_step7", ""),
-                        tuple("global_step3", ""));
-    }
-
-    @Test
-    void findsATagFolderItself() throws IOException {
-        transformer().writeTo(root);
-
-        assertThat(format.find(root.resolve("global_step3")))
-                .containsExactly(
-                        new Candidate("deepspeed", root.resolve("global_step3"), "global_step3", ""));
-    }
-
-    @Test
-    void saysThatNoLatestLedToTheOnlyTag() throws IOException {
-        transformer().writeTo(root);
-        Files.delete(root.resolve("latest"));
-
-        assertThat(format.find(root)).hasSize(1);
-        assertThat(index().findings()).anyMatch(f -> f.message().contains("no `latest`"));
-    }
-
-    @Test
-    void findsTheFoldersOfTheTrainerTheNewestFirst() throws IOException {
-        transformer().iteration(9).writeTo(root.resolve("checkpoint-9"));
-        transformer().iteration(10).writeTo(root.resolve("checkpoint-10"));
-
-        assertThat(format.find(root))
-                .extracting(Candidate::pointer)
-                .containsExactly("checkpoint-10/latest", "checkpoint-9/latest");
-    }
-
-    @Test
-    void doesNotTakeAUniversalFolder() throws IOException {
-        transformer().writeTo(root);
-        Files.createDirectories(root.resolve("global_step3_universal/zero"));
-        Files.copy(
-                root.resolve("global_step3/mp_rank_00_model_states.pt"),
-                root.resolve("global_step3_universal/mp_rank_00_model_states.pt"));
-
-        assertThat(format.find(root)).extracting(Candidate::tag).containsExactly("global_step3");
-        assertThat(format.find(root.resolve("global_step3_universal"))).isEmpty();
-    }
-
-    @Test
-    void findsNothingInAnEmptyFolderOrAFile() throws IOException {
-        Path file = Files.writeString(root.resolve("file"), "text");
-
-        assertThat(format.find(root)).isEmpty();
-        assertThat(format.find(file)).isEmpty();
-        assertThat(format.find(root.resolve("nothing"))).isEmpty();
-    }
-
-    @Test
     void carriesEveryFileWithItsTree() throws IOException {
         Path step = root.resolve("checkpoint-3");
         transformer().degrees(1, 2, 2).writeTo(step);
@@ -639,7 +529,10 @@ class DeepSpeedFormatTest {
                         "beside/latest");
         assertThat(carried).filteredOn(f -> f.role().equals("optimizer")).hasSize(4);
         CarriedFile optimizer =
-                carried.stream().filter(f -> f.role().equals("optimizer")).findFirst().orElseThrow();
+                carried.stream()
+                        .filter(f -> f.role().equals("optimizer"))
+                        .findFirst()
+                        .orElseThrow();
         assertThat(optimizer.root()).isPresent();
         assertThat(optimizer.storages()).isNotEmpty();
         assertThat(optimizer.at()).isEqualTo(at(0, 0).with("dp", 0));

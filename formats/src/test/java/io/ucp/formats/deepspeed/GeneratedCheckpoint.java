@@ -4,6 +4,7 @@ import io.ucp.formats.deepspeed.GeneratedParameter.Cut;
 import io.ucp.formats.deepspeed.GeneratedParameter.Role;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.tensor.DType;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -14,10 +15,10 @@ import java.util.Map;
 import java.util.function.BiFunction;
 
 /// A DeepSpeed checkpoint made here, of any degrees and ZeRO stage, whose values are their own
-/// indices: element `i` of a parameter that begins at element `b` of the model is `b + i` in `fp32`,
-/// a quarter more in the optimizer's first state, a half more in its second, and `fp32` rounded to
-/// bfloat16 in the model's own copy. (Past 2^20 elements the values begin again at 0: a quarter must
-/// stay exact in a float.)
+/// indices: element `i` of a parameter that begins at element `b` of the model is `b + i` in
+/// `fp32`, a quarter more in the optimizer's first state, a half more in its second, and `fp32`
+/// rounded to bfloat16 in the model's own copy. (Past 2^20 elements the values begin again at 0: a
+/// quarter must stay exact in a float.)
 ///
 /// ```
 /// GeneratedCheckpoint checkpoint = GeneratedCheckpoint.of(GeneratedCheckpoint.transformer(2, 4, 1))
@@ -25,9 +26,9 @@ import java.util.function.BiFunction;
 /// checkpoint.value("embed.weight", "exp_avg", 7);
 /// ```
 ///
-/// It follows the rules of DeepSpeed's optimizers as they write, not as we read: `param_shapes` in flat
-/// order, padding where they pad (garbage where they leave garbage), frozen parameters where they list
-/// them.
+/// It follows the rules of DeepSpeed's optimizers as they write, not as we read: `param_shapes` in
+/// flat order, padding where they pad (garbage where they leave garbage), frozen parameters where
+/// they list them.
 public final class GeneratedCheckpoint {
     /// Which of DeepSpeed's optimizers wraps the training script's.
     public enum Wrapper {
@@ -57,6 +58,7 @@ public final class GeneratedCheckpoint {
     Wrapper wrapper = Wrapper.ZERO;
     Step step = Step.TENSOR;
     List<String> states = List.of("exp_avg", "exp_avg_sq");
+    boolean expertsAcrossTensor;
     boolean roundRobin;
     boolean shapesInModelOrder;
     boolean slices = true;
@@ -112,7 +114,10 @@ public final class GeneratedCheckpoint {
                 all.add(named(p, (layer + 2) + "." + parts[2]).stages(layer / (layers / pp)));
             } else if (parts[0].equals("embed")) {
                 Integer[] ends = pp == 1 ? new Integer[] {0} : new Integer[] {0, pp - 1};
-                all.add(named(p, "tied_modules.embed.word_embeddings.weight").stages(ends).layer(1));
+                all.add(
+                        named(p, "tied_modules.embed.word_embeddings.weight")
+                                .stages(ends)
+                                .layer(1));
             } else {
                 all.add(named(p, (layers + 2) + ".weight").stages(pp - 1));
             }
@@ -149,6 +154,12 @@ public final class GeneratedCheckpoint {
         return this;
     }
 
+    /// Experts divide all ranks of a stage, tensor-parallel ones too: they must not be cut.
+    public GeneratedCheckpoint expertsAcrossTensorRanks() {
+        expertsAcrossTensor = true;
+        return this;
+    }
+
     public GeneratedCheckpoint states(String... names) {
         states = List.of(names);
         return this;
@@ -166,7 +177,8 @@ public final class GeneratedCheckpoint {
 
     /// Parameter `i` goes to bucket `i mod dp`; `param_shapes` in the order of `listedFlat`.
     ///
-    /// @param listedFlat whether `param_shapes` follows the flat order, as newer DeepSpeed writes it
+    /// @param listedFlat whether `param_shapes` follows the flat order, as newer DeepSpeed writes
+    ///   it
     public GeneratedCheckpoint roundRobin(boolean listedFlat) {
         roundRobin = true;
         shapesInModelOrder = !listedFlat;
@@ -230,7 +242,8 @@ public final class GeneratedCheckpoint {
         return this;
     }
 
-    /// Element `index` (row-major, in the whole parameter) of a state; `weight` is the model's copy.
+    /// Element `index` (row-major, in the whole parameter) of a state; `weight` is the model's
+    /// copy.
     public float value(String name, String state, long index) {
         Long base = bases.get(name);
         if (base == null) {
@@ -253,7 +266,8 @@ public final class GeneratedCheckpoint {
 
     boolean isPipeline() {
         return parameters.stream()
-                .anyMatch(p -> p.name().matches("\\d+\\..*") || p.name().startsWith("tied_modules."));
+                .anyMatch(
+                        p -> p.name().matches("\\d+\\..*") || p.name().startsWith("tied_modules."));
     }
 
     List<GeneratedParameter> of(Role role, int onStage) {

@@ -1,13 +1,14 @@
 package io.ucp.formats.deepspeed;
 
 import io.ucp.tensor.Shape;
+
 import java.util.List;
 
-/// A parameter of a [GeneratedCheckpoint]: what it is, how it is cut over tensor-parallel ranks, which
-/// stages and which optimizer group it is in.
+/// A parameter of a [GeneratedCheckpoint]: what it is, how it is cut over tensor-parallel ranks,
+/// which stages and which optimizer group it is in.
 ///
 /// @param name as in `param_shapes`; in a pipeline `<layer>.<suffix>` or
-///     `tied_modules.<key>.<suffix>`; with `{e}` for the expert's number
+///   `tied_modules.<key>.<suffix>`; with `{e}` for the expert's number
 /// @param shape whole; of one expert
 /// @param stages the pipeline stages that hold it; a tied one is written by the first
 /// @param layer the number of its layer file, -1 for the number that begins its name

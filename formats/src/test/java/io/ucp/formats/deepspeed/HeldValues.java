@@ -7,6 +7,7 @@ import io.ucp.formats.FlatGroup;
 import io.ucp.formats.HeldTensor;
 import io.ucp.formats.TensorEntry;
 import io.ucp.io.ByteReader;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -17,8 +18,8 @@ import java.util.function.LongToDoubleFunction;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/// Checks that an index of a [GeneratedCheckpoint] points at the elements that it names: each is read
-/// from where the index says and compared with its own index.
+/// Checks that an index of a [GeneratedCheckpoint] points at the elements that it names: each is
+/// read from where the index says and compared with its own index.
 final class HeldValues {
     private static final Pattern EXPERT = Pattern.compile("(.*experts\\.)(\\d+)(\\..*)");
 
@@ -138,7 +139,9 @@ final class HeldValues {
         for (int i = 0; i < count; i++) {
             float value =
                     width == 4 ? bytes.getFloat() : Float.intBitsToFloat(bytes.getShort() << 16);
-            assertThat((double) value).as("%s, element %d", what, i).isEqualTo(expected.applyAsDouble(i));
+            assertThat((double) value)
+                    .as("%s, element %d", what, i)
+                    .isEqualTo(expected.applyAsDouble(i));
         }
     }
 }

@@ -16,6 +16,9 @@ import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.formats.torch.pickle.PyTuple;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -26,7 +29,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
 import java.util.function.IntUnaryOperator;
-import org.jspecify.annotations.Nullable;
 
 /// A torch file while it is put together: tensors get storages, and Java values become Python's.
 public final class TorchTree {
@@ -84,8 +86,7 @@ public final class TorchTree {
             case Shape shape ->
                     PyObject.call(
                             new PyGlobal("torch", "Size"),
-                            PyTuple.of(
-                                    Arrays.stream(shape.dims()).mapToObj(PyInt::of).toList()));
+                            PyTuple.of(Arrays.stream(shape.dims()).mapToObj(PyInt::of).toList()));
             default -> throw new IllegalArgumentException("no Python value for " + value);
         };
     }

@@ -232,7 +232,7 @@ class MalformedContainerTest {
                 bad = Arrays.copyOf(bad, random.nextInt(bad.length));
             }
             try {
-                TorchFile.open(file(bad));
+                TorchFile.open(new MemoryFile(bad));
             } catch (MalformedFileException e) {
                 refused++;
             }
@@ -251,7 +251,8 @@ class MalformedContainerTest {
                 bad[random.nextInt(bad.length)] = (byte) random.nextInt(256);
             }
             try {
-                TorchFile file = TorchFile.open(file(SmallTorchFiles.torchZip(bad, Map.of())));
+                TorchFile file =
+                        TorchFile.open(new MemoryFile(SmallTorchFiles.torchZip(bad, Map.of())));
                 assertThat(TreeText.of(file.tree())).isNotEmpty();
             } catch (MalformedFileException e) {
                 refused++;

@@ -28,7 +28,9 @@ import org.junit.jupiter.params.provider.EnumSource;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.SequencedMap;
@@ -53,6 +55,7 @@ class TorchFileTest {
     void aFileOfTorchsIsIndexed() throws IOException {
         TorchFile file = TorchFile.open(SmallTorchFiles.writtenByTorch(folder, "state.pt"));
         assertThat(file.root()).isEqualTo("layer_06-model_00-model_states");
+        assertThat(file.version()).contains("3");
         TorchTensor bias = file.tensor(file.tree().find("bias").orElseThrow()).orElseThrow();
         assertThat(bias.dtype()).isEqualTo(DType.BFLOAT16);
         assertThat(bias.shape()).isEqualTo(Shape.of(64));
@@ -146,7 +149,7 @@ class TorchFileTest {
     @Test
     void aTensorWhoseBytesAreNotItsValuesIsOpaque() throws IOException {
         PyObject plain = (PyObject) SmallTorchFiles.tensor(DType.COMPLEX64, "0", 3);
-        var arguments = new java.util.ArrayList<>(((PyTuple) plain.arguments()).elements());
+        var arguments = new ArrayList<>(((PyTuple) plain.arguments()).elements());
         arguments.add(PyDict.of(Map.of("conj", new PyBool(true))));
         PickleValue conjugated =
                 PyObject.call(plain.callable(), arguments.toArray(PickleValue[]::new));
@@ -210,7 +213,7 @@ class TorchFileTest {
 
     @Test
     void aMissingFileIsPlainIo() {
-        assertThatExceptionOfType(java.nio.file.NoSuchFileException.class)
+        assertThatExceptionOfType(NoSuchFileException.class)
                 .isThrownBy(() -> TorchFile.open(folder.resolve("none.pt")));
     }
 }

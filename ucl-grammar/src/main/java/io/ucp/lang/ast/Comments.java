@@ -5,7 +5,8 @@ import java.util.List;
 import java.util.Optional;
 import java.util.regex.Pattern;
 
-/// The comments that belong to a part of a spec, each as it is written, from `//` to the end of its line.
+/// The comments that belong to a part of a spec, each as it is written, from `//` to the end of its
+/// line.
 ///
 /// @param leading on the lines before; an empty string is an empty line that the author left
 /// @param trailing on the last line, behind
@@ -66,7 +67,8 @@ public record Comments(List<String> leading, Optional<String> trailing, List<Str
 
     private static void check(String comment) {
         if ((!comment.isEmpty() && !comment.startsWith("//")) || LINE_END.matcher(comment).find()) {
-            throw new IllegalArgumentException("a comment is one line that starts with //: " + comment);
+            throw new IllegalArgumentException(
+                    "a comment is one line that starts with //: " + comment);
         }
     }
 

@@ -2,8 +2,8 @@ package io.ucp.lang.ast;
 
 import io.ucp.lang.diagnostic.Span;
 
-/// A whole number written down: a literal, a name, or an operation on two. A name is that of a `let`, of an
-/// axis (its degree), or of a value from `--set` or the checkpoint.
+/// A whole number written down: a literal, a name, or an operation on two. A name is that of a
+/// `let`, of an axis (its degree), or of a value from `--set` or the checkpoint.
 public sealed interface Expr {
     Span span();
 
@@ -25,7 +25,8 @@ public sealed interface Expr {
 
     record Binary(Expr left, Operator operator, Expr right, Span span) implements Expr {}
 
-    /// The operations. `DIVIDE` is exact: a remainder is an error where the expression is evaluated.
+    /// The operations. `DIVIDE` is exact: a remainder is an error where the expression is
+    /// evaluated.
     enum Operator {
         ADD("+", 1),
         SUBTRACT("-", 1),

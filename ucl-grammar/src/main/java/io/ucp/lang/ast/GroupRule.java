@@ -1,10 +1,12 @@
 package io.ucp.lang.ast;
 
 import io.ucp.lang.diagnostic.Span;
+
 import java.util.List;
 import java.util.Optional;
 
-/// `group NAME { patterns } order checkpoint|listed with states NAME flatten over AXIS`: an optimizer group.
+/// `group NAME { patterns } order checkpoint|listed with states NAME flatten over AXIS`: an
+/// optimizer group.
 ///
 /// @param order the flat order of the members; absent for the checkpoint's
 /// @param states the block whose states its members have; absent for the spec's only one
@@ -22,7 +24,8 @@ public record GroupRule(
         members = List.copyOf(members);
     }
 
-    /// Where the flat order comes from: `param_shapes` of the checkpoint, or the order of the patterns.
+    /// Where the flat order comes from: `param_shapes` of the checkpoint, or the order of the
+    /// patterns.
     public enum Order {
         CHECKPOINT,
         LISTED

@@ -1,6 +1,7 @@
 package io.ucp.lang.ast;
 
 import io.ucp.lang.diagnostic.Span;
+
 import java.util.List;
 import java.util.Optional;
 
@@ -14,7 +15,7 @@ public record Mesh(List<Axis> axes, Span span) implements Statement {
     ///
     /// @param degree how many ranks it has; absent where the checkpoint says it
     /// @param factors the axes that it is the product of, outermost first; none for a plain axis. A
-    ///     factor has no factors
+    ///   factor has no factors
     public record Axis(Name name, Optional<Expr> degree, List<Axis> factors, Span span) {
         public Axis {
             factors = List.copyOf(factors);

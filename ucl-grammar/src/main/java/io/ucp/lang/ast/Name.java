@@ -1,10 +1,11 @@
 package io.ucp.lang.ast;
 
 import io.ucp.lang.diagnostic.Span;
+
 import java.util.regex.Pattern;
 
-/// An identifier: of an axis, a state, a capture, a part, a constant, a group. A word of the language may be
-/// one too; it is then written between backquotes.
+/// An identifier: of an axis, a state, a capture, a part, a constant, a group. A word of the
+/// language may be one too; it is then written between backquotes.
 public record Name(String text, Span span) {
     private static final Pattern FORM = Pattern.compile("[A-Za-z_][A-Za-z0-9_]*");
 

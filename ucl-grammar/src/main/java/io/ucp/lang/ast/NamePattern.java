@@ -1,6 +1,7 @@
 package io.ucp.lang.ast;
 
 import io.ucp.lang.diagnostic.Span;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -14,7 +15,8 @@ public sealed interface NamePattern {
     /// The capture names, in the order written.
     List<String> captures();
 
-    /// A quoted pattern: text, captures and wildcards in order; neighbours that one piece says are one.
+    /// A quoted pattern: text, captures and wildcards in order; neighbours that one piece says are
+    /// one.
     record Glob(List<Piece> pieces, Span span) implements NamePattern {
         public Glob {
             pieces = joined(pieces);
@@ -85,8 +87,8 @@ public sealed interface NamePattern {
         }
     }
 
-    /// `re".."`: a regular expression of `java.util.regex` that must match the whole name; its named
-    /// groups are captures.
+    /// `re".."`: a regular expression of `java.util.regex` that must match the whole name; its
+    /// named groups are captures.
     record Regex(String expression, Span span) implements NamePattern {
         @Override
         public List<String> captures() {

@@ -1,6 +1,7 @@
 package io.ucp.lang.ast;
 
 import io.ucp.lang.diagnostic.Span;
+
 import java.util.List;
 import java.util.Optional;
 

@@ -1,11 +1,12 @@
 package io.ucp.lang.ast;
 
 import io.ucp.lang.diagnostic.Span;
+
 import java.util.List;
 import java.util.Optional;
 
-/// What happens to the tensor on the way from the left names of a [RenameRule] to the right ones; the way
-/// back undoes the steps in reverse order.
+/// What happens to the tensor on the way from the left names of a [RenameRule] to the right ones;
+/// the way back undoes the steps in reverse order.
 public sealed interface RenameStep {
     Span span();
 
@@ -31,7 +32,8 @@ public sealed interface RenameStep {
 
     record Swap(Dimension first, Dimension second) {}
 
-    /// Dimension `i` of the result is dimension `order[i]` of what was there, as in `torch.permute`.
+    /// Dimension `i` of the result is dimension `order[i]` of what was there, as in
+    /// `torch.permute`.
     record Permute(List<Dimension> order, Span span) implements RenameStep {
         public Permute {
             order = List.copyOf(order);
@@ -39,8 +41,7 @@ public sealed interface RenameStep {
     }
 
     /// `for q, k { steps }`: steps for some of the parts only, after a [Split] or before a [Join].
-    record ForParts(List<Name> parts, List<RenameStep> steps, Span span)
-            implements RenameStep {
+    record ForParts(List<Name> parts, List<RenameStep> steps, Span span) implements RenameStep {
         public ForParts {
             parts = List.copyOf(parts);
             steps = List.copyOf(steps);

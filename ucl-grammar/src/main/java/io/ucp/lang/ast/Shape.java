@@ -1,6 +1,7 @@
 package io.ucp.lang.ast;
 
 import io.ucp.lang.diagnostic.Span;
+
 import java.util.Arrays;
 import java.util.List;
 

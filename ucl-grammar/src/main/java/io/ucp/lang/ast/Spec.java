@@ -1,13 +1,15 @@
 package io.ucp.lang.ast;
 
 import io.ucp.lang.diagnostic.Span;
+
 import java.util.List;
 import java.util.Optional;
 
 /// What an author wrote: the statements of one text in their order.
 ///
 /// @param comments of the version line (leading, trailing) and of the end of the text (closing)
-public record Spec(int version, List<Commented<Statement>> statements, Comments comments, Span span) {
+public record Spec(
+        int version, List<Commented<Statement>> statements, Comments comments, Span span) {
     /// The version of the language that this code reads and writes.
     public static final int VERSION = 1;
 
@@ -79,7 +81,8 @@ public record Spec(int version, List<Commented<Statement>> statements, Comments 
 
     /// Whether the first written rule that matches a parameter holds.
     public boolean firstMatchWins() {
-        return all(Matching.class).stream().anyMatch(m -> m.mode() == Matching.Mode.FIRST_MATCH_WINS);
+        return all(Matching.class).stream()
+                .anyMatch(m -> m.mode() == Matching.Mode.FIRST_MATCH_WINS);
     }
 
     /// Whether rules may match nothing.

@@ -1,6 +1,7 @@
 package io.ucp.lang.ast;
 
 import io.ucp.lang.diagnostic.Span;
+
 import java.util.List;
 
 /// How many elements of a dimension each rank of an axis holds, in the order of the axis.

@@ -2,7 +2,8 @@ package io.ucp.lang.diagnostic;
 
 import java.util.Optional;
 
-/// One thing to say about a source: where it is, what was found and what was expected, and what to do.
+/// One thing to say about a source: where it is, what was found and what was expected, and what to
+/// do.
 ///
 /// @param message what was found; what was expected. One line, no full stop
 /// @param hint what to do about it, where that is known

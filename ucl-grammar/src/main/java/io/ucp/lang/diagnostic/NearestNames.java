@@ -12,15 +12,19 @@ import java.util.stream.Collectors;
 public final class NearestNames {
     private NearestNames() {}
 
-    /// Up to `limit` of the candidates that are near to a name, the nearest first; ties in the order of
-    /// the alphabet. Near means that at most a third of the longer name must be changed, inserted,
-    /// removed or swapped with its neighbour. Each candidate costs O(length²); very many are fine, very long are not.
+    /// Up to `limit` of the candidates that are near to a name, the nearest first; ties in the
+    /// order of the alphabet. Near means that at most a third of the longer name must be changed,
+    /// inserted, removed or swapped with its neighbour. Each candidate costs O(length²); very many
+    /// are fine, very long are not.
     public static List<String> of(String name, Collection<String> candidates, int limit) {
         record Scored(String candidate, int distance) {}
         return candidates.stream()
                 .distinct()
                 .filter(candidate -> !candidate.equals(name))
-                .filter(candidate -> Math.abs(candidate.length() - name.length()) <= allowed(name, candidate))
+                .filter(
+                        candidate ->
+                                Math.abs(candidate.length() - name.length())
+                                        <= allowed(name, candidate))
                 .map(candidate -> new Scored(candidate, distance(name, candidate)))
                 .filter(scored -> scored.distance <= 2 * allowed(name, scored.candidate))
                 .sorted(Comparator.comparingInt(Scored::distance).thenComparing(Scored::candidate))

@@ -80,18 +80,21 @@ final class Rendering {
             width += spaces;
             return;
         }
-        int visible = Character.isISOControl(codePoint) || isHidden(codePoint) ? '\uFFFD' : codePoint;
+        int visible =
+                Character.isISOControl(codePoint) || isHidden(codePoint) ? '\uFFFD' : codePoint;
         line.appendCodePoint(visible);
         width += cells(visible);
     }
 
-    /// Bidirectional controls and unpaired surrogates: they would change how the line around them reads.
+    /// Bidirectional controls and unpaired surrogates: they would change how the line around them
+    /// reads.
     private static boolean isHidden(int codePoint) {
         int type = Character.getType(codePoint);
         return type == Character.SURROGATE || (type == Character.FORMAT && codePoint != 0x200D);
     }
 
-    /// The terminal columns of a code point: 0 for marks that combine, 2 for East Asian wide ones and emoji.
+    /// The terminal columns of a code point: 0 for marks that combine, 2 for East Asian wide ones
+    /// and emoji.
     private static int cells(int codePoint) {
         return switch (Character.getType(codePoint)) {
             case Character.NON_SPACING_MARK, Character.ENCLOSING_MARK, Character.FORMAT -> 0;

@@ -19,7 +19,8 @@ public final class SourceText {
         this.lineStarts = lineStarts(text);
     }
 
-    /// A text under the name that diagnostics print: a file name as the user gave it, or what stands for one.
+    /// A text under the name that diagnostics print: a file name as the user gave it, or what
+    /// stands for one.
     public static SourceText of(String name, String text) {
         return new SourceText(name, text);
     }
@@ -35,7 +36,8 @@ public final class SourceText {
         return text;
     }
 
-    /// The line and column of an offset; an offset past the end is the place after the last character.
+    /// The line and column of an offset; an offset past the end is the place after the last
+    /// character.
     public Position position(int offset) {
         int at = Math.clamp(offset, 0, text.length());
         int line = lineOf(at);
@@ -79,9 +81,7 @@ public final class SourceText {
 
     @Override
     public boolean equals(Object other) {
-        return other instanceof SourceText that
-                && name.equals(that.name)
-                && text.equals(that.text);
+        return other instanceof SourceText that && name.equals(that.name) && text.equals(that.text);
     }
 
     @Override

@@ -1,7 +1,7 @@
 package io.ucp.lang.diagnostic;
 
-/// A stretch of a source, `[start, end)` in UTF-16 units. It carries its source, so that the parts of
-/// a spec put together from several files each know where they come from.
+/// A stretch of a source, `[start, end)` in UTF-16 units. It carries its source, so that the parts
+/// of a spec put together from several files each know where they come from.
 public record Span(SourceText source, int start, int end) {
     /// The span of what was not written by anyone: inferred rules, defaults.
     public static final Span NONE = new Span(SourceText.NONE, 0, 0);

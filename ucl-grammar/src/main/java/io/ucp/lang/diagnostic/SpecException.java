@@ -3,8 +3,8 @@ package io.ucp.lang.diagnostic;
 import java.util.List;
 import java.util.stream.Collectors;
 
-/// A spec that cannot be used, with everything that is wrong with it that one run could find, in the
-/// order of the text. The message is what a person should see.
+/// A spec that cannot be used, with everything that is wrong with it that one run could find, in
+/// the order of the text. The message is what a person should see.
 public final class SpecException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 

@@ -7,6 +7,7 @@ import io.ucp.lang.ast.Name;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.Diagnostic;
 import io.ucp.lang.diagnostic.NearestNames;
+
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -93,15 +94,14 @@ final class Axes {
         }
         complained = true;
         if (none) {
-            String message = "axis '%s' without a mesh; expected a mesh that lists it".formatted(axis);
+            String message =
+                    "axis '%s' without a mesh; expected a mesh that lists it".formatted(axis);
             problems.add(Diagnostic.error(axis.span(), message, "for example: mesh (pp, dp, tp)"));
             return;
         }
         List<String> names = List.copyOf(plain.keySet());
-        String message =
-                "unknown axis '%s'; expected %s".formatted(axis, Words.oneOf(names));
+        String message = "unknown axis '%s'; expected %s".formatted(axis, Words.oneOf(names));
         Diagnostic unknown = Diagnostic.error(axis.span(), message);
-        problems.add(
-                NearestNames.hint(axis.text(), names).map(unknown::withHint).orElse(unknown));
+        problems.add(NearestNames.hint(axis.text(), names).map(unknown::withHint).orElse(unknown));
     }
 }

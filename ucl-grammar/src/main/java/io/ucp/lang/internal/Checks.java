@@ -18,6 +18,7 @@ import io.ucp.lang.ast.States;
 import io.ucp.lang.diagnostic.Diagnostic;
 import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.lang.diagnostic.Span;
+
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -28,14 +29,24 @@ import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
 
-/// What can be wrong with a well-formed spec and needs no checkpoint to be seen. Where the parser gave
-/// something up, nothing is said that the missing piece could put right.
+/// What can be wrong with a well-formed spec and needs no checkpoint to be seen. Where the parser
+/// gave something up, nothing is said that the missing piece could put right.
 final class Checks {
     private static final Set<String> DTYPES =
             new TreeSet<>(
                     Set.of(
-                            "fp64", "fp32", "fp16", "bf16", "fp8_e4m3", "fp8_e5m2", "int64",
-                            "int32", "int16", "int8", "uint8", "bool"));
+                            "fp64",
+                            "fp32",
+                            "fp16",
+                            "bf16",
+                            "fp8_e4m3",
+                            "fp8_e5m2",
+                            "int64",
+                            "int32",
+                            "int16",
+                            "int8",
+                            "uint8",
+                            "bool"));
 
     private final Spec spec;
     private final Problems problems;

@@ -9,10 +9,12 @@ import io.ucp.lang.ast.RenameStep;
 import io.ucp.lang.ast.Widths;
 import io.ucp.lang.diagnostic.Diagnostic;
 import io.ucp.lang.diagnostic.Span;
-import java.util.List;
-import java.util.Optional;
+
 import org.antlr.v4.runtime.ParserRuleContext;
 import org.jspecify.annotations.Nullable;
+
+import java.util.List;
+import java.util.Optional;
 
 /// Builds what stands between the braces of a rule.
 final class ClauseBuilder {
@@ -64,8 +66,7 @@ final class ClauseBuilder {
                             expert.LOCAL() != null,
                             span);
             case UclParser.StageContext stage -> stage(stage, span);
-            case UclParser.TiedContext tied ->
-                    new Clause.TiedTo(terms.target(tied.target()), span);
+            case UclParser.TiedContext tied -> new Clause.TiedTo(terms.target(tied.target()), span);
             case UclParser.FlattenContext flatten -> flatten(flatten);
             case UclParser.PadContext pad ->
                     new Clause.Pad(
@@ -97,8 +98,7 @@ final class ClauseBuilder {
         return switch (context.start.getType()) {
             case UclLexer.FIRST -> Position.FIRST;
             case UclLexer.LAST -> Position.LAST;
-            default ->
-                    new Position.Nth(terms.index(context.start, "position", MAX_POSITION));
+            default -> new Position.Nth(terms.index(context.start, "position", MAX_POSITION));
         };
     }
 

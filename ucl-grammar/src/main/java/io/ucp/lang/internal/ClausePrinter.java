@@ -11,6 +11,7 @@ import io.ucp.lang.ast.Clause;
 import io.ucp.lang.ast.Name;
 import io.ucp.lang.ast.Position;
 import io.ucp.lang.ast.Widths;
+
 import java.util.List;
 import java.util.stream.Collectors;
 

@@ -3,16 +3,18 @@ package io.ucp.lang.internal;
 import io.ucp.lang.ast.Commented;
 import io.ucp.lang.ast.Comments;
 import io.ucp.lang.diagnostic.SourceText;
+
+import org.antlr.v4.runtime.ParserRuleContext;
+import org.antlr.v4.runtime.Token;
+
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Optional;
-import org.antlr.v4.runtime.ParserRuleContext;
-import org.antlr.v4.runtime.Token;
 
-/// Gives every comment of a text to exactly one part of the tree. A part takes the comments on the lines
-/// before it, the one behind it on its last line, and, once its own parts have taken theirs, what is left
-/// inside it.
+/// Gives every comment of a text to exactly one part of the tree. A part takes the comments on the
+/// lines before it, the one behind it on its last line, and, once its own parts have taken theirs,
+/// what is left inside it.
 final class CommentReader {
     private final Tokens tokens;
     private final SourceText source;
@@ -90,8 +92,7 @@ final class CommentReader {
     }
 
     private boolean isComment(int index) {
-        return index < tokens.all().size()
-                && tokens.all().get(index).getType() == UclLexer.COMMENT;
+        return index < tokens.all().size() && tokens.all().get(index).getType() == UclLexer.COMMENT;
     }
 
     private boolean isFree(int index) {

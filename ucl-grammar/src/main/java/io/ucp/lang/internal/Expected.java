@@ -1,10 +1,5 @@
 package io.ucp.lang.internal;
 
-import java.util.ArrayList;
-import java.util.HashSet;
-import java.util.LinkedHashSet;
-import java.util.List;
-import java.util.Set;
 import org.antlr.v4.runtime.Parser;
 import org.antlr.v4.runtime.ParserRuleContext;
 import org.antlr.v4.runtime.RuleContext;
@@ -16,8 +11,14 @@ import org.antlr.v4.runtime.atn.RuleTransition;
 import org.antlr.v4.runtime.atn.Transition;
 import org.jspecify.annotations.Nullable;
 
-/// What the grammar allows at a place, in a person's words: a walk through the grammar's automaton that
-/// stops at each token and at each rule that has a name in [Words].
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+
+/// What the grammar allows at a place, in a person's words: a walk through the grammar's automaton
+/// that stops at each token and at each rule that has a name in [Words].
 final class Expected {
     private final ATN atn;
     private final Set<String> words = new LinkedHashSet<>();
@@ -48,7 +49,8 @@ final class Expected {
     private static String begun(RuleContext innermost, Token token) {
         String name = "";
         RuleContext context = innermost;
-        while (context instanceof ParserRuleContext rule && rule.start.getTokenIndex() == token.getTokenIndex()) {
+        while (context instanceof ParserRuleContext rule
+                && rule.start.getTokenIndex() == token.getTokenIndex()) {
             String word = Words.rule(rule.getRuleIndex());
             name = word.isEmpty() ? name : word;
             context = rule.parent;

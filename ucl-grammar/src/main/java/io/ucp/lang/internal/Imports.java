@@ -1,6 +1,5 @@
 package io.ucp.lang.internal;
 
-import io.ucp.lang.ImportSource;
 import io.ucp.lang.ast.AxisProduct;
 import io.ucp.lang.ast.CastRule;
 import io.ucp.lang.ast.Commented;
@@ -20,6 +19,7 @@ import io.ucp.lang.ast.Statement;
 import io.ucp.lang.ast.States;
 import io.ucp.lang.diagnostic.Diagnostic;
 import io.ucp.lang.diagnostic.SourceText;
+
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
@@ -29,18 +29,18 @@ import java.util.Set;
 import java.util.function.BiFunction;
 import java.util.stream.Stream;
 
-/// Puts the statements of imported specs in the place of the imports. A statement of the importing spec
-/// replaces the imported one that says the same: of the same name, or for the same pattern. A text that
-/// several imports reach is taken once.
+/// Puts the statements of imported specs in the place of the imports. A statement of the importing
+/// spec replaces the imported one that says the same: of the same name, or for the same pattern. A
+/// text that several imports reach is taken once.
 final class Imports {
-    private final ImportSource sources;
+    private final BiFunction<String, SourceText, Optional<SourceText>> sources;
     private final BiFunction<SourceText, Problems, Spec> reader;
     private final Problems problems;
     private final Set<String> path = new LinkedHashSet<>();
     private final Set<String> taken = new HashSet<>();
 
     Imports(
-            ImportSource sources,
+            BiFunction<String, SourceText, Optional<SourceText>> sources,
             BiFunction<SourceText, Problems, Spec> reader,
             Problems problems) {
         this.sources = sources;
@@ -69,7 +69,7 @@ final class Imports {
 
     private List<Commented<Statement>> imported(
             Import imported, SourceText importer, Set<String> own) {
-        Optional<SourceText> found = sources.find(imported.target(), importer);
+        Optional<SourceText> found = sources.apply(imported.target(), importer);
         if (found.isEmpty()) {
             String message =
                     "nothing to import under '%s'; expected a file or the name of a bundled spec"

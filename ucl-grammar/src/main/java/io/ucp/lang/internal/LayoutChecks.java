@@ -13,6 +13,7 @@ import io.ucp.lang.ast.States;
 import io.ucp.lang.ast.Widths;
 import io.ucp.lang.diagnostic.Diagnostic;
 import io.ucp.lang.diagnostic.Span;
+
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -81,7 +82,8 @@ final class LayoutChecks {
                                         .formatted(axis)
                                 : "axis '%s' where '%s' is used already, which shares '%s' with it"
                                         .formatted(axis, before, plain);
-                problems.add(Diagnostic.error(axis.span(), message, "first used at " + before.span()));
+                problems.add(
+                        Diagnostic.error(axis.span(), message, "first used at " + before.span()));
                 return;
             }
         }
@@ -114,7 +116,8 @@ final class LayoutChecks {
                 text -> {
                     Span before = said.putIfAbsent(text, clause.span());
                     if (before != null) {
-                        String message = "'%s' twice in one layout; expected it once".formatted(text);
+                        String message =
+                                "'%s' twice in one layout; expected it once".formatted(text);
                         String hint = "the first is at " + before;
                         problems.add(Diagnostic.error(clause.span(), message, hint));
                     }
@@ -128,10 +131,10 @@ final class LayoutChecks {
         List<Clause> behind = layout.subList(at + 1, layout.size());
         switch (clause) {
             case Clause.Fuse fuse -> {
-                boolean split =
-                        !behind.isEmpty() && behind.getFirst() instanceof Clause.ShardEach;
+                boolean split = !behind.isEmpty() && behind.getFirst() instanceof Clause.ShardEach;
                 if (!split) {
-                    String message = "'fuse' alone; expected 'shard each over AXIS' straight behind it";
+                    String message =
+                            "'fuse' alone; expected 'shard each over AXIS' straight behind it";
                     problems.add(Diagnostic.error(fuse.span(), message));
                 }
             }
@@ -139,7 +142,8 @@ final class LayoutChecks {
                 if (!before.isEmpty() && before.getLast() instanceof Clause.Fuse fuse) {
                     partWidths(each, fuse);
                 } else {
-                    String message = "'shard each' alone; expected 'fuse dim D (..)' straight before it";
+                    String message =
+                            "'shard each' alone; expected 'fuse dim D (..)' straight before it";
                     problems.add(Diagnostic.error(each.span(), message));
                 }
             }

@@ -4,6 +4,7 @@ import io.ucp.lang.ast.Expr;
 import io.ucp.lang.ast.Let;
 import io.ucp.lang.ast.Name;
 import io.ucp.lang.diagnostic.Diagnostic;
+
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -13,8 +14,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
-/// Finds constants that are defined by themselves. Walks without recursion: a chain of constants may be
-/// as long as the spec.
+/// Finds constants that are defined by themselves. Walks without recursion: a chain of constants
+/// may be as long as the spec.
 final class LetCycles {
     private final Map<String, Let> lets = new HashMap<>();
     private final List<Let> ordered;

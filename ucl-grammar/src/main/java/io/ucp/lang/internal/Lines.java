@@ -2,6 +2,7 @@ package io.ucp.lang.internal;
 
 import io.ucp.lang.ast.Commented;
 import io.ucp.lang.ast.Comments;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
@@ -25,7 +26,8 @@ final class Lines {
         return String.join("\n", lines.subList(0, end)) + "\n";
     }
 
-    /// An empty line, where there is not one already and it would not be the first of the text or a block.
+    /// An empty line, where there is not one already and it would not be the first of the text or a
+    /// block.
     void empty() {
         if (lines.size() > blockStart && !lines.getLast().isEmpty()) {
             lines.add("");
@@ -61,7 +63,8 @@ final class Lines {
         lines.addAll(List.of((indent + text + trailing).split("\n", -1)));
     }
 
-    /// A part with a block of inner parts, on one line where it fits and the inner parts have no comments.
+    /// A part with a block of inner parts, on one line where it fits and the inner parts have no
+    /// comments.
     <T> void block(
             String head,
             List<Commented<T>> inner,

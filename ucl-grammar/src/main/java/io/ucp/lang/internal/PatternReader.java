@@ -5,6 +5,7 @@ import io.ucp.lang.ast.NamePattern.Glob;
 import io.ucp.lang.ast.NamePattern.Piece;
 import io.ucp.lang.diagnostic.Diagnostic;
 import io.ucp.lang.diagnostic.Span;
+
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -50,7 +51,9 @@ final class PatternReader {
             case '{' -> capture();
             case '}' -> {
                 String message = "'}' without '{' in a name pattern";
-                problems.add(Diagnostic.error(here(at, at + 1), message, "the character is written \\}"));
+                problems.add(
+                        Diagnostic.error(
+                                here(at, at + 1), message, "the character is written \\}"));
                 at++;
             }
             default -> {

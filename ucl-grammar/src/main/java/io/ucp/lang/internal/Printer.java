@@ -23,12 +23,14 @@ import io.ucp.lang.ast.Spec;
 import io.ucp.lang.ast.SpecName;
 import io.ucp.lang.ast.Statement;
 import io.ucp.lang.ast.States;
+
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Collectors;
 
-/// Writes a spec in the one canonical form, from the tree alone. Statements keep their order. A block
-/// stands on one line where it fits and has no comment inside, else each clause has a line of its own.
+/// Writes a spec in the one canonical form, from the tree alone. Statements keep their order. A
+/// block stands on one line where it fits and has no comment inside, else each clause has a line of
+/// its own.
 public final class Printer {
     private final Lines lines = new Lines();
 
@@ -135,9 +137,7 @@ public final class Printer {
 
     private static String entry(States.Entry entry) {
         String layout =
-                entry.layout().stream()
-                        .map(ClausePrinter::clause)
-                        .collect(Collectors.joining(" "));
+                entry.layout().stream().map(ClausePrinter::clause).collect(Collectors.joining(" "));
         return TermPrinter.names(entry.states()) + (layout.isEmpty() ? "" : ": " + layout);
     }
 
@@ -220,8 +220,6 @@ public final class Printer {
     }
 
     private static String joined(List<? extends NamePattern> patterns, String separator) {
-        return patterns.stream()
-                .map(TermPrinter::pattern)
-                .collect(Collectors.joining(separator));
+        return patterns.stream().map(TermPrinter::pattern).collect(Collectors.joining(separator));
     }
 }

@@ -4,6 +4,7 @@ import io.ucp.lang.diagnostic.Diagnostic;
 import io.ucp.lang.diagnostic.SourceText;
 import io.ucp.lang.diagnostic.Span;
 import io.ucp.lang.diagnostic.SpecException;
+
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
@@ -36,8 +37,8 @@ final class Problems {
         return !found.isEmpty();
     }
 
-    /// Whether something found so far is inside a span, so that more said about it would be guesswork.
-    /// What is found later does not count.
+    /// Whether something found so far is inside a span, so that more said about it would be
+    /// guesswork. What is found later does not count.
     Predicate<Span> soFar() {
         Map<SourceText, NavigableSet<Integer>> places = new HashMap<>();
         for (Diagnostic diagnostic : found) {

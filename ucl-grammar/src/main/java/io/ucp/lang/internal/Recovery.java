@@ -1,8 +1,7 @@
 package io.ucp.lang.internal;
 
 import io.ucp.lang.diagnostic.Diagnostic;
-import java.util.List;
-import java.util.Set;
+
 import org.antlr.v4.runtime.DefaultErrorStrategy;
 import org.antlr.v4.runtime.InputMismatchException;
 import org.antlr.v4.runtime.Parser;
@@ -12,16 +11,27 @@ import org.antlr.v4.runtime.TokenStream;
 import org.antlr.v4.runtime.atn.ATNState;
 import org.antlr.v4.runtime.misc.IntervalSet;
 
-/// How the parser goes on after a syntax error, so that one run finds them all: nothing is guessed (no token
-/// is inserted or removed); the whole clause, or else the whole statement, is given up and the next one
-/// starts afresh.
+import java.util.List;
+import java.util.Set;
+
+/// How the parser goes on after a syntax error, so that one run finds them all: nothing is guessed
+/// (no token is inserted or removed); the whole clause, or else the whole statement, is given up
+/// and the next one starts afresh.
 final class Recovery extends DefaultErrorStrategy {
     /// Words that only a statement starts with: one of them ends whatever is broken before it.
     private static final Set<Integer> STATEMENT_STARTS =
             Set.of(
-                    UclLexer.IMPORT, UclLexer.SPEC, UclLexer.MESH, UclLexer.AXIS, UclLexer.LET,
-                    UclLexer.PARAM, UclLexer.GROUP, UclLexer.RENAME, UclLexer.DROP,
-                    UclLexer.DEFAULT, UclLexer.EVERY);
+                    UclLexer.IMPORT,
+                    UclLexer.SPEC,
+                    UclLexer.MESH,
+                    UclLexer.AXIS,
+                    UclLexer.LET,
+                    UclLexer.PARAM,
+                    UclLexer.GROUP,
+                    UclLexer.RENAME,
+                    UclLexer.DROP,
+                    UclLexer.DEFAULT,
+                    UclLexer.EVERY);
 
     /// Words that start a statement, and mean something else inside braces.
     private static final Set<Integer> OUTER_STATEMENT_STARTS =
@@ -29,15 +39,30 @@ final class Recovery extends DefaultErrorStrategy {
 
     private static final Set<Integer> CLAUSE_STARTS =
             Set.of(
-                    UclLexer.UNIQUE, UclLexer.REPLICATE, UclLexer.AVERAGE, UclLexer.SHARD,
-                    UclLexer.SHARD_NC, UclLexer.FUSE, UclLexer.VIEW, UclLexer.EXPERT,
-                    UclLexer.STAGE, UclLexer.TIED, UclLexer.FLATTEN, UclLexer.PAD,
-                    UclLexer.FROZEN, UclLexer.WITH, UclLexer.CAST);
+                    UclLexer.UNIQUE,
+                    UclLexer.REPLICATE,
+                    UclLexer.AVERAGE,
+                    UclLexer.SHARD,
+                    UclLexer.SHARD_NC,
+                    UclLexer.FUSE,
+                    UclLexer.VIEW,
+                    UclLexer.EXPERT,
+                    UclLexer.STAGE,
+                    UclLexer.TIED,
+                    UclLexer.FLATTEN,
+                    UclLexer.PAD,
+                    UclLexer.FROZEN,
+                    UclLexer.WITH,
+                    UclLexer.CAST);
 
     private static final Set<Integer> STEP_STARTS =
             Set.of(
-                    UclLexer.VIEW, UclLexer.SPLIT, UclLexer.JOIN, UclLexer.TRANSPOSE,
-                    UclLexer.PERMUTE, UclLexer.FOR);
+                    UclLexer.VIEW,
+                    UclLexer.SPLIT,
+                    UclLexer.JOIN,
+                    UclLexer.TRANSPOSE,
+                    UclLexer.PERMUTE,
+                    UclLexer.FOR);
 
     private final Tokens tokens;
     private final Problems problems;
@@ -48,7 +73,6 @@ final class Recovery extends DefaultErrorStrategy {
         this.tokens = tokens;
         this.problems = problems;
     }
-
 
     private static final Set<Integer> MEMBER_STARTS =
             Set.of(UclLexer.STRING, UclLexer.REGEX, UclLexer.COMMA);
@@ -99,8 +123,8 @@ final class Recovery extends DefaultErrorStrategy {
         throw new InputMismatchException(parser);
     }
 
-    /// Finds an error where a choice is made, when more is still possible than once the choice is taken. In
-    /// the loops over statements, clauses and the like it goes on with the next one.
+    /// Finds an error where a choice is made, when more is still possible than once the choice is
+    /// taken. In the loops over statements, clauses and the like it goes on with the next one.
     @Override
     public void sync(Parser parser) {
         ATNState state = parser.getATN().states.get(parser.getState());

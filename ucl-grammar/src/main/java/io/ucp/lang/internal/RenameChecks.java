@@ -9,6 +9,7 @@ import io.ucp.lang.ast.RenameRule;
 import io.ucp.lang.ast.RenameStep;
 import io.ucp.lang.diagnostic.Diagnostic;
 import io.ucp.lang.diagnostic.Span;
+
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -51,9 +52,7 @@ final class RenameChecks {
     private void captures(RenameRule rule) {
         Set<String> first = Set.copyOf(rule.left().getFirst().captures());
         List<NamePattern.Glob> others =
-                Stream.concat(
-                                rule.left().stream().skip(1), rule.right().stream())
-                        .toList();
+                Stream.concat(rule.left().stream().skip(1), rule.right().stream()).toList();
         for (NamePattern.Glob name : others) {
             if (!first.equals(Set.copyOf(name.captures()))) {
                 String message =
@@ -76,7 +75,8 @@ final class RenameChecks {
     private void parts(
             List<Part> parts, int names, String side, Span span, boolean again, Set<String> all) {
         if (again) {
-            problems.add(Diagnostic.error(span, "a second split or join of one rename; expected one"));
+            problems.add(
+                    Diagnostic.error(span, "a second split or join of one rename; expected one"));
             return;
         }
         LayoutChecks.distinctParts(parts.stream().map(Part::name).toList(), problems);
@@ -108,7 +108,8 @@ final class RenameChecks {
             case RenameStep.Transpose(var dims, Span span) -> {
                 if (dims.filter(d -> d.first().index() == d.second().index()).isPresent()) {
                     problems.add(
-                            Diagnostic.error(span, "a dimension swapped with itself; expected two"));
+                            Diagnostic.error(
+                                    span, "a dimension swapped with itself; expected two"));
                 }
             }
             case RenameStep.ForParts(List<Name> names, List<RenameStep> inner, _) -> {
@@ -157,8 +158,7 @@ final class RenameChecks {
     private void permutation(List<Dimension> order, Span span) {
         Set<Integer> seen = new HashSet<>();
         boolean valid =
-                order.stream()
-                        .allMatch(dim -> dim.index() < order.size() && seen.add(dim.index()));
+                order.stream().allMatch(dim -> dim.index() < order.size() && seen.add(dim.index()));
         if (!valid) {
             String message =
                     "(%s) is no order of dimensions; expected each of 0 to %d once"

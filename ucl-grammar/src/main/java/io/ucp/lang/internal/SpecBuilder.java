@@ -25,14 +25,16 @@ import io.ucp.lang.ast.States;
 import io.ucp.lang.diagnostic.Diagnostic;
 import io.ucp.lang.diagnostic.Span;
 import io.ucp.lang.diagnostic.SpecException;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.Map;
-import java.util.Optional;
+
 import org.antlr.v4.runtime.ParserRuleContext;
 import org.antlr.v4.runtime.Token;
 import org.antlr.v4.runtime.tree.TerminalNode;
 import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 
 /// Builds the tree from what the parser understood; what it gave up is left out.
 final class SpecBuilder {
@@ -118,7 +120,8 @@ final class SpecBuilder {
         Span quoted = tokens.span(context.STRING().getSymbol());
         NamePattern.Glob file = PatternReader.read(quoted, problems);
         if (!file.isExact()) {
-            problems.add(Diagnostic.error(quoted, "a pattern to import; expected one file or name"));
+            problems.add(
+                    Diagnostic.error(quoted, "a pattern to import; expected one file or name"));
         }
         return new Import(file.isExact() ? file.withCaptures(Map.of()) : "", span);
     }

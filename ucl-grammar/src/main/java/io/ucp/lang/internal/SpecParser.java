@@ -1,10 +1,13 @@
 package io.ucp.lang.internal;
 
-import io.ucp.lang.ImportSource;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.SourceText;
 import io.ucp.lang.diagnostic.SpecException;
+
 import org.antlr.v4.runtime.atn.PredictionMode;
+
+import java.util.Optional;
+import java.util.function.BiFunction;
 
 /// From text to a checked spec, in the steps that the package names.
 public final class SpecParser {
@@ -23,8 +26,10 @@ public final class SpecParser {
 
     /// The checked tree of a text with the statements of its imports in their place.
     ///
+    /// @param imports the text that a target means, for the text that imports it
     /// @throws SpecException with everything that is wrong with the texts
-    public static Spec parse(SourceText source, ImportSource imports) {
+    public static Spec parse(
+            SourceText source, BiFunction<String, SourceText, Optional<SourceText>> imports) {
         Problems problems = new Problems();
         Spec spec = new Imports(imports, SpecParser::read, problems).resolve(source);
         Checks.run(spec, problems);

@@ -8,13 +8,15 @@ import io.ucp.lang.ast.Part;
 import io.ucp.lang.ast.Shape;
 import io.ucp.lang.diagnostic.Diagnostic;
 import io.ucp.lang.diagnostic.Span;
+
+import org.antlr.v4.runtime.ParserRuleContext;
+import org.antlr.v4.runtime.Token;
+
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
-import org.antlr.v4.runtime.ParserRuleContext;
-import org.antlr.v4.runtime.Token;
 
 /// Builds the terms that statements and clauses are made of: names, numbers, expressions, patterns.
 final class TermBuilder {
@@ -205,7 +207,8 @@ final class TermBuilder {
             problems.add(
                     Diagnostic.error(
                             span(context),
-                            "a wildcard where one name is meant; expected a name with captures at most",
+                            "a wildcard where one name is meant; expected a name with captures at"
+                                    + " most",
                             "{name} or {name**} captures what * or ** matches"));
         }
         return glob;
@@ -230,7 +233,8 @@ final class TermBuilder {
         } catch (PatternSyntaxException e) {
             Diagnostic invalid =
                     Diagnostic.error(
-                            span, "an invalid regular expression: " + firstLine(e.getDescription()));
+                            span,
+                            "an invalid regular expression: " + firstLine(e.getDescription()));
             problems.add(
                     expression.contains("(?P<")
                             ? invalid.withHint("a named group is written (?<name>..)")

@@ -7,11 +7,13 @@ import io.ucp.lang.ast.NamePattern;
 import io.ucp.lang.ast.NamePattern.Piece;
 import io.ucp.lang.ast.Part;
 import io.ucp.lang.ast.Shape;
+
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Collectors;
 
-/// Writes the terms that statements and clauses are made of. What it writes, [TermBuilder] reads back.
+/// Writes the terms that statements and clauses are made of. What it writes, [TermBuilder] reads
+/// back.
 final class TermPrinter {
     private TermPrinter() {}
 
@@ -40,9 +42,7 @@ final class TermPrinter {
     }
 
     static String parts(List<Part> parts) {
-        return parts.stream()
-                .map(TermPrinter::part)
-                .collect(Collectors.joining(", ", "(", ")"));
+        return parts.stream().map(TermPrinter::part).collect(Collectors.joining(", ", "(", ")"));
     }
 
     private static String part(Part part) {
@@ -64,8 +64,7 @@ final class TermPrinter {
 
     private static String operand(Expr expression, int least) {
         boolean looser =
-                expression instanceof Expr.Binary binary
-                        && binary.operator().precedence() < least;
+                expression instanceof Expr.Binary binary && binary.operator().precedence() < least;
         return looser ? "(" + expression(expression) + ")" : expression(expression);
     }
 
@@ -111,11 +110,11 @@ final class TermPrinter {
     private static boolean isVisible(int c) {
         return switch (Character.getType(c)) {
             case Character.CONTROL,
-                            Character.FORMAT,
-                            Character.SURROGATE,
-                            Character.UNASSIGNED,
-                            Character.LINE_SEPARATOR,
-                            Character.PARAGRAPH_SEPARATOR ->
+                    Character.FORMAT,
+                    Character.SURROGATE,
+                    Character.UNASSIGNED,
+                    Character.LINE_SEPARATOR,
+                    Character.PARAGRAPH_SEPARATOR ->
                     false;
             default -> true;
         };

@@ -4,14 +4,16 @@ import io.ucp.lang.diagnostic.Diagnostic;
 import io.ucp.lang.diagnostic.SourceText;
 import io.ucp.lang.diagnostic.Span;
 import io.ucp.lang.diagnostic.SpecException;
-import java.util.List;
+
 import org.antlr.v4.runtime.CharStreams;
 import org.antlr.v4.runtime.CommonTokenStream;
 import org.antlr.v4.runtime.ParserRuleContext;
 import org.antlr.v4.runtime.Token;
 
-/// The tokens of a source, comments included, and where each of them is. What would hurt the parser is
-/// refused here, before it runs: too large a text, too deep a nesting.
+import java.util.List;
+
+/// The tokens of a source, comments included, and where each of them is. What would hurt the parser
+/// is refused here, before it runs: too large a text, too deep a nesting.
 final class Tokens {
     static final int MAX_LENGTH = 1 << 22;
     static final int MAX_NESTING = 100;
@@ -56,7 +58,10 @@ final class Tokens {
     /// Where a token is; the end of the text is straight behind the last token.
     Span span(Token token) {
         if (token.getType() == Token.EOF) {
-            int end = token.getTokenIndex() == 0 ? 0 : span(all().get(token.getTokenIndex() - 1)).end();
+            int end =
+                    token.getTokenIndex() == 0
+                            ? 0
+                            : span(all().get(token.getTokenIndex() - 1)).end();
             return new Span(source, end, end);
         }
         return new Span(source, offset(token.getStartIndex()), offset(token.getStopIndex() + 1));
@@ -82,7 +87,8 @@ final class Tokens {
     private Diagnostic problem(Token token) {
         if (token.getType() == UclLexer.UNTERMINATED) {
             return Diagnostic.error(
-                    span(token), "a quote that is not closed; expected '\"' before the end of the line");
+                    span(token),
+                    "a quote that is not closed; expected '\"' before the end of the line");
         }
         int codePoint = token.getText().codePointAt(0);
         String shown = Character.isISOControl(codePoint) ? "" : " '" + token.getText() + "'";

@@ -1,11 +1,12 @@
 package io.ucp.lang.internal;
 
+import org.antlr.v4.runtime.Token;
+
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
-import org.antlr.v4.runtime.Token;
 
 /// What a person calls the tokens and rules of the grammar.
 final class Words {
@@ -47,8 +48,15 @@ final class Words {
     /// The paper's words that could be names.
     private static final Set<String> ALIASES =
             Set.of(
-                    "Unique", "unique_params", "Replicate", "replicated_params", "Partial",
-                    "params_to_average", "fragment_params", "StripPad", "hasPadding");
+                    "Unique",
+                    "unique_params",
+                    "Replicate",
+                    "replicated_params",
+                    "Partial",
+                    "params_to_average",
+                    "fragment_params",
+                    "StripPad",
+                    "hasPadding");
 
     private Words() {}
 

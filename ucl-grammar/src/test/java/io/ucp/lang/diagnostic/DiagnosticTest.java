@@ -3,8 +3,9 @@ package io.ucp.lang.diagnostic;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import java.util.List;
 import org.junit.jupiter.api.Test;
+
+import java.util.List;
 
 class DiagnosticTest {
     @Test
@@ -15,7 +16,8 @@ class DiagnosticTest {
                         x.ucl:2:9: error: found
                             let c = dd
                                     ^^
-                            hint: do""");
+                            hint: do\
+                        """);
     }
 
     @Test
@@ -36,7 +38,8 @@ class DiagnosticTest {
                         """
                         x.ucl:1:5: error: found
                                 ab  cd
-                                    ^^""");
+                                    ^^\
+                        """);
     }
 
     @Test
@@ -64,7 +67,10 @@ class DiagnosticTest {
 
     @Test
     void longSpansAreMarkedAsFarAsTheLineIsShown() {
-        String[] shown = Diagnostic.error(at("x".repeat(300), "x".repeat(300)), "f").render().split("\n", -1);
+        String[] shown =
+                Diagnostic.error(at("x".repeat(300), "x".repeat(300)), "f")
+                        .render()
+                        .split("\n", -1);
         assertThat(shown[2]).isEqualTo("    " + "^".repeat(100));
     }
 

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ucp.lang.diagnostic.SourceText.Position;
+
 import org.junit.jupiter.api.Test;
 
 class SourceTextTest {

@@ -6,6 +6,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.Optional;
 
 /// The bytes of a pickle with a position that never passes their end. Numbers are little-endian.
 final class PickleBytes {
@@ -57,6 +58,14 @@ final class PickleBytes {
         return part;
     }
 
+    /// The next `length` bytes as UTF-8, empty where they are not.
+    Optional<String> text(long length) throws MalformedFileException {
+        int checked = length(length);
+        int start = bytes.position();
+        bytes.position(start + checked);
+        return SurrogateUtf8.decode(bytes.array(), start, checked);
+    }
+
     /// Checks that so many bytes are left.
     int length(long length) throws MalformedFileException {
         require(length);
@@ -76,7 +85,7 @@ final class PickleBytes {
         byte[] line = new byte[end - start];
         bytes.get(line);
         bytes.get();
-        return SurrogateUtf8.decode(ByteBuffer.wrap(line))
+        return SurrogateUtf8.decode(line, 0, line.length)
                 .orElseGet(() -> new String(line, StandardCharsets.ISO_8859_1));
     }
 

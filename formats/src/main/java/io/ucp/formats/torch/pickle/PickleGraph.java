@@ -5,6 +5,7 @@ import java.util.Deque;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 
 /// Walks over a tree that may share nodes and hold cycles: every node once, without recursion.
 public final class PickleGraph {
@@ -26,15 +27,25 @@ public final class PickleGraph {
     /// Every container that can be reached, once each, parents before children, in the order of the
     /// pickle.
     public static void forEach(PickleValue root, Consumer<PyContainer> action) {
+        walk(
+                root,
+                container -> {
+                    action.accept(container);
+                    return true;
+                });
+    }
+
+    /// As [#forEach], but goes on below a container only where `visit` says so.
+    public static void walk(PickleValue root, Predicate<PyContainer> visit) {
         IdentityHashMap<PyContainer, Boolean> seen = new IdentityHashMap<>();
         Deque<Visit> path = new ArrayDeque<>();
-        enter(root, seen, path, action);
+        enter(root, seen, path, visit);
         while (!path.isEmpty()) {
-            Visit visit = path.peek();
-            if (visit.next == visit.children.size()) {
+            Visit top = path.element();
+            if (top.next == top.children.size()) {
                 path.pop();
             } else {
-                enter(visit.children.get(visit.next++), seen, path, action);
+                enter(top.children.get(top.next++), seen, path, visit);
             }
         }
     }
@@ -43,9 +54,10 @@ public final class PickleGraph {
             PickleValue value,
             IdentityHashMap<PyContainer, Boolean> seen,
             Deque<Visit> path,
-            Consumer<PyContainer> action) {
-        if (value instanceof PyContainer container && seen.put(container, true) == null) {
-            action.accept(container);
+            Predicate<PyContainer> visit) {
+        if (value instanceof PyContainer container
+                && seen.put(container, true) == null
+                && visit.test(container)) {
             path.push(new Visit(container));
         }
     }

@@ -7,9 +7,8 @@ import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
+import java.util.Optional;
 
 /// Reads a pickle of any protocol, 0 to 5, into a tree. A stack machine like Python's own, except
 /// that calls and imports become nodes.
@@ -27,7 +26,7 @@ public final class PickleReader {
 
     private final PickleBytes in;
     private final PickleStack stack;
-    private final Map<Integer, PickleValue> memo = new HashMap<>();
+    private final PickleMemo memo = new PickleMemo();
 
     private PickleReader(PickleBytes in) {
         this.in = in;
@@ -114,9 +113,9 @@ public final class PickleReader {
     /// Texts and bytes.
     private boolean text(int code) throws MalformedFileException {
         switch (code) {
-            case 'X' -> stack.push(utf8(in.take(in.u4())));
-            case 0x8c -> stack.push(utf8(in.take(in.u1())));
-            case 0x8d -> stack.push(utf8(in.take(in.s8())));
+            case 'X' -> stack.push(utf8(in.text(in.u4())));
+            case 0x8c -> stack.push(utf8(in.text(in.u1())));
+            case 0x8d -> stack.push(utf8(in.text(in.s8())));
             case 'V' -> stack.push(PickleLines.unicode(in, in.line()));
             case 'C' -> stack.push(PyBytes.of(array(in.take(in.u1()))));
             case 'B' -> stack.push(PyBytes.of(array(in.take(in.u4()))));
@@ -143,11 +142,9 @@ public final class PickleReader {
         return array;
     }
 
-    private PyText utf8(ByteBuffer bytes) throws MalformedFileException {
+    private PyText utf8(Optional<String> text) throws MalformedFileException {
         return PyText.of(
-                SurrogateUtf8.decode(bytes)
-                        .orElseThrow(
-                                () -> in.malformed("a text that is not UTF-8", "UTF-8", DAMAGED)));
+                text.orElseThrow(() -> in.malformed("a text that is not UTF-8", "UTF-8", DAMAGED)));
     }
 
     /// A Python 2 `str` may be either: text where it is UTF-8, else bytes.

@@ -63,10 +63,11 @@ final class PickleStack {
     }
 
     private List<PickleValue> cut(int from) {
-        List<PickleValue> tail = values.subList(from, values.size());
-        List<PickleValue> taken = new ArrayList<>(tail);
-        tail.clear();
-        return taken;
+        PickleValue[] taken = new PickleValue[values.size() - from];
+        for (int i = taken.length - 1; i >= 0; i--) {
+            taken[i] = values.removeLast();
+        }
+        return List.of(taken);
     }
 
     private int floor() {

@@ -129,9 +129,13 @@ public final class PyObject extends PyContainer {
         return changes.stream().anyMatch(Change.ItemsSet.class::isInstance);
     }
 
-    /// The items set on it (an `OrderedDict`'s entries); empty where there are none.
+    /// The items set on it (an `OrderedDict`'s entries); empty where there are none. Python 2 gave
+    /// an `OrderedDict` its items as an argument, a list of pairs.
     public PyDict items() {
         List<PyDict> sets = new ArrayList<>(1);
+        if (isInstanceOf("collections", "OrderedDict")) {
+            argument(0).flatMap(PyObject::pairs).ifPresent(sets::add);
+        }
         for (Change change : changes) {
             if (change instanceof Change.ItemsSet(PyDict items)) {
                 sets.add(items);
@@ -140,6 +144,18 @@ public final class PyObject extends PyContainer {
         return sets.size() == 1
                 ? sets.getFirst()
                 : PyDict.of(sets.stream().flatMap(d -> d.entries().stream()).toList());
+    }
+
+    private static Optional<PyDict> pairs(PickleValue list) {
+        PyDict dict = new PyDict();
+        for (PickleValue element : list.asSequence().orElse(List.of())) {
+            List<PickleValue> pair = element.asSequence().orElse(List.of());
+            if (pair.size() != 2) {
+                return Optional.empty();
+            }
+            dict.put(pair.get(0), pair.get(1));
+        }
+        return Optional.of(dict);
     }
 
     /// The state set last.
@@ -207,6 +223,9 @@ public final class PyObject extends PyContainer {
 
     @Override
     public List<PickleValue> children() {
+        if (changes.isEmpty() && keywords == null) {
+            return List.of(callable, arguments);
+        }
         List<PickleValue> all = new ArrayList<>();
         all.add(callable);
         all.add(arguments);

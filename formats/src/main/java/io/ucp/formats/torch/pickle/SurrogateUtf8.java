@@ -1,7 +1,6 @@
 package io.ucp.formats.torch.pickle;
 
 import java.io.ByteArrayOutputStream;
-import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Optional;
@@ -31,14 +30,12 @@ final class SurrogateUtf8 {
     }
 
     /// Empty where the bytes are not UTF-8.
-    static Optional<String> decode(ByteBuffer bytes) {
-        byte[] raw = new byte[bytes.remaining()];
-        bytes.get(bytes.position(), raw);
-        String fast = new String(raw, StandardCharsets.UTF_8);
-        if (fast.indexOf('\ufffd') < 0) {
-            return Optional.of(fast);
-        }
-        return decodeSlowly(raw);
+    static Optional<String> decode(byte[] bytes, int from, int size) {
+        String fast = new String(bytes, from, size, StandardCharsets.UTF_8);
+        // What is no UTF-8 decodes to the replacement character, which may also be meant.
+        return fast.indexOf('\ufffd') < 0
+                ? Optional.of(fast)
+                : decodeSlowly(Arrays.copyOfRange(bytes, from, from + size));
     }
 
     private static Optional<String> decodeSlowly(byte[] raw) {

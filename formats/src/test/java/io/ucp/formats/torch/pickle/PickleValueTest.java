@@ -101,6 +101,14 @@ class PickleValueTest {
     }
 
     @Test
+    void anOrderedDictOfPython2HasItsItemsAsPairs() throws IOException {
+        PickleValue pairs = PyList.of(PyList.of(PyText.of("a"), PyInt.of(1)));
+        PyObject ordered = PyObject.call(new PyGlobal("collections", "OrderedDict"), pairs);
+        assertThat(ordered.find("a")).contains(PyInt.of(1));
+        assertThat(ordered.asDict().orElseThrow().size()).isEqualTo(1);
+    }
+
+    @Test
     void numbersTellWhetherTheyFit() {
         assertThat(PyInt.of(Long.MIN_VALUE).asLong()).hasValue(Long.MIN_VALUE);
         PyInt big = PyInt.of(BigInteger.ONE.shiftLeft(64));

@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""Reads ucp's universal format with the Python standard library alone, from docs/universal-format.md and nothing else.
+
+    oracle.py reference UNIVERSAL FILE.safetensors   every tensor `NAME/STATE` of FILE equals the universal one; exit 1 where one differs
+    oracle.py weights UNIVERSAL                      every fp32 master rounds (to nearest, ties to even) to its bfloat16 `weight`
+    oracle.py flip FOLDER SEED                       flips one bit of one tensor byte of a file below FOLDER, and says where
+"""
+import json
+import os
+import random
+import struct
+import sys
+import zipfile
+
+DTYPE = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}
+
+
+def states(folder):
+    """(parameter, state) -> (dtype, real shape, bytes of the real elements)"""
+    with open(os.path.join(folder, "manifest.json"), encoding="utf-8") as f:
+        manifest = json.load(f)
+    out = {}
+    for p in manifest["parameters"]:
+        shape = p.get("realShape", p["shape"])
+        count = 1
+        for d in shape:
+            count *= d
+        for name, s in p["states"].items():
+            with open(os.path.join(folder, s["file"]), "rb") as f:
+                f.seek(s["offset"])
+                data = f.read(s["size"])
+            width = s["size"] // max(1, product(p["shape"]))
+            # Padding, where there is any, is in rows after the real ones.
+            out[p["name"], name] = (s["dtype"], shape, data[:count * width])
+    return out
+
+
+def product(dims):
+    n = 1
+    for d in dims:
+        n *= d
+    return n
+
+
+def safetensors(path):
+    with open(path, "rb") as f:
+        size = struct.unpack("<Q", f.read(8))[0]
+        header = json.loads(f.read(size))
+        base = 8 + size
+        for name, t in header.items():
+            if name != "__metadata__":
+                begin, end = t["data_offsets"]
+                f.seek(base + begin)
+                yield name, DTYPE[t["dtype"]], t["shape"], f.read(end - begin)
+
+
+def reference(folder, path):
+    held = states(folder)
+    bad = compared = 0
+    for name, dtype, shape, data in safetensors(path):
+        parameter, state = name.rsplit("/", 1)
+        key = parameter, {"frozen": "weight"}.get(state, state)
+        compared += 1
+        if held.get(key) != (dtype, shape, data):
+            bad += 1
+            print("differs:", name, held[key][:2] if key in held else "absent", (dtype, shape))
+    print(f"{compared} tensors compared, {bad} differ")
+    return compared == 0 or bad
+
+
+def weights(folder):
+    held = states(folder)
+    compared = bad = 0
+    for (parameter, state), (dtype, _, data) in held.items():
+        if state != "fp32" or (parameter, "weight") not in held:
+            continue
+        other, _, weight = held[parameter, "weight"]
+        if other != "bfloat16":
+            continue
+        compared += 1
+        rounded = bytearray()
+        for (bits,) in struct.iter_unpack("<I", data):
+            rounded += struct.pack("<H", (bits + 0x7FFF + (bits >> 16 & 1)) >> 16 & 0xFFFF)
+        if bytes(rounded) != weight:
+            bad += 1
+            print("differs:", parameter)
+    print(f"{compared} weights compared, {bad} differ")
+    return compared == 0 or bad
+
+
+def flip(folder, seed):
+    pick = random.Random(seed)
+    places = []
+    for base, _, names in os.walk(folder):
+        for n in sorted(names):
+            path = os.path.join(base, n)
+            if n.endswith(".arrow"):
+                continue
+            if n.endswith(".pt"):
+                with zipfile.ZipFile(path) as z:
+                    for i in z.infolist():
+                        if "/data/" in i.filename and i.file_size >= 256:
+                            with open(path, "rb") as f:
+                                f.seek(i.header_offset)
+                                head = f.read(30)
+                            start = i.header_offset + 30 + sum(struct.unpack("<HH", head[26:30]))
+                            places.append((path, start, i.file_size))
+    manifest = os.path.join(folder, "manifest.json")
+    if os.path.exists(manifest):
+        with open(manifest, encoding="utf-8") as f:
+            for p in json.load(f)["parameters"]:
+                real = product(p.get("realShape", p["shape"])) / max(1, product(p["shape"]))
+                for s in p["states"].values():
+                    places.append((os.path.join(folder, s["file"]), s["offset"], int(s["size"] * real)))
+    path, start, size = pick.choice(sorted(places))
+    at = start + pick.randrange(size)
+    bit = pick.randrange(8)
+    with open(path, "r+b") as f:
+        f.seek(at)
+        byte = f.read(1)[0]
+        f.seek(at)
+        f.write(bytes([byte ^ 1 << bit]))
+    print(f"flipped bit {bit} of byte {at} of {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    command, *args = sys.argv[1:] or ["help"]
+    commands = {"reference": reference, "weights": weights, "flip": lambda d, s: flip(d, int(s))}
+    if command not in commands:
+        print(__doc__)
+        sys.exit(2)
+    sys.exit(1 if commands[command](*args) else 0)

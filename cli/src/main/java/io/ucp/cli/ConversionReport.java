@@ -1,0 +1,111 @@
+package io.ucp.cli;
+
+import com.fasterxml.jackson.core.JsonGenerator;
+
+import io.ucp.convert.Prepared;
+import io.ucp.convert.Report;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+
+/// What `ucp convert` did.
+final class ConversionReport {
+    private ConversionReport() {}
+
+    static void print(PrintWriter out, Terminal terminal, Prepared prepared, Report report) {
+        String states =
+                report.states().entrySet().stream()
+                        .map(state -> state.getKey() + " " + Quantity.count(state.getValue()))
+                        .sorted()
+                        .collect(Collectors.joining(", "));
+        SourceReport.notes(out, terminal, "differ", report.differences());
+        SourceReport.notes(out, terminal, "lost", report.losses());
+        SourceReport.findings(out, terminal, report.findings());
+        String rate = Quantity.rate(report.bytesWritten(), report.took());
+        out.println(
+                terminal.good("%-9s ".formatted("done"))
+                        + "%s in %s%s: %s, %s"
+                                .formatted(
+                                        Quantity.bytes(report.bytesWritten()),
+                                        Quantity.duration(report.took()),
+                                        rate.isEmpty() ? "" : " (" + rate + ")",
+                                        Quantity.count(report.parameters(), "parameter"),
+                                        Quantity.count(report.files(), "file")));
+        SourceReport.line(out, "states", states);
+        SourceReport.line(out, "output", report.output());
+        String heading = "next";
+        for (String step : next(prepared.request().to(), report.output())) {
+            SourceReport.line(out, heading, step);
+            heading = "";
+        }
+    }
+
+    /// What people do with the output, by format.
+    private static List<String> next(String format, Path output) {
+        return switch (format) {
+            case "universal" ->
+                    List.of(
+                            "ucp verify %s".formatted(quoted(output)),
+                            "ucp convert %s -o DIR --to deepspeed-universal"
+                                    .formatted(quoted(output)));
+            case "deepspeed-universal" ->
+                    List.of(
+                            "DeepSpeed resumes from it at any degrees: load_checkpoint(\"%s\"),"
+                                    .formatted(output),
+                            "with \"checkpoint\": {\"load_universal\": true} in its config;",
+                            "Megatron-DeepSpeed: --load %s --universal-checkpoint"
+                                    .formatted(quoted(output)));
+            case String _ -> List.of();
+        };
+    }
+
+    /// As a shell takes it.
+    static String quoted(Path path) {
+        String text = path.toString();
+        return text.matches("[\\w@%+=:,./-]+") ? text : "'" + text.replace("'", "'\\''") + "'";
+    }
+
+    static void write(JsonGenerator json, Prepared prepared, Report report) throws IOException {
+        SourceReport.write(json, prepared.described());
+        Json.object(
+                json,
+                "target",
+                target -> {
+                    target.writeStringField("format", prepared.request().to());
+                    target.writeStringField("folder", report.output().toString());
+                    Json.texts(target, "pointers", report.pointers());
+                    target.writeNumberField("files", report.files());
+                });
+        json.writeNumberField("parameters", report.parameters());
+        Json.object(
+                json,
+                "states",
+                states -> {
+                    for (Map.Entry<String, Integer> state :
+                            new TreeMap<>(report.states()).entrySet()) {
+                        states.writeNumberField(state.getKey(), state.getValue());
+                    }
+                });
+        json.writeNumberField("bytes_read", report.bytesRead());
+        json.writeNumberField("bytes_written", report.bytesWritten());
+        json.writeNumberField("seconds", report.took().toNanos() / 1e9);
+        Json.object(
+                json,
+                "digests",
+                digests -> {
+                    for (Map.Entry<String, Map<String, String>> parameter :
+                            new TreeMap<>(report.digests()).entrySet()) {
+                        Json.texts(
+                                digests, parameter.getKey(), new TreeMap<>(parameter.getValue()));
+                    }
+                });
+        Json.texts(json, "differences", report.differences());
+        Json.texts(json, "losses", report.losses());
+        SourceReport.findings(json, report.findings());
+    }
+}

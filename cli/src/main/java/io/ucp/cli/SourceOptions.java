@@ -1,0 +1,51 @@
+package io.ucp.cli;
+
+import io.ucp.convert.Conversion;
+import io.ucp.convert.Described;
+
+import picocli.CommandLine.Option;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+
+/// How a checkpoint is to be read: the options that all commands with a checkpoint share.
+final class SourceOptions {
+    @Option(
+            names = "--from",
+            paramLabel = "FORMAT",
+            description = "Read this format, where a folder holds several; see `ucp inspect`.")
+    private Optional<String> from = Optional.empty();
+
+    @Option(
+            names = "--spec",
+            paramLabel = "FILE|NAME",
+            description =
+                    "The layout spec: a file, or a name of `ucp spec list`. Without it the"
+                            + " checkpoint's own metadata says how it was cut.")
+    private Optional<String> spec = Optional.empty();
+
+    @Option(
+            names = "--set",
+            paramLabel = "NAME=NUMBER",
+            description = "Give a constant of the spec its value; may be repeated.")
+    private Map<String, Long> settings = new LinkedHashMap<>();
+
+    Optional<String> from() {
+        return from;
+    }
+
+    Optional<String> spec() {
+        return spec;
+    }
+
+    Map<String, Long> settings() {
+        return settings;
+    }
+
+    Described describe(Path source) throws IOException {
+        return Conversion.describe(source, from, spec, settings);
+    }
+}

@@ -1,0 +1,81 @@
+package io.ucp.cli;
+
+import io.ucp.convert.Conversion;
+import io.ucp.convert.Prepared;
+import io.ucp.convert.Request;
+
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+
+/// What is to be written: the options that `convert` and `plan` share.
+final class TargetOptions {
+    @Spec(Spec.Target.MIXEE)
+    private CommandSpec spec;
+
+    @Option(
+            names = "--to",
+            required = true,
+            paramLabel = "FORMAT",
+            description = "The format to write: universal or deepspeed-universal.")
+    private String to = "";
+
+    @Option(
+            names = "--compress",
+            paramLabel = "METHOD",
+            description =
+                    "Compress the tensors of the universal format: zstd, or zstd:1 to zstd:22.")
+    private Optional<String> compress = Optional.empty();
+
+    @Option(
+            names = "--strict",
+            description =
+                    "Refuse where the target has no place for something, or where copies that"
+                            + " should be equal differ and the first would be taken.")
+    private boolean strict;
+
+    @Option(
+            names = "--threads",
+            paramLabel = "N",
+            description = "Workers; as many as there are processors if not given.")
+    private Optional<Integer> threads = Optional.empty();
+
+    boolean strict() {
+        return strict;
+    }
+
+    int threads() {
+        int workers = threads.orElse(Runtime.getRuntime().availableProcessors());
+        if (workers < 1 || workers > 1024) {
+            throw new ParameterException(
+                    spec.commandLine(), "--threads is %d; expected 1 to 1024".formatted(workers));
+        }
+        return workers;
+    }
+
+    Prepared prepare(Path source, SourceOptions reading) throws IOException {
+        threads();
+        Map<String, String> options = new LinkedHashMap<>();
+        compress.ifPresent(method -> options.put("compress", method(method)));
+        return Conversion.prepare(
+                new Request(
+                        source, reading.from(), to, reading.spec(), reading.settings(), options));
+    }
+
+    private String method(String method) {
+        if (!method.matches("zstd(:([1-9]|1[0-9]|2[0-2]))?")) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--compress is '%s'; expected zstd, or zstd:1 to zstd:22"
+                            .formatted(Printable.of(method)));
+        }
+        return method;
+    }
+}

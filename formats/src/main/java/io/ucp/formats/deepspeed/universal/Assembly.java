@@ -1,0 +1,287 @@
+package io.ucp.formats.deepspeed.universal;
+
+import io.ucp.formats.Finding;
+import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.formats.LayoutHints;
+import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.ParameterFacts.Split;
+import io.ucp.formats.ParameterFacts.SplitKind;
+import io.ucp.formats.Scalar;
+import io.ucp.formats.TensorEntry;
+import io.ucp.formats.WholeParameter;
+import io.ucp.tensor.DType;
+import io.ucp.tensor.Shape;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
+
+/// Puts together what the model states list, what the folders hold, and the model's own weights.
+final class Assembly {
+    static final String WEIGHT = "weight";
+    static final String FP32 = "fp32";
+
+    private final Enrolment enrolment;
+    private final Map<String, StateFolder> folders;
+    private final Map<String, TensorEntry> weights;
+    private final LayoutHints hints;
+    private final Map<String, List<String>> aliases = new HashMap<>();
+    private final Path folder;
+    private final List<Finding> findings = new ArrayList<>();
+
+    /// @param weights of the model, by name, where one file holds them whole
+    Assembly(
+            Enrolment enrolment,
+            Map<String, StateFolder> folders,
+            Map<String, TensorEntry> weights,
+            LayoutHints hints,
+            Path folder) {
+        this.enrolment = enrolment;
+        this.folders = folders;
+        this.weights = weights;
+        this.hints = hints;
+        this.folder = folder;
+        hints.aliases()
+                .forEach(
+                        (alias, name) ->
+                                aliases.computeIfAbsent(name, _ -> new ArrayList<>()).add(alias));
+        aliases.values().forEach(a -> a.sort(null));
+    }
+
+    List<Finding> findings() {
+        return findings;
+    }
+
+    /// Trainable parameters in the order of `param_shapes`, then those only folders know, then
+    /// frozen ones and buffers.
+    List<WholeParameter> parameters() throws IncompleteCheckpointException {
+        List<WholeParameter> all = new ArrayList<>();
+        Map<Integer, Set<String>> states = statesOfGroups();
+        for (Map.Entry<String, Enrolment.Entry> each : enrolment.entries().entrySet()) {
+            String name = each.getKey();
+            StateFolder found = folders.get(name);
+            if (found == null) {
+                noFolder(name);
+                continue;
+            }
+            checkStates(name, found, states.getOrDefault(each.getValue().group(), Set.of()));
+            all.add(trainable(name, found, each.getValue()));
+        }
+        for (Map.Entry<String, StateFolder> each : folders.entrySet()) {
+            if (!enrolment.entries().containsKey(each.getKey())) {
+                findings.add(
+                        new Finding(
+                                each.getKey(),
+                                "no model states file lists this parameter in param_shapes; its"
+                                        + " optimizer group is not known"));
+                all.add(
+                        trainable(
+                                each.getKey(),
+                                each.getValue(),
+                                new Enrolment.Entry(-1, List.of(), Optional.empty())));
+            }
+        }
+        weightsAlone(all);
+        return all;
+    }
+
+    private void noFolder(String name) throws IncompleteCheckpointException {
+        if (Experts.ofDeepSpeedMoe(name)) {
+            findings.add(
+                    new Finding(
+                            name,
+                            "an expert, which DeepSpeed's universal form does not hold: convert the"
+                                    + " original checkpoint with --to universal"));
+            return;
+        }
+        throw new IncompleteCheckpointException(
+                folder.resolve(UniversalFolder.ZERO).resolve(name).toString(),
+                "the folder is missing, yet param_shapes lists the parameter",
+                "a folder for every trainable parameter",
+                "copy it from where the checkpoint was written, or convert the source again");
+    }
+
+    /// The parameters of a group have the same optimizer, hence the same states.
+    private Map<Integer, Set<String>> statesOfGroups() {
+        Map<Integer, Set<String>> states = new HashMap<>();
+        enrolment
+                .entries()
+                .forEach(
+                        (name, entry) -> {
+                            StateFolder found = folders.get(name);
+                            if (found != null) {
+                                states.computeIfAbsent(entry.group(), _ -> new TreeSet<>())
+                                        .addAll(found.states().keySet());
+                            }
+                        });
+        return states;
+    }
+
+    private static void checkStates(String name, StateFolder found, Set<String> expected)
+            throws IncompleteCheckpointException {
+        Set<String> missing = new TreeSet<>(expected);
+        missing.add(FP32);
+        missing.removeAll(found.states().keySet());
+        if (!missing.isEmpty()) {
+            throw new IncompleteCheckpointException(
+                    found.folder().toString(),
+                    "%s.pt is missing".formatted(String.join(".pt, ", missing)),
+                    "the states that the other parameters of the group have: "
+                            + String.join(", ", expected),
+                    "copy the files of '%s' from where the checkpoint was written".formatted(name));
+        }
+    }
+
+    private WholeParameter trainable(String name, StateFolder found, Enrolment.Entry entry)
+            throws IncompleteCheckpointException {
+        found.odd().forEach(line -> findings.add(new Finding(name, line)));
+        Shape shape = shape(found, entry);
+        Map<String, TensorEntry> states = new LinkedHashMap<>();
+        found.states()
+                .forEach(
+                        (state, tensor) -> {
+                            if (state.equals(FP32)) {
+                                states.put(state, reshaped(tensor, shape));
+                            }
+                        });
+        found.states().forEach((state, tensor) -> states.put(state, reshaped(tensor, shape)));
+        TensorEntry weight = weights.get(name);
+        if (weight != null && weight.shape().equals(shape) && !states.containsKey(WEIGHT)) {
+            states.put(WEIGHT, weight);
+        }
+        Map<String, Scalar> scalars = new LinkedHashMap<>();
+        found.step().or(entry::step).ifPresent(step -> scalars.put(StateFolder.STEP, step));
+        return new WholeParameter(
+                facts(name, shape, states, scalars, found.split(), true, false, entry.group()),
+                states);
+    }
+
+    /// A flat tensor has its shape from `param_shapes`; others have one, which has to be what the
+    /// ranks' shapes make together.
+    private Shape shape(StateFolder found, Enrolment.Entry entry)
+            throws IncompleteCheckpointException {
+        Shape held = found.shape();
+        Split split = found.split();
+        if (entry.shapes().isEmpty() || found.experts().isPresent()) {
+            return held;
+        }
+        if (split.kind() == SplitKind.FUSED && !split.subShape().isEmpty()) {
+            return viewed(held, entry.shapes());
+        }
+        Shape made = made(split, entry.shapes());
+        boolean stripped =
+                split.vocabulary()
+                        && held.rank() == made.rank()
+                        && held.rank() > 0
+                        && held.dim(0) <= made.dim(0)
+                        && made.with(0, held.dim(0)).equals(held);
+        if (found.flat() ? held.count() != made.count() : !held.equals(made) && !stripped) {
+            throw new IncompleteCheckpointException(
+                    found.folder().toString(),
+                    "the states have shape " + held,
+                    "%s, which is what param_shapes of the model states make".formatted(made),
+                    "one of them is of another checkpoint; convert the source again");
+        }
+        return found.flat() ? made : held;
+    }
+
+    private static Shape made(Split split, List<Shape> shapes) {
+        Shape first = shapes.getFirst();
+        boolean whole =
+                switch (split.kind()) {
+                    case REPLICATED, AVERAGED -> true;
+                    case UNKNOWN, SHARDED, FUSED -> shapes.size() == 1 || first.rank() == 0;
+                };
+        return whole ? first : joined(shapes, Math.min(split.dim(), first.rank() - 1));
+    }
+
+    private static Shape joined(List<Shape> shapes, int dim) {
+        long extent = 0;
+        for (Shape shape : shapes) {
+            extent = Math.addExact(extent, dim < shape.rank() ? shape.dim(dim) : 0);
+        }
+        return shapes.getFirst().with(dim, extent);
+    }
+
+    /// The parameter's own shape, where the tensor lies in the shape of its sub-parameters.
+    private static Shape viewed(Shape held, List<Shape> shapes) {
+        if (shapes.size() == 1) {
+            return shapes.getFirst().count() == held.count() ? shapes.getFirst() : held;
+        }
+        for (int d = 0; d < shapes.getFirst().rank(); d++) {
+            Shape made = joined(shapes, d);
+            if (made.count() == held.count()) {
+                return made;
+            }
+        }
+        return held;
+    }
+
+    private static TensorEntry reshaped(TensorEntry tensor, Shape shape) {
+        return tensor.isDense() && !tensor.shape().equals(shape)
+                ? TensorEntry.dense(tensor.source(), tensor.offset(), tensor.dtype(), shape)
+                : tensor;
+    }
+
+    /// Frozen parameters and buffers are in the model states alone. What is neither trained nor a
+    /// buffer is frozen: before stage 2, DeepSpeed does not list frozen parameters.
+    private void weightsAlone(List<WholeParameter> into) {
+        weights.forEach(
+                (name, weight) -> {
+                    boolean known =
+                            enrolment.entries().containsKey(name)
+                                    || folders.containsKey(name)
+                                    || hints.aliases().containsKey(name);
+                    if (known || weight.shape().count() == 0 || Experts.ofDeepSpeedMoe(name)) {
+                        return;
+                    }
+                    boolean buffer = hints.buffers().contains(name);
+                    Map<String, TensorEntry> states = Map.of(WEIGHT, weight);
+                    Shape shape = weight.shape();
+                    into.add(
+                            new WholeParameter(
+                                    facts(
+                                            name,
+                                            shape,
+                                            states,
+                                            Map.of(),
+                                            Split.UNKNOWN,
+                                            false,
+                                            buffer,
+                                            -1),
+                                    states));
+                });
+    }
+
+    private ParameterFacts facts(
+            String name,
+            Shape shape,
+            Map<String, TensorEntry> states,
+            Map<String, Scalar> scalars,
+            Split split,
+            boolean trainable,
+            boolean buffer,
+            int group) {
+        Map<String, DType> dtypes = new LinkedHashMap<>();
+        states.forEach((state, tensor) -> dtypes.put(state, tensor.dtype()));
+        return new ParameterFacts(
+                name,
+                shape,
+                shape,
+                dtypes,
+                scalars,
+                split,
+                trainable,
+                buffer,
+                group,
+                aliases.getOrDefault(name, List.of()),
+                Map.of(),
+                List.of());
+    }
+}

@@ -1,0 +1,59 @@
+package io.ucp.formats.deepspeed.universal;
+
+import io.ucp.formats.AxisDegree;
+import io.ucp.formats.deepspeed.ModelStates;
+import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyGlobal;
+import io.ucp.formats.torch.pickle.PyObject;
+
+import java.util.List;
+import java.util.OptionalLong;
+
+/// The job that wrote the checkpoint, as its model states say.
+///
+/// @param modelParallel pipeline times tensor parallel
+record Job(int stage, int pipeline, int data, int tensor, int modelParallel) {
+    private static final String DEGREES = "checkpoint_parallel_dimensions";
+
+    /// Where older files do not say, all of model parallelism that is not pipeline is tensor.
+    static Job of(ModelStates states, PickleValue optimizerState) {
+        int modelParallel = degree(states.number("mp_world_size"));
+        int pipeline = degree(states.number(DEGREES, "pp_degree"));
+        OptionalLong tensor = states.number(DEGREES, "tp_degree");
+        return new Job(
+                stage(states, optimizerState),
+                pipeline,
+                degree(states.number("dp_world_size")),
+                tensor.isPresent() ? degree(tensor) : Math.max(1, modelParallel / pipeline),
+                modelParallel);
+    }
+
+    private static int degree(OptionalLong said) {
+        return Math.clamp(said.orElse(1), 1, 1 << 24);
+    }
+
+    /// The optimizer's own word, else the configuration's; the optimizer of bf16 is of stage 1 and
+    /// says nothing.
+    private static int stage(ModelStates states, PickleValue optimizerState) {
+        OptionalLong said =
+                optimizerState.find("zero_stage").map(Job::enumerated).orElse(OptionalLong.empty());
+        OptionalLong configured = states.number("ds_config", "zero_optimization", "stage");
+        return Math.clamp(said.orElse(configured.orElse(1)), 0, 3);
+    }
+
+    /// `ZeroStageEnum(3)`, or a plain number.
+    private static OptionalLong enumerated(PickleValue value) {
+        return value instanceof PyObject call
+                        && call.callable() instanceof PyGlobal name
+                        && name.name().equals("ZeroStageEnum")
+                ? call.argument(0).map(PickleValue::asLong).orElse(OptionalLong.empty())
+                : value.asLong();
+    }
+
+    List<AxisDegree> mesh() {
+        return List.of(
+                new AxisDegree("pp", pipeline),
+                new AxisDegree("dp", data),
+                new AxisDegree("tp", tensor));
+    }
+}

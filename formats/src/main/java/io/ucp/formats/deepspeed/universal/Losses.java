@@ -1,0 +1,119 @@
+package io.ucp.formats.deepspeed.universal;
+
+import io.ucp.formats.CarriedFile;
+import io.ucp.formats.WriteRequest;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+
+/// What DeepSpeed's universal form has no place for, gathered so that each kind is one line however
+/// many parameters it is about.
+final class Losses {
+    private static final Set<String> TAKEN =
+            Set.of(Carried.MODEL_STATES, Carried.OPTIMIZER, Carried.OPTIMIZER_STATE);
+
+    private final List<String> lines = new ArrayList<>();
+    private final List<String> notes = new ArrayList<>();
+    private final List<String> masters = new ArrayList<>();
+    private final TreeSet<String> scalars = new TreeSet<>();
+    private String firstWithScalar = "";
+
+    void weightAsMaster(String parameter) {
+        masters.add(parameter);
+    }
+
+    void scalar(String parameter, String name) {
+        if (scalars.isEmpty()) {
+            firstWithScalar = parameter;
+        }
+        scalars.add(name);
+    }
+
+    /// The source is not DeepSpeed's, or what made it so is not there.
+    void plain(WriteRequest request) {
+        lines.add(
+                ("no DeepSpeed model states in the source (%s): written as one rank's of ZeRO stage"
+                     + " 1 (%s), without the training script's own state; a learning-rate scheduler"
+                     + " gets last_batch_iteration %d and nothing else")
+                        .formatted(
+                                request.origin().format(),
+                                PlainModelStates.FILE,
+                                request.iteration().orElse(0) - 1));
+        long weights =
+                request.parameters().stream()
+                        .filter(p -> p.trainable() && !p.buffer())
+                        .filter(p -> p.states().containsKey(Assembly.WEIGHT))
+                        .filter(p -> p.states().containsKey(Assembly.FP32))
+                        .count();
+        if (weights > 0) {
+            lines.add(
+                    "the weights of %d trainable parameters are left out: DeepSpeed rounds them from fp32"
+                            .formatted(weights));
+        }
+    }
+
+    void optimizer(boolean groups) {
+        lines.add(
+                groups
+                        ? "no ZeRO optimizer state in the source: optimizer_state.pt has its"
+                                + " param_groups and nothing else"
+                        : "no DeepSpeed optimizer state in the source: optimizer_state.pt has no"
+                                + " hyperparameters, the loading job's own stay; its optimizer must"
+                                + " have the same number of parameter groups, for DeepSpeed loads"
+                                + " no further than there are here");
+    }
+
+    /// Files of the source that upstream does not take along either.
+    void leftBehind(WriteRequest request, boolean deepspeed) {
+        List<CarriedFile> layers =
+                request.carried().stream().filter(c -> c.role().equals(Carried.LAYER)).toList();
+        if (!layers.isEmpty()) {
+            notes.add(
+                    ("%d files with the model's own weights (%s, ..) are left behind, as upstream"
+                         + " does: DeepSpeed rounds weights from fp32")
+                            .formatted(layers.size(), layers.getFirst().path()));
+        }
+        List<String> others =
+                request.carried().stream()
+                        .filter(c -> !c.role().equals(Carried.LAYER))
+                        .filter(c -> !(deepspeed && TAKEN.contains(c.role())))
+                        .map(CarriedFile::path)
+                        .toList();
+        if (!others.isEmpty()) {
+            lines.add(
+                    "left behind, for the form has no place for them: %s%s"
+                            .formatted(
+                                    String.join(
+                                            ", ", others.subList(0, Math.min(4, others.size()))),
+                                    others.size() > 4
+                                            ? " and %d more files".formatted(others.size() - 4)
+                                            : ""));
+        }
+    }
+
+    /// What is left behind and made anew when the form is loaded.
+    List<String> notes() {
+        return notes;
+    }
+
+    List<String> lines() {
+        List<String> all = new ArrayList<>(lines);
+        if (!masters.isEmpty()) {
+            all.add(
+                    "%s has no fp32 state, its weight is taken for it%s"
+                            .formatted(masters.getFirst(), andMore(masters.size())));
+        }
+        if (!scalars.isEmpty()) {
+            all.add(
+                    "%s has states of one number that have no place: %s"
+                            .formatted(firstWithScalar, String.join(", ", scalars)));
+        }
+        return all;
+    }
+
+    private static String andMore(int count) {
+        return count == 1 ? "" : ", as of %d more parameters".formatted(count - 1);
+    }
+}

@@ -1,0 +1,81 @@
+package io.ucp.formats.deepspeed.universal;
+
+import io.ucp.formats.CarriedFile;
+import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.RefusedException;
+import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyInt;
+import io.ucp.formats.torch.pickle.PyList;
+import io.ucp.formats.torch.pickle.PyText;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/// What `zero/optimizer_state.pt` holds: the optimizer's hyperparameters and counters, once for all
+/// ranks.
+///
+/// Source: DeepSpeed `checkpoint/ds_to_universal.py` (`_save_optimizer_state`,
+/// `_save_optimizer_state_stage3`); for the keys that loading needs, `runtime/base_optimizer.py`
+/// (`load_hp_checkpoint_state_from_checkpoint_dir`), `runtime/zero/stage_1_and_2.py`
+/// (`_load_global_state`).
+final class OptimizerState {
+    private static final String PARAM_GROUPS = "param_groups";
+    private static final String BASE = "base_optimizer_state";
+    private static final List<String> SHARDED =
+            List.of(BASE, "param_slice_mappings", "single_partition_of_fp32_groups");
+
+    private OptimizerState() {}
+
+    /// Made of rank 0's optimizer file: stages 1 and 2 leave its shards out, stage 3 keeps them.
+    ///
+    /// @throws RefusedException where it lacks the groups that upstream looks for
+    static PyDict ofRankZero(CarriedFile optimizer, boolean stage3) {
+        Optional<PickleValue> states =
+                optimizer.root().flatMap(root -> root.find("optimizer_state_dict"));
+        Optional<PickleValue> groups =
+                states.flatMap(s -> s.find(stage3 ? "optimizer_state_dict" : BASE, PARAM_GROUPS));
+        if (groups.isEmpty()) {
+            throw new RefusedException(
+                    optimizer.path(),
+                    "there is no optimizer_state_dict with %s.%s"
+                            .formatted(stage3 ? "optimizer_state_dict" : BASE, PARAM_GROUPS),
+                    "the optimizer state of ZeRO stage " + (stage3 ? "3" : "1 or 2"),
+                    "elastic checkpoints and other wrappers have no universal form upstream;"
+                            + " --to universal keeps everything");
+        }
+        PyDict kept = states.flatMap(PickleValue::asDict).orElseThrow();
+        if (!stage3) {
+            for (String key : SHARDED) {
+                kept = kept.without(key);
+            }
+        }
+        return kept.with(PARAM_GROUPS, groups.get());
+    }
+
+    /// The least that DeepSpeed loads, for a source that has no such state: a loading job goes
+    /// through as many groups as there are here, and takes their hyperparameters; `params` it
+    /// skips.
+    ///
+    /// @param groups the optimizer groups of the source where it has any; empty to have one for
+    ///   each group of the parameters
+    static PyDict plain(List<ParameterFacts> trained, Optional<PickleValue> groups) {
+        Map<String, PickleValue> state = new LinkedHashMap<>();
+        state.put("ds_version", PyText.of(PlainModelStates.DS_VERSION));
+        state.put(PARAM_GROUPS, groups.orElseGet(() -> emptyGroups(trained)));
+        return PyDict.of(state);
+    }
+
+    private static PyList emptyGroups(List<ParameterFacts> trained) {
+        int count =
+                Math.max(1, 1 + trained.stream().mapToInt(p -> p.optimizerGroup()).max().orElse(0));
+        List<PickleValue> groups = new ArrayList<>();
+        for (int g = 0; g < count; g++) {
+            groups.add(PyDict.of(Map.of("params", PyList.of(PyInt.of(g)))));
+        }
+        return PyList.of(groups);
+    }
+}

@@ -1,0 +1,74 @@
+package io.ucp.formats.deepspeed.universal;
+
+import io.ucp.formats.torch.pickle.PickleValue;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+
+/// What writing needs of the model states of the source, by their object alone: their file may be
+/// gone.
+record SavedMetadata(PickleValue root) {
+    private static final String INFO = "universal_checkpoint_info";
+
+    /// AutoEP: name of an expert parameter -> number of experts along its dim 0.
+    Map<String, Long> experts() {
+        Map<String, Long> all = new LinkedHashMap<>();
+        Optional<PickleValue> layers =
+                root.find(INFO, "ds_autoep_layers").or(() -> root.find("ds_autoep_layers"));
+        for (PickleValue layer : list(layers)) {
+            Optional<String> prefix = layer.find("expert_key_prefix").flatMap(PickleValue::asText);
+            OptionalLong count =
+                    layer.find("num_experts").map(PickleValue::asLong).orElse(OptionalLong.empty());
+            if (prefix.isPresent() && count.isPresent()) {
+                for (String weight : List.of("w1", "w2", "w3")) {
+                    all.put(prefix.get() + "." + weight, count.getAsLong());
+                }
+            }
+        }
+        return all;
+    }
+
+    /// The optimizer's groups where it is not ZeRO's (stage 0): the engine then keeps its dict
+    /// here, or a wrapper's around it.
+    Optional<PickleValue> paramGroups() {
+        return root.find("optimizer", "param_groups")
+                .or(() -> root.find("optimizer", "optimizer_state_dict", "param_groups"))
+                .or(() -> root.find("optimizer", "base_optimizer_state", "param_groups"));
+    }
+
+    /// `SubparamShape.patterns` of the entry that describes this parameter: every pattern of the
+    /// entry, as upstream keeps them.
+    Optional<List<String>> subParamPatterns(String parameter) {
+        for (PickleValue each : list(root.find(INFO, "parameter_with_sub_params"))) {
+            List<String> patterns =
+                    list(each.find("patterns")).stream().flatMap(p -> p.asText().stream()).toList();
+            if (patterns.stream().anyMatch(pattern -> matches(pattern, parameter))) {
+                return Optional.of(patterns);
+            }
+        }
+        return Optional.empty();
+    }
+
+    /// Python's `re.match`: from the start of the name, not to its end.
+    private static boolean matches(String pattern, String name) {
+        try {
+            return Pattern.compile(pattern).matcher(name).lookingAt();
+        } catch (PatternSyntaxException _) {
+            return false;
+        }
+    }
+
+    /// A pattern that matches this name alone.
+    static String literally(String name) {
+        return name.replaceAll("([^A-Za-z0-9_])", "\\\\$1") + "$";
+    }
+
+    private static List<PickleValue> list(Optional<PickleValue> value) {
+        return value.flatMap(PickleValue::asSequence).orElse(List.of());
+    }
+}

@@ -1,0 +1,69 @@
+package io.ucp.formats.universal;
+
+import io.ucp.io.ByteReader;
+import io.ucp.io.ByteSource;
+
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
+
+/// The tensors of a state file end to end, raw: what lies between their record batches is left out,
+/// and compressed batches are decompressed as they are read. One of these for a file, compared by
+/// identity, so that whoever keeps readers by their source opens it once.
+final class StateFileView implements ByteSource {
+    private final Path path;
+    private final boolean compressed;
+
+    /// Per batch and one more: where its raw bytes begin in this view.
+    final long[] starts;
+
+    /// Per batch: where its body begins in the file, and its bytes there without padding.
+    final long[] bodies;
+
+    final long[] stored;
+
+    StateFileView(Path path, boolean compressed, long[] starts, long[] bodies, long[] stored) {
+        this.path = path;
+        this.compressed = compressed;
+        this.starts = starts;
+        this.bodies = bodies;
+        this.stored = stored;
+    }
+
+    @Override
+    public Path path() {
+        return path;
+    }
+
+    @Override
+    public long size() {
+        return starts[bodies.length];
+    }
+
+    @Override
+    public ByteReader open() throws IOException {
+        FileChannel channel = FileChannel.open(path, StandardOpenOption.READ);
+        return compressed ? new ZstdReader(this, channel) : new BatchReader(this, channel);
+    }
+
+    /// Bytes of a batch before compression.
+    int rawSize(int batch) {
+        return Math.toIntExact(starts[batch + 1] - starts[batch]);
+    }
+
+    /// The batch that holds the byte at `offset`.
+    int batchAt(long offset) {
+        int found = Arrays.binarySearch(starts, 0, bodies.length, offset);
+        if (found < 0) {
+            return -found - 2;
+        }
+        // Batches of no rows begin where their successor does: take the one that has bytes.
+        int batch = found;
+        while (batch + 1 < bodies.length && starts[batch + 1] == offset) {
+            batch++;
+        }
+        return batch;
+    }
+}

@@ -1,0 +1,107 @@
+package io.ucp.formats.universal;
+
+import com.github.luben.zstd.Zstd;
+import com.github.luben.zstd.ZstdCompressCtx;
+
+import io.ucp.io.WindowAssembler;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.List;
+
+/// Compresses a state file window by window. The header is windows of its own, unchanged; then
+/// every record batch is one: its message, and its values as Arrow's buffer compression has them
+/// (the number of raw bytes as a little-endian i64, then a zstd frame; or -1, then the raw bytes
+/// where a frame would be no smaller). Frames end with zstd's own checksum.
+final class ZstdBatches implements WindowAssembler {
+    private static final int HEADER_WINDOW = 8 << 20;
+    private static final int RAW_LENGTH = 8;
+
+    private final StateFile file;
+    private final int headerWindows;
+    private final int level;
+    private final List<Long> cuts;
+
+    /// Bytes of a batch's message: the same for all.
+    private final int messageSize;
+
+    ZstdBatches(StateFile file, int headerSize, int level) {
+        this.file = file;
+        this.level = level;
+        this.messageSize = ArrowFraming.batch(0, 0, true).length;
+        List<Long> ends = new ArrayList<>();
+        for (long end = HEADER_WINDOW; end < headerSize; end += HEADER_WINDOW) {
+            ends.add(end);
+        }
+        ends.add((long) headerSize);
+        this.headerWindows = ends.size();
+        long at = headerSize;
+        for (StateFile.Tensor tensor : file.tensors()) {
+            long count = tensor.facts().shape().count();
+            for (int b = 0; b < tensor.batches(); b++) {
+                long rows = Math.min(file.rows(), count - b * file.rows());
+                at = Math.addExact(at, rows * file.dtype().width());
+                ends.add(at);
+            }
+        }
+        this.cuts = List.copyOf(ends);
+    }
+
+    @Override
+    public List<Long> cuts() {
+        return cuts;
+    }
+
+    @Override
+    public ByteBuffer encode(int window, ByteBuffer raw) {
+        if (window < headerWindows) {
+            return ByteBuffer.allocate(raw.remaining()).put(raw).flip();
+        }
+        int size = raw.remaining();
+        long rows = size / file.dtype().width();
+        if (size == 0) {
+            return ByteBuffer.wrap(ArrowFraming.batch(rows, 0, true));
+        }
+        ByteBuffer frame = compressed(raw);
+        boolean smaller = frame.remaining() < size;
+        ByteBuffer values = smaller ? frame : raw;
+        int stored = RAW_LENGTH + values.remaining();
+        ByteBuffer out =
+                ByteBuffer.allocate(Math.toIntExact(messageSize + ArrowFraming.padded(stored)))
+                        .order(ByteOrder.LITTLE_ENDIAN);
+        out.put(ArrowFraming.batch(rows, stored, true));
+        out.putLong(smaller ? size : -1).put(values);
+        return out.rewind();
+    }
+
+    private ByteBuffer compressed(ByteBuffer raw) {
+        ByteBuffer source = raw.isDirect() ? raw.duplicate() : direct(raw);
+        ByteBuffer frame =
+                ByteBuffer.allocateDirect(Math.toIntExact(Zstd.compressBound(raw.remaining())));
+        try (ZstdCompressCtx context = new ZstdCompressCtx()) {
+            context.setLevel(level).setChecksum(true);
+            context.compress(frame, source);
+        }
+        return frame.flip();
+    }
+
+    private static ByteBuffer direct(ByteBuffer heap) {
+        return ByteBuffer.allocateDirect(heap.remaining()).put(heap.duplicate()).flip();
+    }
+
+    @Override
+    public ByteBuffer epilogue(long[] encodedSizes) {
+        long at = 0;
+        for (int w = 0; w < headerWindows; w++) {
+            at = Math.addExact(at, encodedSizes[w]);
+        }
+        ArrowFraming.Place[] batches = new ArrowFraming.Place[cuts.size() - headerWindows];
+        for (int b = 0; b < batches.length; b++) {
+            long size = encodedSizes[headerWindows + b];
+            batches[b] = new ArrowFraming.Place(at, messageSize, size - messageSize);
+            at = Math.addExact(at, size);
+        }
+        return ByteBuffer.wrap(ArrowFraming.end(file.dtype(), file.index(), batches));
+    }
+}

@@ -1,0 +1,179 @@
+package io.ucp.formats.universal;
+
+import com.github.luben.zstd.Zstd;
+import com.github.luben.zstd.ZstdException;
+
+import io.ucp.io.ByteReader;
+import io.ucp.io.MalformedFileException;
+
+import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.util.ArrayList;
+import java.util.List;
+
+/// Reads the compressed record batches of a [StateFileView] as one run of bytes, keeping the few
+/// last ones decompressed. All readers together hold at most [#SLOTS] batches of at most
+/// [Limits#MAX_COMPRESSED_BATCH], however many are open. Closes the channel.
+final class ZstdReader implements ByteReader {
+    private static final int SLOTS = 16;
+    private static final int RAW_LENGTH = 8;
+
+    /// The frame header descriptor, after the magic number: zstd ignores this bit of it, we do not,
+    /// so that no flipped bit goes unnoticed.
+    private static final int DESCRIPTOR = RAW_LENGTH + 4;
+
+    private static final int UNUSED = 0x10;
+
+    /// Least recently used first; guarded by itself.
+    private static final List<Slot> POOL = new ArrayList<>();
+
+    private final StateFileView view;
+    private final FileChannel channel;
+
+    ZstdReader(StateFileView view, FileChannel channel) {
+        this.view = view;
+        this.channel = channel;
+    }
+
+    /// A decompressed batch; guarded by itself.
+    private static final class Slot {
+        /// The batch that was last asked of it; guarded by [#POOL].
+        Key wanted = Key.NONE;
+
+        Key held = Key.NONE;
+        ByteBuffer raw = ByteBuffer.allocateDirect(0);
+        ByteBuffer stored = ByteBuffer.allocateDirect(0);
+    }
+
+    /// A batch of one open file; readers are compared by identity.
+    private record Key(@Nullable ZstdReader reader, int batch) {
+        static final Key NONE = new Key(null, -1);
+    }
+
+    @Override
+    public void read(long offset, ByteBuffer into) throws IOException {
+        if (offset < 0 || offset > view.size() - into.remaining()) {
+            throw Channels.pastEnd(view.path(), offset, into.remaining(), view.size());
+        }
+        long at = offset;
+        while (into.hasRemaining()) {
+            int batch = view.batchAt(at);
+            int skipped = Math.toIntExact(at - view.starts[batch]);
+            int n = Math.min(into.remaining(), view.rawSize(batch) - skipped);
+            Key key = new Key(this, batch);
+            Slot slot = slot(key);
+            synchronized (slot) {
+                if (!slot.held.equals(key)) {
+                    slot.held = Key.NONE;
+                    fill(slot, batch);
+                    slot.held = key;
+                }
+                into.put(slot.raw.slice(skipped, n));
+            }
+            at += n;
+        }
+    }
+
+    private static Slot slot(Key key) {
+        synchronized (POOL) {
+            Slot chosen = null;
+            for (Slot slot : POOL) {
+                if (slot.wanted.equals(key)) {
+                    chosen = slot;
+                }
+            }
+            if (chosen == null) {
+                chosen = POOL.size() < SLOTS ? new Slot() : POOL.getFirst();
+                chosen.wanted = key;
+            }
+            POOL.remove(chosen);
+            POOL.add(chosen);
+            return chosen;
+        }
+    }
+
+    /// Frees its slots for others, the eldest first.
+    private void forget() {
+        List<Slot> mine = new ArrayList<>();
+        synchronized (POOL) {
+            for (Slot slot : POOL) {
+                if (slot.wanted.reader() == this) {
+                    slot.wanted = Key.NONE;
+                    mine.add(slot);
+                }
+            }
+            POOL.removeAll(mine);
+            POOL.addAll(0, mine);
+        }
+        for (Slot slot : mine) {
+            synchronized (slot) {
+                if (slot.held.reader() == this) {
+                    slot.held = Key.NONE;
+                }
+            }
+        }
+    }
+
+    private void fill(Slot slot, int batch) throws IOException {
+        int rawSize = view.rawSize(batch);
+        long body = view.bodies[batch];
+        int stored = Math.toIntExact(view.stored[batch]);
+        slot.stored = atLeast(slot.stored, stored);
+        Channels.read(channel, view.path(), body, slot.stored);
+        slot.stored.flip();
+        long declared = slot.stored.order(ByteOrder.LITTLE_ENDIAN).getLong();
+        if (declared != -1 && declared != rawSize) {
+            throw wrong(body, "%d bytes when decompressed".formatted(declared), rawSize);
+        }
+        slot.raw = atLeast(slot.raw, rawSize);
+        if (declared == -1) {
+            if (stored != RAW_LENGTH + rawSize) {
+                throw wrong(body, "%d raw bytes".formatted(stored - RAW_LENGTH), rawSize);
+            }
+            slot.raw.put(slot.stored).flip();
+            return;
+        }
+        long content = Zstd.getFrameContentSize(slot.stored.slice());
+        if (content != rawSize) {
+            throw wrong(body + RAW_LENGTH, "a zstd frame of %d bytes".formatted(content), rawSize);
+        }
+        if ((slot.stored.get(DESCRIPTOR) & UNUSED) != 0) {
+            throw wrong(body + DESCRIPTOR, "a zstd frame with its unused bit set", rawSize);
+        }
+        try {
+            int n = Zstd.decompress(slot.raw, slot.stored);
+            if (n != rawSize) {
+                throw wrong(body, "%d bytes when decompressed".formatted(n), rawSize);
+            }
+        } catch (ZstdException e) {
+            throw wrong(
+                    body, "a zstd frame that is damaged (%s)".formatted(e.getMessage()), rawSize);
+        }
+        slot.raw.flip();
+    }
+
+    /// Cleared, with its limit at `size`.
+    private static ByteBuffer atLeast(ByteBuffer buffer, int size) {
+        return (buffer.capacity() < size ? ByteBuffer.allocateDirect(size) : buffer.clear())
+                .limit(size);
+    }
+
+    private MalformedFileException wrong(long offset, String found, int rawSize) {
+        return new MalformedFileException(
+                view.path(),
+                offset,
+                found,
+                "the %d bytes of its rows".formatted(rawSize),
+                "copy the checkpoint again");
+    }
+
+    @Override
+    public void close() throws IOException {
+        forget();
+        channel.close();
+    }
+}

@@ -1,0 +1,100 @@
+package io.ucp.formats.deepspeed;
+
+import io.ucp.formats.deepspeed.GeneratedCheckpoint.Step;
+import io.ucp.formats.deepspeed.GeneratedParameter.Role;
+import io.ucp.tensor.Shape;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SequencedMap;
+import java.util.TreeMap;
+
+/// The shards that ranks of a [GeneratedCheckpoint] have, and how the optimizer groups them.
+record GeneratedShards(GeneratedCheckpoint of) {
+    /// A parameter's shard as one rank has it; `expert` is global.
+    record Shard(GeneratedParameter parameter, String name, int expert, Shape shape) {}
+
+    Shard shard(GeneratedParameter p, int expert) {
+        return new Shard(p, p.name(expert), expert, p.local(of.tp));
+    }
+
+    float value(Shard shard, String state, int tp, long i) {
+        GeneratedParameter p = shard.parameter();
+        return of.value(p.name(shard.expert()), state, p.globalIndex(i, tp, of.tp));
+    }
+
+    /// Trainable shards by optimizer group, in the model's order. Experts of rank `ep` under their
+    /// local names.
+    List<List<Shard>> groups(int stage, int ep) {
+        Map<Integer, List<Shard>> groups = new TreeMap<>();
+        for (GeneratedParameter p : of.of(Role.TRAINABLE, stage)) {
+            List<Shard> group = groups.computeIfAbsent(p.group(), _ -> new ArrayList<>());
+            if (p.experts() == 0) {
+                group.add(shard(p, 0));
+            }
+            int local = p.experts() / of.ep;
+            for (int e = 0; e < local; e++) {
+                group.add(new Shard(p, p.name(e), ep * local + e, p.local(of.tp)));
+            }
+        }
+        return List.copyOf(groups.values());
+    }
+
+    /// In flat order; for ZeRO-3 by sub-group.
+    List<List<Shard>> flat(int stage, int ep) {
+        List<List<Shard>> all = new ArrayList<>();
+        for (List<Shard> group : groups(stage, ep)) {
+            if (of.stage == 3) {
+                all.addAll(subGroups(group));
+            } else {
+                all.add(of.roundRobin ? dealt(group) : group);
+            }
+        }
+        return all;
+    }
+
+    List<List<Shard>> subGroups(List<Shard> group) {
+        List<List<Shard>> all = new ArrayList<>();
+        List<Shard> open = new ArrayList<>();
+        long local = 0;
+        for (Shard shard : group) {
+            open.add(shard);
+            local += Math.ceilDiv(shard.shape().count(), of.dp);
+            if (local >= of.subGroupSize) {
+                all.add(open);
+                open = new ArrayList<>();
+                local = 0;
+            }
+        }
+        if (!open.isEmpty()) {
+            all.add(open);
+        }
+        return all;
+    }
+
+    private List<Shard> dealt(List<Shard> group) {
+        List<Shard> all = new ArrayList<>();
+        for (int bucket = 0; bucket < of.dp; bucket++) {
+            for (int i = bucket; i < group.size(); i += of.dp) {
+                all.add(group.get(i));
+            }
+        }
+        return all;
+    }
+
+    Map<String, Object> paramGroup(List<?> numbers, boolean expert) {
+        SequencedMap<String, Object> group = new LinkedHashMap<>();
+        group.put("lr", 0.001);
+        if (expert) {
+            group.put("name", "ep_size_" + of.ep);
+            group.put("moe", true);
+        }
+        if (of.step == Step.GROUP) {
+            group.put("step", of.iteration);
+        }
+        group.put("params", numbers);
+        return group;
+    }
+}
