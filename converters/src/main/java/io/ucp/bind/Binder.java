@@ -76,11 +76,12 @@ public final class Binder {
 
     /// Where every element of every parameter lies, by a spec.
     ///
+    /// @param spec its imports taken in (`Ucl.parse(source, SpecLibrary.imports())`)
     /// @param settings from `--set name=value`
     /// @throws io.ucp.lang.diagnostic.SpecException with everything in which the spec and the
     ///     checkpoint do not fit
     public static Sharding bind(Spec spec, CheckpointIndex index, Map<String, Long> settings) {
-        return new Binder(Imports.expanded(spec), index, settings).bind();
+        return new Binder(spec, index, settings).bind();
     }
 
     private Sharding bind() {

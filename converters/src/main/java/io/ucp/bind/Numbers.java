@@ -16,8 +16,8 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
 
-/// The values of a spec's expressions. A name is looked up in this order: `--set`, a `let`, the degree
-/// of an axis, a number of the checkpoint's own metadata.
+/// The values of a spec's expressions. A name is looked up in this order: a `let`, the degree of an axis,
+/// `--set`, a number of the checkpoint's own metadata.
 final class Numbers {
     private final Map<String, Long> settings;
     private final Map<String, Let> lets = new LinkedHashMap<>();
@@ -70,16 +70,16 @@ final class Numbers {
         if (cached != null) {
             return cached;
         }
-        Long set = settings.get(text);
-        if (set != null) {
-            return OptionalLong.of(set);
-        }
         Let let = lets.get(text);
         if (let != null) {
             return value(let, name);
         }
         if (mesh.isPresent() && mesh.get().has(text)) {
             return OptionalLong.of(mesh.get().degree(text));
+        }
+        Long set = settings.get(text);
+        if (set != null) {
+            return OptionalLong.of(set);
         }
         Long hint = hints.get(text);
         if (hint != null) {

@@ -147,6 +147,10 @@ final class ParameterBinder {
                 for (Holding h : holdings) {
                     mesh.index(axis, h.at()).ifPresent(found::add);
                 }
+                if (reading.isEverywhere() && !axis.equals("pp") && mesh.degree(axis) > 1) {
+                    steps.add(new Step(axis, new Layout.Replicated()));
+                    continue;
+                }
                 if (found.size() > 1) {
                     fail(
                             "unlisted",

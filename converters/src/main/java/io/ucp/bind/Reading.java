@@ -15,6 +15,7 @@ import java.util.OptionalLong;
 ///
 /// @param chain without the axes that the rule does not speak of
 /// @param declared the real extents, where the rule gives them
+/// @param isEverywhere the rule has no clauses that place or cut: every rank holds the whole
 /// @param unique exactly one rank holds it
 /// @param stagedWith the parameter on whose stage it is
 /// @param tiedTo global name of the parameter that it is another name of
@@ -23,6 +24,7 @@ record Reading(
         Agreement agreement,
         Optional<List<Long>> declared,
         List<Padding> padding,
+        boolean isEverywhere,
         boolean unique,
         boolean frozen,
         Map<String, DType> casts,
@@ -44,6 +46,7 @@ record Reading(
                 agreement,
                 declared,
                 padding,
+                isEverywhere,
                 unique,
                 frozen,
                 casts,

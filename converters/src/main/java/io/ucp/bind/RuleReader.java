@@ -106,6 +106,7 @@ final class RuleReader {
                             agreement,
                             declared,
                             padding,
+                            !unique && steps.isEmpty() && stagedWith.isEmpty(),
                             unique,
                             frozen,
                             casts,
@@ -311,7 +312,9 @@ final class RuleReader {
                         "fp64", DType.FLOAT64,
                         "fp32", DType.FLOAT32,
                         "fp16", DType.FLOAT16,
-                        "bf16", DType.BFLOAT16);
+                        "bf16", DType.BFLOAT16,
+                        "fp8_e4m3", DType.FLOAT8_E4M3FN,
+                        "fp8_e5m2", DType.FLOAT8_E5M2);
         Optional<DType> dtype =
                 Optional.ofNullable(shortNames.get(name.text()))
                         .or(() -> DType.ofTorchName(name.text()));

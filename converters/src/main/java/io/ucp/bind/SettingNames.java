@@ -2,6 +2,7 @@ package io.ucp.bind;
 
 import io.ucp.lang.ast.Clause;
 import io.ucp.lang.ast.Expr;
+import io.ucp.lang.ast.Let;
 import io.ucp.lang.ast.RenameStep;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.ast.Widths;
@@ -9,6 +10,7 @@ import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.lang.diagnostic.Span;
 import java.util.LinkedHashSet;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /// The names that a spec's expressions read, so that a `--set` that nothing reads is not lost silently.
@@ -21,7 +23,14 @@ final class SettingNames {
         SettingNames read = new SettingNames();
         read.spec(spec);
         for (String name : settings.keySet()) {
-            if (!read.names.contains(name)) {
+            Optional<Let> let =
+                    spec.lets().stream().filter(l -> l.name().text().equals(name)).findFirst();
+            if (let.isPresent()) {
+                problems.error(
+                        let.get().name().span(),
+                        "--set %s: the spec itself gives '%s'; expected a name that it leaves open"
+                                .formatted(name, name));
+            } else if (!read.names.contains(name)) {
                 problems.error(
                         Span.NONE,
                         "--set %s: nothing in the spec reads '%s'".formatted(name, name),

@@ -1,5 +1,6 @@
 package io.ucp.bind;
 
+import io.ucp.lang.ImportSource;
 import io.ucp.lang.Ucl;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.SourceText;
@@ -7,6 +8,9 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 
@@ -28,7 +32,26 @@ public final class SpecLibrary {
     }
 
     public static Optional<Spec> find(String name) {
-        return text(name).map(Ucl::parse);
+        return text(name).map(source -> Ucl.parse(source, imports()));
+    }
+
+    /// Where `import` finds its texts: a bundled spec by its name, else a file, relative to the text that
+    /// imports it.
+    public static ImportSource imports() {
+        return (target, importer) -> text(target).or(() -> file(target, importer));
+    }
+
+    private static Optional<SourceText> file(String target, SourceText importer) {
+        try {
+            Path file = Path.of(importer.name()).resolveSibling(target).normalize();
+            return Files.isRegularFile(file)
+                    ? Optional.of(SourceText.of(file.toString(), Files.readString(file)))
+                    : Optional.empty();
+        } catch (InvalidPathException _) {
+            return Optional.empty();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     /// The text of a spec, as it was written.
