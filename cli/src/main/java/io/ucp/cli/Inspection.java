@@ -94,8 +94,8 @@ record Inspection(Described described) {
         carried(out, terminal, all);
     }
 
-    /// What a parameter's own record says, and what its copies are to each other where that is
-    /// more than equal: whether they do differ takes reading them.
+    /// What a parameter's own record says, and what its copies are to each other where that is more
+    /// than equal: whether they do differ takes reading them.
     private List<String> notes() {
         List<String> notes = new ArrayList<>();
         for (Parameter parameter : described.inventory().parameters()) {

@@ -10,7 +10,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/// The README's first command, and what a user would do next: eight ranks, TP 2, PP 2, DP 2, ZeRO-1.
+/// The README's first command, and what a user would do next: eight ranks, TP 2, PP 2, DP 2,
+/// ZeRO-1.
 @Disabled("specs are not inferred past tensor parallelism 1 yet")
 final class MainJobTest {
     private static final Path SOURCE = Run.sample("llama-tp2-pp2-dp2");
@@ -51,8 +52,7 @@ final class MainJobTest {
     void ranksAreDrawnAsTheyStand() {
         String rank = "| dp %d     493 kB ";
         String rule = "     +-----------------+-----------------+\n";
-        String box =
-                rank.formatted(0).repeat(2) + "|\n     " + rank.formatted(1).repeat(2) + "|\n";
+        String box = rank.formatted(0).repeat(2) + "|\n     " + rank.formatted(1).repeat(2) + "|\n";
         assertThat(Run.ucp("inspect", SOURCE).isDone().out())
                 .contains(
                         "       tp 0              tp 1\n"
