@@ -1,6 +1,5 @@
 package io.ucp.cli;
 
-import java.util.List;
 import io.ucp.convert.Conversion;
 import io.ucp.convert.Described;
 import io.ucp.convert.SpecSource;
@@ -14,6 +13,7 @@ import picocli.CommandLine.Parameters;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 

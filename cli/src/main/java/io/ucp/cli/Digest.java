@@ -1,11 +1,11 @@
 package io.ucp.cli;
 
-import io.ucp.tensor.Shape;
 import io.ucp.checkpoint.Parameter;
 import io.ucp.convert.Described;
 import io.ucp.convert.Digests;
 import io.ucp.convert.RunOptions;
 import io.ucp.tensor.DType;
+import io.ucp.tensor.Shape;
 
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;

@@ -3,14 +3,17 @@ package io.ucp.cli;
 import com.fasterxml.jackson.core.JsonGenerator;
 
 import io.ucp.checkpoint.Parameter;
+import io.ucp.checkpoint.StateHolding;
 import io.ucp.convert.Described;
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.ParameterFacts;
+import io.ucp.layout.Agreement;
 import io.ucp.tensor.DType;
 
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -54,16 +57,21 @@ record Inspection(Described described) {
     void print(PrintWriter out, Terminal terminal, boolean all) {
         SourceReport.print(out, described);
         List<ParameterFacts> parameters = parameters();
-        long elements = parameters.stream().mapToLong(facts -> facts.realShape().count()).sum();
+        long real = parameters.stream().mapToLong(facts -> facts.realShape().count()).sum();
+        long padded = parameters.stream().mapToLong(facts -> facts.shape().count()).sum();
         SourceReport.line(
                 out,
                 "holds",
-                "%s, %s elements"
+                "%s, %s elements%s"
                         .formatted(
                                 Quantity.count(parameters.size(), "parameter"),
-                                Quantity.count(elements)));
+                                Quantity.count(real),
+                                padded == real
+                                        ? ""
+                                        : " (%s with padding)".formatted(Quantity.count(padded))));
         groups(out, parameters);
         SourceReport.findings(out, terminal, described.inventory().findings());
+        SourceReport.notes(out, terminal, "note", notes());
         out.println();
         CheckpointIndex index = described.source().index();
         if (described.sharding().isPresent()) {
@@ -84,6 +92,26 @@ record Inspection(Described described) {
         ParameterReport.print(out, terminal, parameters, all);
         out.println();
         carried(out, terminal, all);
+    }
+
+    /// What a parameter's own record says, and what its copies are to each other where that is more
+    /// than equal: whether they do differ takes reading them.
+    private List<String> notes() {
+        List<String> notes = new ArrayList<>();
+        for (Parameter parameter : described.inventory().parameters()) {
+            parameter.facts().notes().forEach(note -> notes.add(parameter.name() + ": " + note));
+            parameter.states().values().stream()
+                    .filter(holding -> holding.agreement() != Agreement.EQUAL)
+                    .findFirst()
+                    .ifPresent(holding -> notes.add(copies(parameter.name(), holding)));
+        }
+        return notes;
+    }
+
+    private static String copies(String name, StateHolding holding) {
+        String taken = holding.agreement() == Agreement.AVERAGE ? "their mean" : "the first";
+        return "%s: %d copies that may differ; %s is taken (`ucp verify` compares them)"
+                .formatted(name, holding.copies().size(), taken);
     }
 
     private static String dtypes(Map<DType, Integer> dtypes) {
@@ -177,6 +205,7 @@ record Inspection(Described described) {
                     fields.writeStringField("role", file.role());
                     CarriedReport.rank(fields, file);
                 });
+        Json.texts(json, "notes", notes());
         SourceReport.findings(json, described.inventory().findings());
     }
 }

@@ -1,9 +1,9 @@
 package io.ucp.cli;
 
-import java.io.Writer;
 import io.ucp.execute.Progress;
 
 import java.io.PrintWriter;
+import java.io.Writer;
 import java.time.Duration;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongSupplier;

@@ -12,6 +12,7 @@ import picocli.CommandLine.Spec;
 import java.io.IOException;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.stream.Collectors;
 
 /// `ucp spec`: the specs that come with ucp.
 @Command(
@@ -58,14 +59,17 @@ final class SpecCommand implements Runnable {
             return ExitCode.DONE;
         }
 
-        /// The first comment.
+        /// The first sentence of the first comment.
         private static String about(SourceText text) {
-            return text.text()
-                    .lines()
-                    .filter(line -> line.startsWith("//"))
-                    .findFirst()
-                    .map(line -> line.substring(2).strip())
-                    .orElse("");
+            String comment =
+                    text.text()
+                            .lines()
+                            .dropWhile(line -> !line.startsWith("//"))
+                            .takeWhile(line -> line.startsWith("//"))
+                            .map(line -> line.substring(2).strip())
+                            .collect(Collectors.joining(" "));
+            int end = comment.indexOf(". ");
+            return end < 0 ? comment : comment.substring(0, end + 1);
         }
     }
 

@@ -209,8 +209,7 @@ final class BadInputTest {
 
     private Run convert(String... options) {
         List<Object> args =
-                new ArrayList<>(
-                        List.of("convert", source, "-o", out, "--to", "universal"));
+                new ArrayList<>(List.of("convert", source, "-o", out, "--to", "universal"));
         args.addAll(List.of(options));
         return Run.ucp(args.toArray());
     }

@@ -299,7 +299,8 @@ final class CheckpointCommandsTest {
                         "losses",
                         "findings");
         assertThat(fields(Run.ucp("inspect", "--json", SOURCE)))
-                .containsExactly("source", "spec", "states", "parameters", "carried", "findings");
+                .containsExactly(
+                        "source", "spec", "states", "parameters", "carried", "notes", "findings");
         assertThat(fields(Run.ucp("inspect", "--json", "--carried", "", SOURCE)))
                 .containsExactly("carried");
         assertThat(fields(Run.ucp("infer", "--json", SOURCE))).containsExactly("source", "spec");

@@ -57,8 +57,7 @@ final class InterruptionTest {
             PrintWriter err =
                     new PrintWriter(
                             new OutputStreamWriter(System.err, StandardCharsets.UTF_8), true);
-            try (Interruption stop =
-                            Interruption.armed(err, "ucp convert");
+            try (Interruption stop = Interruption.armed(err, "ucp convert");
                     OutputFolder folder = OutputFolder.create(Path.of(args[0]))) {
                 Files.writeString(folder.work().resolve("part"), "half");
                 System.out.println("writing");

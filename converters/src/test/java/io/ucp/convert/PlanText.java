@@ -31,7 +31,7 @@ final class PlanText {
     }
 
     private String step(Step step, CopyPlan plan) {
-        String range = step.offset() + ".." + step.end();
+        String range = step.offset() + ".." + (step.offset() + step.size());
         return switch (step) {
             case Step.Literal _ -> range + " literal";
             case Step.Fill _ -> range + " zeros";
@@ -43,22 +43,31 @@ final class PlanText {
                                     bytes.sourceOffset());
             case Step.Elements elements -> {
                 CopyPlan.Label label = plan.labels().get(elements.label());
-                yield "%s %s %s %s %s"
+                yield "%s %s %s %s"
                         .formatted(
                                 range,
                                 label.parameter(),
                                 label.state(),
-                                elements.rule(),
-                                elements.origins().stream()
-                                        .map(this::origin)
-                                        .collect(Collectors.joining(" = ")));
+                                elements.copies().stream()
+                                        .map(this::copy)
+                                        .collect(
+                                                Collectors.joining(
+                                                        "\n    " + elements.rule() + " ",
+                                                        "\n    ",
+                                                        "")));
             }
         };
     }
 
-    private String origin(Step.Origin origin) {
-        return "%s+%d %s"
-                .formatted(
-                        root.relativize(origin.source().path()), origin.base(), origin.moves());
+    private String copy(Step.Copy copy) {
+        return copy.origins().items().stream()
+                .map(
+                        origin ->
+                                "%s+%d %s"
+                                        .formatted(
+                                                root.relativize(origin.source().path()),
+                                                origin.base(),
+                                                origin.moves()))
+                .collect(Collectors.joining(" | "));
     }
 }

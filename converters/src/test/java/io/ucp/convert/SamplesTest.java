@@ -16,6 +16,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.io.TempDir;
@@ -99,11 +100,7 @@ class SamplesTest {
             assertThat(same.states()).isPositive();
             Verification.Verdict whole =
                     Verification.check(
-                            form,
-                            Optional.empty(),
-                            Optional.empty(),
-                            RunOptions.standard(),
-                            Progress.NONE);
+                            describe(form), RunOptions.standard(), Progress.NONE);
             assertThat(whole.differences()).isEmpty();
         }
         assertThat(Digests.of(source.inventory(), RunOptions.standard(), Progress.NONE))
@@ -133,12 +130,12 @@ class SamplesTest {
 
     /// `file sha256 dtype shape` of every tensor below `zero`; where a file holds several tensors,
     /// that many lines.
-    private static TreeSet<String> tensors(Path root) throws IOException, NoSuchAlgorithmException {
+    private static Set<String> tensors(Path root) throws IOException, NoSuchAlgorithmException {
         List<Path> files;
         try (Stream<Path> walk = Files.walk(root.resolve("zero"))) {
             files = walk.filter(p -> p.toString().endsWith(".pt")).toList();
         }
-        TreeSet<String> lines = new TreeSet<>();
+        Set<String> lines = new TreeSet<>();
         for (Path path : files) {
             TorchFile file = TorchFile.open(path);
             byte[] bytes = Files.readAllBytes(path);
@@ -181,15 +178,15 @@ class SamplesTest {
     }
 
     /// The lines of the independent reader: `sha256 Storage AxB path/in/file`.
-    private static TreeSet<String> expected(Path sample) throws IOException {
+    private static Set<String> expected(Path sample) throws IOException {
         Map<String, Integer> widths =
                 Map.of("Float", 4, "BFloat16", 2, "Byte", 1, "Bool", 1, "Long", 8);
-        TreeSet<String> lines = new TreeSet<>();
+        Set<String> lines = new TreeSet<>();
         for (String line :
                 Files.readAllLines(sample.resolve("expected-deepspeed-universal.digests"))) {
             String[] words = line.split(" ", 4);
             if (words[3].startsWith("zero/")) {
-                long size = widths.get(words[1]);
+                long size = widths.getOrDefault(words[1], 0);
                 for (String extent : words[2].split("x", -1)) {
                     size *= extent.equals("-") ? 1 : Long.parseLong(extent);
                 }

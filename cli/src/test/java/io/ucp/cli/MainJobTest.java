@@ -1,0 +1,99 @@
+package io.ucp.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import org.junit.jupiter.api.Disabled;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/// The README's first command, and what a user would do next: eight ranks, TP 2, PP 2, DP 2,
+/// ZeRO-1.
+@Disabled("specs are not inferred past tensor parallelism 1 yet")
+final class MainJobTest {
+    private static final Path SOURCE = Run.sample("llama-tp2-pp2-dp2");
+
+    @TempDir private Path folder;
+
+    @Test
+    void bothFormsHoldTheSameStateAndGiveEachOther() {
+        Path universal = folder.resolve("universal");
+        Path upstream = folder.resolve("upstream");
+        Path again = folder.resolve("again");
+        Run run = Run.ucp("convert", SOURCE, "-o", universal, "--to", "universal").isDone();
+        assertThat(run.out())
+                .contains("layout    pp 2 x dp 2 x tp 2 (8 ranks), ZeRO stage 1\n")
+                .contains("27 parameters")
+                .contains("states    exp_avg 27, exp_avg_sq 27, fp32 27, step 27, weight 27\n");
+        Run.ucp("convert", SOURCE, "-o", upstream, "--to", "deepspeed-universal").isDone();
+        Run.ucp("convert", universal, "-o", again, "--to", "deepspeed-universal").isDone();
+        for (Path form : new Path[] {universal, upstream, again}) {
+            assertThat(Run.ucp("verify", SOURCE, form).isDone().out()).contains("equal: ");
+            Run.ucp("verify", form).isDone();
+        }
+    }
+
+    @Test
+    void compressedFormIsSmallerAndEqual() throws IOException {
+        Path plain = folder.resolve("plain");
+        Path small = folder.resolve("small");
+        Run.ucp("convert", SOURCE, "-o", plain, "--to", "universal", "-q").isDone();
+        Run.ucp("convert", SOURCE, "-o", small, "--to", "universal", "--compress", "zstd:1", "-q")
+                .isDone();
+        assertThat(Files.size(small.resolve("states/fp32-00001.arrow")))
+                .isLessThan(Files.size(plain.resolve("states/fp32-00001.arrow")));
+        Run.ucp("verify", plain, small).isDone();
+    }
+
+    @Test
+    void ranksAreDrawnAsTheyStand() {
+        String rank = "| dp %d     493 kB ";
+        String rule = "     +-----------------+-----------------+\n";
+        String box = rank.formatted(0).repeat(2) + "|\n     " + rank.formatted(1).repeat(2) + "|\n";
+        assertThat(Run.ucp("inspect", SOURCE).isDone().out())
+                .contains(
+                        "       tp 0              tp 1\n"
+                                + rule
+                                + "pp 0 "
+                                + box
+                                + rule
+                                + "pp 1 "
+                                + box
+                                + rule)
+                .contains("27 parameters, 295,616 elements (328,256 with padding)\n")
+                .containsPattern("\\{2-5}\\.mlp\\.dense_4h_to_h\\.weight +x 4 +\\[64, 128]\n");
+    }
+
+    @Test
+    void fusedParameterIsDrawnPartByPart() {
+        String rows = "  %s\n".repeat(3);
+        String a = rows.replace("%s", "A".repeat(48));
+        String b = rows.replace("%s", "B".repeat(48));
+        assertThat(
+                        Run.ucp(
+                                        "plan",
+                                        SOURCE,
+                                        "--to",
+                                        "universal",
+                                        "--explain",
+                                        "3.mlp.dense_h_to_4h.weight")
+                                .isDone()
+                                .out())
+                .contains(a + b + a + b)
+                .containsPattern("A  \\[128:192, :]  bf16_zero_pp_rank_1_mp_rank_00");
+    }
+
+    @Test
+    void inferredSpecCanBeKeptAndUsed() throws IOException {
+        Path spec = folder.resolve("kept.ucl");
+        Files.writeString(spec, Run.ucp("infer", SOURCE).isDone().out());
+        Run.ucp("fmt", "--check", spec).isDone();
+        Run.ucp("check", spec, "--against", SOURCE).isDone();
+        Path out = folder.resolve("out");
+        Run.ucp("convert", SOURCE, "-o", out, "--to", "universal", "--spec", spec).isDone();
+        Run.ucp("verify", SOURCE, out).isDone();
+    }
+}
