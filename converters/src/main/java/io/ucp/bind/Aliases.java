@@ -5,6 +5,7 @@ import io.ucp.lang.ast.NamePattern;
 import io.ucp.lang.ast.ParamRule;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.NearestNames;
+
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -14,8 +15,9 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
-/// Parameters under several names: by the checkpoint's own word (`shared_params`), or by `tied to`. They
-/// are kept once, under the canonical name; what the files hold under another name is one more copy.
+/// Parameters under several names: by the checkpoint's own word (`shared_params`), or by `tied to`.
+/// They are kept once, under the canonical name; what the files hold under another name is one more
+/// copy.
 final class Aliases {
     /// Another name, and the parameter it stands for.
     ///
@@ -45,7 +47,8 @@ final class Aliases {
             switch (piece) {
                 case NamePattern.Piece.Text(String text) -> name.append(text);
                 case NamePattern.Piece.Capture(String capture, _) ->
-                        name.append(parameter.captures().getOrDefault(capture, "{" + capture + "}"));
+                        name.append(
+                                parameter.captures().getOrDefault(capture, "{" + capture + "}"));
                 case NamePattern.Piece.Any(boolean deep) -> name.append(deep ? "**" : "*");
             }
         }
@@ -92,13 +95,18 @@ final class Aliases {
                                 .formatted(tie.canonical, tie.alias),
                         NearestNames.hint(tie.canonical, names));
             }
-            List<String> aliases = byCanonical.computeIfAbsent(tie.canonical, _ -> new ArrayList<>());
+            List<String> aliases =
+                    byCanonical.computeIfAbsent(tie.canonical, _ -> new ArrayList<>());
             if (!aliases.contains(tie.alias)) {
                 aliases.add(tie.alias);
             }
         }
         return bound.stream()
-                .map(p -> byCanonical.containsKey(p.name()) ? with(p, byCanonical.get(p.name())) : p)
+                .map(
+                        p ->
+                                byCanonical.containsKey(p.name())
+                                        ? with(p, byCanonical.get(p.name()))
+                                        : p)
                 .toList();
     }
 

@@ -18,6 +18,7 @@ import io.ucp.layout.Chain.Step;
 import io.ucp.layout.Layout;
 import io.ucp.mesh.Mesh;
 import io.ucp.tensor.DType;
+
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
@@ -30,9 +31,9 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
-/// Meets a spec with a checkpoint. Every name in the files is given to one rule, names that are numbered
-/// per rank become global ones, every parameter is laid out as its rule says, and all of it is held
-/// against what the files say.
+/// Meets a spec with a checkpoint. Every name in the files is given to one rule, names that are
+/// numbered per rank become global ones, every parameter is laid out as its rule says, and all of
+/// it is held against what the files say.
 public final class Binder {
     private final Spec spec;
     private final CheckpointIndex index;
@@ -63,8 +64,7 @@ public final class Binder {
                         problems);
         this.numbers = new Numbers(spec, Optional.of(mesh), settings, hints, problems);
         this.families = new Families(mesh, numbers, problems);
-        this.reader =
-                new RuleReader(mesh, spec.mesh().isPresent(), numbers, families, problems);
+        this.reader = new RuleReader(mesh, spec.mesh().isPresent(), numbers, families, problems);
         this.rules = new Rules(spec, problems);
         this.states = new StateRules(spec, index, reader, problems);
         this.groups = new GroupRules(spec.groups(), spec.everyRuleOptional(), problems);
@@ -79,7 +79,7 @@ public final class Binder {
     /// @param spec its imports taken in (`Ucl.parse(source, SpecLibrary.imports())`)
     /// @param settings from `--set name=value`
     /// @throws io.ucp.lang.diagnostic.SpecException with everything in which the spec and the
-    ///     checkpoint do not fit
+    ///   checkpoint do not fit
     public static Sharding bind(Spec spec, CheckpointIndex index, Map<String, Long> settings) {
         return new Binder(spec, index, settings).bind();
     }
@@ -165,8 +165,7 @@ public final class Binder {
             if (captured != null) {
                 global.put(
                         capture(clause),
-                        families.global(
-                                clause, captured, mesh.index(axis(clause), holding.at())));
+                        families.global(clause, captured, mesh.index(axis(clause), holding.at())));
             }
         }
         return global;
@@ -329,7 +328,11 @@ public final class Binder {
         if (flatByName.isEmpty()) {
             for (FlatGroup group : index.flatGroups()) {
                 for (FlatGroup.Member m : group.members()) {
-                    flatByName.computeIfAbsent(m.name(), _ -> Collections.newSetFromMap(new IdentityHashMap<>())).add(group);
+                    flatByName
+                            .computeIfAbsent(
+                                    m.name(),
+                                    _ -> Collections.newSetFromMap(new IdentityHashMap<>()))
+                            .add(group);
                 }
             }
         }
@@ -374,7 +377,13 @@ public final class Binder {
             Coordinate at = group.at();
             for (FlatGroup.Member m : group.members()) {
                 byLocal.getOrDefault(m.name(), List.of()).stream()
-                        .filter(g -> g.holdings().stream().anyMatch(h -> h.name().equals(m.name()) && sameRank(h.at(), at)))
+                        .filter(
+                                g ->
+                                        g.holdings().stream()
+                                                .anyMatch(
+                                                        h ->
+                                                                h.name().equals(m.name())
+                                                                        && sameRank(h.at(), at)))
                         .findFirst()
                         .ifPresent(g -> names.add(g.name()));
             }

@@ -4,6 +4,7 @@ import io.ucp.formats.ParameterFacts;
 import io.ucp.layout.Agreement;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
+
 import java.util.List;
 import java.util.Map;
 

@@ -5,12 +5,13 @@ import io.ucp.layout.Chain;
 import io.ucp.layout.Chain.Step;
 import io.ucp.layout.Layout;
 import io.ucp.mesh.Mesh;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.TreeSet;
 
-/// The copies of a parameter: one for each combination of ranks that hold the same of it, in the order
-/// of the mesh.
+/// The copies of a parameter: one for each combination of ranks that hold the same of it, in the
+/// order of the mesh.
 final class Copies {
     private final Mesh mesh;
     private final List<Coordinate> copies;

@@ -5,6 +5,7 @@ import io.ucp.lang.diagnostic.Span;
 import io.ucp.layout.ImpossibleLayoutException;
 import io.ucp.layout.Widths;
 import io.ucp.mesh.Mesh;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -20,9 +21,10 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 
-/// Families of parameters with a number in the name, of layers over pipeline stages and of experts over
-/// expert ranks: which rank holds which member, and the global number of one that is numbered per rank
-/// on disk. Rules that capture under one name, over one axis, with the same words, are one family.
+/// Families of parameters with a number in the name, of layers over pipeline stages and of experts
+/// over expert ranks: which rank holds which member, and the global number of one that is numbered
+/// per rank on disk. Rules that capture under one name, over one axis, with the same words, are one
+/// family.
 final class Families {
     /// @param counts members of each chunk, where the spec lists them
     /// @param virtual chunks of each rank, interleaved
@@ -118,13 +120,13 @@ final class Families {
 
     private Optional<Key> stageKey(Clause.StageOf s) {
         Optional<List<Long>> counts = s.counts().flatMap(numbers::values);
-        OptionalLong virtual =
-                s.virtual().map(numbers::value).orElse(OptionalLong.of(1));
+        OptionalLong virtual = s.virtual().map(numbers::value).orElse(OptionalLong.of(1));
         if ((s.counts().isPresent() && counts.isEmpty()) || virtual.isEmpty()) {
             return Optional.empty();
         }
         if (virtual.getAsLong() < 1) {
-            problems.error(s.span(), "virtual %d; expected 1 or more".formatted(virtual.getAsLong()));
+            problems.error(
+                    s.span(), "virtual %d; expected 1 or more".formatted(virtual.getAsLong()));
             return Optional.empty();
         }
         return Optional.of(

@@ -3,6 +3,7 @@ package io.ucp.bind;
 import io.ucp.formats.FlatGroup;
 import io.ucp.lang.ast.GroupRule;
 import io.ucp.lang.ast.NamePattern;
+
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -14,8 +15,8 @@ import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeSet;
 
-/// The `group` statements of a spec held against the optimizer groups of the checkpoint: each is one of
-/// them, and where the spec lists the flat order, the members lie in it.
+/// The `group` statements of a spec held against the optimizer groups of the checkpoint: each is
+/// one of them, and where the spec lists the flat order, the members lie in it.
 final class GroupRules {
     private final List<GroupRule> groups;
     private final Map<GroupRule, List<RulePattern>> patterns = new HashMap<>();
@@ -60,8 +61,7 @@ final class GroupRules {
                 continue;
             }
             for (String name : of.names) {
-                of(name)
-                        .ifPresentOrElse(
+                of(name).ifPresentOrElse(
                                 rule ->
                                         numbers.computeIfAbsent(rule, _ -> new TreeSet<>())
                                                 .add(group.optimizerGroup()),
@@ -79,7 +79,7 @@ final class GroupRules {
                         problems.error(
                                 groups.getLast().name().span(),
                                 "%s of optimizer group %d is in no group; expected a pattern for every"
-                                        .formatted(Listing.of(names), number)
+                                                .formatted(Listing.of(names), number)
                                         + " trained parameter"));
         for (GroupRule group : groups) {
             Set<Integer> own = numbers.getOrDefault(group, new TreeSet<>());
@@ -109,7 +109,7 @@ final class GroupRules {
                             problems.error(
                                     group.name().span(),
                                     "groups '%s' and '%s' are both optimizer group %d of the checkpoint;"
-                                            .formatted(other.name(), group.name(), number)
+                                                    .formatted(other.name(), group.name(), number)
                                             + " expected one");
                         }
                     }

@@ -6,6 +6,7 @@ import io.ucp.formats.FlatGroup;
 import io.ucp.formats.HeldTensor;
 import io.ucp.mesh.Mesh;
 import io.ucp.tensor.Shape;
+
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -21,8 +22,8 @@ import java.util.Set;
 /// @param group number of its optimizer group, -1 where it is a tensor of its own
 record Holding(String name, Coordinate at, Shape shape, Set<String> states, int group) {
 
-    /// All of a checkpoint: tensors of their own first, in the order of the files, then the members of
-    /// flat groups.
+    /// All of a checkpoint: tensors of their own first, in the order of the files, then the members
+    /// of flat groups.
     static List<Holding> of(CheckpointIndex index, Mesh mesh) {
         List<Holding> all = new ArrayList<>();
         for (HeldTensor t : index.tensors()) {

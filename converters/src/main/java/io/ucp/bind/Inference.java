@@ -6,8 +6,8 @@ import io.ucp.formats.LayoutHints;
 import io.ucp.formats.LayoutHints.Kind;
 import io.ucp.formats.RefusedException;
 import io.ucp.lang.ast.Clause;
-import io.ucp.lang.ast.Comments;
 import io.ucp.lang.ast.Commented;
+import io.ucp.lang.ast.Comments;
 import io.ucp.lang.ast.Expr;
 import io.ucp.lang.ast.Let;
 import io.ucp.lang.ast.Matching;
@@ -23,6 +23,7 @@ import io.ucp.lang.diagnostic.Span;
 import io.ucp.lang.diagnostic.SpecException;
 import io.ucp.mesh.Mesh;
 import io.ucp.tensor.Shape;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -34,8 +35,8 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 
-/// The spec that a checkpoint's own metadata, names and shapes stand for, with comments that say what
-/// each part rests on.
+/// The spec that a checkpoint's own metadata, names and shapes stand for, with comments that say
+/// what each part rests on.
 ///
 /// Patterns of DeepSpeed's `universal_checkpoint_info` become rules in its own order of precedence
 /// (`deepspeed/checkpoint/ds_to_universal.py`, `merge_tp_slices`); what no pattern matches is
@@ -64,7 +65,8 @@ public final class Inference {
         this.stages = new InferredStages(mesh, held);
     }
 
-    /// @throws RefusedException where the checkpoint does not say enough; the message has the lines to add
+    /// @throws RefusedException where the checkpoint does not say enough; the message has the lines
+    ///   to add
     public static Spec infer(CheckpointIndex index) {
         Inference inference = new Inference(index);
         if (inference.tp > 1 && index.hints().version().isEmpty()) {
@@ -91,7 +93,8 @@ public final class Inference {
     private RefusedException refusal() {
         Set<String> templates = new LinkedHashSet<>();
         held.keySet().forEach(n -> templates.add(NameTemplate.of(n)));
-        StringBuilder lines = new StringBuilder("write a spec, start from `ucp spec list`, with a rule for");
+        StringBuilder lines =
+                new StringBuilder("write a spec, start from `ucp spec list`, with a rule for");
         for (String template : templates) {
             lines.append("\n    param \"%s\" { .. over tp }".formatted(template));
         }
@@ -115,29 +118,39 @@ public final class Inference {
                     "Frozen parameters (%d) and buffers (%d) are those that the checkpoint lists."
                             .formatted(hints.frozen().size(), hints.buffers().size()));
         }
-        add(new SpecName(Name.of("inferred"), Span.NONE), Comments.before(about.toArray(String[]::new)));
+        add(
+                new SpecName(Name.of("inferred"), Span.NONE),
+                Comments.before(about.toArray(String[]::new)));
         List<Rule> rules = rules();
         if (rules.stream().anyMatch(r -> r.pattern instanceof NamePattern.Regex)) {
             add(Matching.of(Matching.Mode.FIRST_MATCH_WINS), Comments.NONE);
         }
         mesh();
-        if (rules.stream().anyMatch(r -> r.clauses.stream().anyMatch(Clause.Pad.class::isInstance))) {
+        if (rules.stream()
+                .anyMatch(r -> r.clauses.stream().anyMatch(Clause.Pad.class::isInstance))) {
             add(
-                    new Let(Name.of("vocab"), Expr.of(hints.vocabularyRows().orElseThrow()), Span.NONE),
+                    new Let(
+                            Name.of("vocab"),
+                            Expr.of(hints.vocabularyRows().orElseThrow()),
+                            Span.NONE),
                     Comments.behind("original_vocab_size"));
         }
         states().ifPresent(s -> add(s, Comments.NONE));
         tied();
         String last = "";
         for (Rule rule : rules) {
-            Comments comments = rule.basis.equals(last)
-                            ? Comments.NONE
-                            : Comments.before(rule.basis).apart();
+            Comments comments =
+                    rule.basis.equals(last) ? Comments.NONE : Comments.before(rule.basis).apart();
             last = rule.basis;
             List<Commented<Clause>> clauses = rule.clauses.stream().map(Commented::of).toList();
             add(
                     new ParamRule(
-                            false, false, List.of(rule.pattern), Optional.empty(), clauses, Span.NONE),
+                            false,
+                            false,
+                            List.of(rule.pattern),
+                            Optional.empty(),
+                            clauses,
+                            Span.NONE),
                     comments);
         }
         return Spec.of(statements);
@@ -198,7 +211,8 @@ public final class Inference {
         }
         boolean usable =
                 kinds.size() == 1
-                        && index.tensors().stream().allMatch(t -> t.state().equals(StateRules.WEIGHT))
+                        && index.tensors().stream()
+                                .allMatch(t -> t.state().equals(StateRules.WEIGHT))
                         && kinds.iterator().next().stream().allMatch(Name::isName);
         if (!usable || flat.isEmpty()) {
             return Optional.empty();
@@ -226,7 +240,9 @@ public final class Inference {
     }
 
     private void tied() {
-        Comments[] comments = {Comments.before("Other names of one parameter (shared_params).").apart()};
+        Comments[] comments = {
+            Comments.before("Other names of one parameter (shared_params).").apart()
+        };
         new TreeMap<>(hints.aliases())
                 .forEach(
                         (alias, canonical) -> {
@@ -276,9 +292,15 @@ public final class Inference {
                         regexRule(patterns.get(number), only.getKey(), only.getValue(), basis)
                                 .ifPresentOrElse(
                                         rules::add,
-                                        () -> rules.addAll(named(only.getKey(), only.getValue(), basis)));
+                                        () ->
+                                                rules.addAll(
+                                                        named(
+                                                                only.getKey(),
+                                                                only.getValue(),
+                                                                basis)));
                     } else {
-                        classes.forEach((decided, names) -> rules.addAll(named(decided, names, basis)));
+                        classes.forEach(
+                                (decided, names) -> rules.addAll(named(decided, names, basis)));
                     }
                 });
         return rules;
@@ -333,11 +355,10 @@ public final class Inference {
 
     private Optional<Clause> pad(List<Shape> local, List<Clause> cut) {
         boolean sharded =
-                cut.stream().anyMatch(c -> c instanceof Clause.Shard || c instanceof Clause.ShardEach);
+                cut.stream()
+                        .anyMatch(c -> c instanceof Clause.Shard || c instanceof Clause.ShardEach);
         long padded =
-                sharded
-                        ? local.stream().mapToLong(s -> s.dim(0)).sum()
-                        : local.getFirst().dim(0);
+                sharded ? local.stream().mapToLong(s -> s.dim(0)).sum() : local.getFirst().dim(0);
         long rows = hints.vocabularyRows().orElseThrow();
         Long multiple = hints.numbers().get("vocab_multiple");
         return rows > padded

@@ -9,6 +9,7 @@ import io.ucp.lang.ast.Name;
 import io.ucp.lang.ast.Part;
 import io.ucp.lang.ast.Widths;
 import io.ucp.lang.diagnostic.Span;
+
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -22,9 +23,12 @@ final class InferredLayout {
 
     /// @param pattern that decides, absent where none matches
     /// @param local shapes of the shards, by tensor-parallel rank
-    /// @param described the checkpoint describes its layout: what no pattern matches is cut in dim 0
+    /// @param described the checkpoint describes its layout: what no pattern matches is cut in dim
+    ///   0
     static List<Clause> of(
-            Optional<LayoutHints.Pattern> pattern, List<io.ucp.tensor.Shape> local, boolean described) {
+            Optional<LayoutHints.Pattern> pattern,
+            List<io.ucp.tensor.Shape> local,
+            boolean described) {
         if (pattern.isEmpty()) {
             boolean silent = local.size() < 2 || !described;
             return silent
@@ -107,7 +111,8 @@ final class InferredLayout {
                 new Clause.ShardEach(Name.of("tp"), each, Span.NONE));
     }
 
-    /// `pad dim 0 from vocab to multiple N`, where N is the framework's where that explains the rows.
+    /// `pad dim 0 from vocab to multiple N`, where N is the framework's where that explains the
+    /// rows.
     ///
     /// @param rows real ones
     /// @param padded all

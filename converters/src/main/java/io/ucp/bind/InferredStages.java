@@ -9,6 +9,7 @@ import io.ucp.lang.ast.Position;
 import io.ucp.lang.diagnostic.Span;
 import io.ucp.layout.Widths;
 import io.ucp.mesh.Mesh;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -44,7 +45,8 @@ final class InferredStages {
         held.forEach(
                 (name, holdings) -> {
                     if (expertPart(name) >= 0
-                            && holdings.stream().anyMatch(h -> h.group() >= 0 && saysExpertRank(h))) {
+                            && holdings.stream()
+                                    .anyMatch(h -> h.group() >= 0 && saysExpertRank(h))) {
                         experts.add(template(name));
                     }
                 });
@@ -121,8 +123,8 @@ final class InferredStages {
         return layersByTemplate.getOrDefault(template(name), new TreeSet<>()).size() > 1;
     }
 
-    /// `stage l over pp`, with the counts where they are not the usual ones; nothing where layers do
-    /// not follow each other.
+    /// `stage l over pp`, with the counts where they are not the usual ones; nothing where layers
+    /// do not follow each other.
     private Optional<Clause> layered() {
         Map<Integer, TreeSet<Long>> byStage = new TreeMap<>();
         for (String name : held.keySet()) {
@@ -186,7 +188,9 @@ final class InferredStages {
         return captured
                 ? Optional.of(
                         new Placement(
-                                regex.substring(0, digits) + "(?<l>\\d+)" + regex.substring(digits + 3),
+                                regex.substring(0, digits)
+                                        + "(?<l>\\d+)"
+                                        + regex.substring(digits + 3),
                                 layered))
                 : Optional.empty();
     }

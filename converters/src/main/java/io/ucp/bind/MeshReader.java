@@ -8,6 +8,7 @@ import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.lang.diagnostic.Span;
 import io.ucp.mesh.Mesh;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -133,8 +134,7 @@ final class MeshReader {
             problems.error(
                     axis.span(),
                     "the mesh says %s %d; the checkpoint was written over %s %d"
-                            .formatted(
-                                    axis.name(), said.getAsInt(), axis.name(), held.getAsInt()));
+                            .formatted(axis.name(), said.getAsInt(), axis.name(), held.getAsInt()));
         }
         return said.orElse(held.orElse(1));
     }

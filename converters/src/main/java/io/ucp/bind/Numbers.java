@@ -7,6 +7,7 @@ import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.lang.diagnostic.Span;
 import io.ucp.mesh.Mesh;
+
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -16,8 +17,8 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
 
-/// The values of a spec's expressions. A name is looked up in this order: a `let`, the degree of an axis,
-/// `--set`, a number of the checkpoint's own metadata.
+/// The values of a spec's expressions. A name is looked up in this order: a `let`, the degree of an
+/// axis, `--set`, a number of the checkpoint's own metadata.
 final class Numbers {
     private final Map<String, Long> settings;
     private final Map<String, Let> lets = new LinkedHashMap<>();
@@ -105,8 +106,7 @@ final class Numbers {
     private OptionalLong value(Let let, Name use) {
         String text = let.name().text();
         if (!open.add(text)) {
-            problems.error(
-                    use.span(), "'%s' depends on itself; expected a number".formatted(text));
+            problems.error(use.span(), "'%s' depends on itself; expected a number".formatted(text));
             return OptionalLong.empty();
         }
         OptionalLong value = value(let.value());

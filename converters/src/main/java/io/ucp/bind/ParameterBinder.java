@@ -9,6 +9,7 @@ import io.ucp.layout.ImpossibleLayoutException;
 import io.ucp.layout.Layout;
 import io.ucp.mesh.Mesh;
 import io.ucp.tensor.Shape;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -26,7 +27,8 @@ final class ParameterBinder {
     /// What a parameter comes to.
     ///
     /// @param chain with the axes that the rule does not speak of
-    record Placed(Chain chain, Shape shape, Shape realShape, List<Shard> shards, List<String> copies) {}
+    record Placed(
+            Chain chain, Shape shape, Shape realShape, List<Shard> shards, List<String> copies) {}
 
     private final Mesh mesh;
     private final Set<String> dataAxes;
@@ -276,8 +278,9 @@ final class ParameterBinder {
         /// A place on every axis of the model, and the names on disk that stand for it.
         private record Labels(Coordinate at, Set<String> names) {}
 
-        /// A name that never says an axis, although another name of the parameter does, is the global
-        /// one (experts: numbered per rank in optimizer files, globally in their own) and left out.
+        /// A name that never says an axis, although another name of the parameter does, is the
+        /// global one (experts: numbered per rank in optimizer files, globally in their own) and
+        /// left out.
         private Labels labels(List<Holding> here, Coordinate at) {
             Coordinate full = at;
             for (String axis : axes) {
@@ -293,7 +296,8 @@ final class ParameterBinder {
                                         axis ->
                                                 !says(h.name(), axis)
                                                         && here.stream()
-                                                                .anyMatch(o -> says(o.name(), axis)));
+                                                                .anyMatch(
+                                                                        o -> says(o.name(), axis)));
                 if (!global) {
                     names.add(h.name());
                 }
@@ -305,7 +309,9 @@ final class ParameterBinder {
             return mesh.degree(axis) == 1
                     || holdings.stream()
                             .anyMatch(
-                                    h -> h.name().equals(local) && h.at().indices().containsKey(axis));
+                                    h ->
+                                            h.name().equals(local)
+                                                    && h.at().indices().containsKey(axis));
         }
 
         private Optional<Shape> realShape(Shape held) {
@@ -337,7 +343,8 @@ final class ParameterBinder {
             return Optional.of(Shape.of(real));
         }
 
-        /// Without padding: as the clause says, else as the shape says, else as the checkpoint says.
+        /// Without padding: as the clause says, else as the shape says, else as the checkpoint
+        /// says.
         private long realExtent(Reading.Padding p, long known) {
             if (p.real().isPresent()) {
                 return p.real().getAsLong();

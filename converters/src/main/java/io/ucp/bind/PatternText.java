@@ -2,6 +2,7 @@ package io.ucp.bind;
 
 import io.ucp.lang.ast.NamePattern;
 import io.ucp.lang.ast.NamePattern.Piece;
+
 import java.util.stream.Collectors;
 
 /// A name pattern as a person reads it in a message.

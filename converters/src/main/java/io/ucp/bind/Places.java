@@ -1,6 +1,7 @@
 package io.ucp.bind;
 
 import io.ucp.formats.Coordinate;
+
 import java.util.Collection;
 import java.util.List;
 import java.util.Set;
@@ -28,8 +29,7 @@ final class Places {
     }
 
     static String join(Collection<Coordinate> places) {
-        List<String> shown =
-                places.stream().limit(SHOWN).map(Coordinate::toString).toList();
+        List<String> shown = places.stream().limit(SHOWN).map(Coordinate::toString).toList();
         String text = shown.stream().collect(Collectors.joining("; "));
         return places.size() > SHOWN ? text + "; .. (%d places)".formatted(places.size()) : text;
     }

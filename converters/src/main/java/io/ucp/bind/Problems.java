@@ -3,6 +3,7 @@ package io.ucp.bind;
 import io.ucp.lang.diagnostic.Diagnostic;
 import io.ucp.lang.diagnostic.Span;
 import io.ucp.lang.diagnostic.SpecException;
+
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashSet;
@@ -12,8 +13,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
-/// Everything that is wrong with a spec, gathered over one run. What many parameters of one rule have
-/// in common is said of the first, with the number of the others.
+/// Everything that is wrong with a spec, gathered over one run. What many parameters of one rule
+/// have in common is said of the first, with the number of the others.
 final class Problems {
     private final List<Diagnostic> found = new ArrayList<>();
     private final Set<Diagnostic> seen = new HashSet<>();

@@ -1,7 +1,8 @@
 package io.ucp.bind;
 
-/// Regular expressions of Python's `re.match`, which need only match the start of a name, as regular
-/// expressions of `java.util.regex` that match the whole name. Source: the two languages' references.
+/// Regular expressions of Python's `re.match`, which need only match the start of a name, as
+/// regular expressions of `java.util.regex` that match the whole name. Source: the two languages'
+/// references.
 final class PythonRegex {
     private PythonRegex() {}
 
@@ -23,7 +24,8 @@ final class PythonRegex {
                 i += 2;
             } else if (inClass) {
                 // Java nests classes and intersects them with &&; Python takes both literally.
-                boolean first = out.charAt(out.length() - 1) == '[' || out.toString().endsWith("[^");
+                boolean first =
+                        out.charAt(out.length() - 1) == '[' || out.toString().endsWith("[^");
                 if (c == '[' || c == '&') {
                     out.append('\\').append(c);
                 } else if (c == ']' && first) {
@@ -45,7 +47,8 @@ final class PythonRegex {
                 i = regex.indexOf(')', i) + 1;
             } else if (regex.startsWith("(?(", i)) {
                 throw new IllegalArgumentException(
-                        "conditional group in '%s'; expected a regular expression without".formatted(regex));
+                        "conditional group in '%s'; expected a regular expression without"
+                                .formatted(regex));
             } else if (regex.startsWith("{,", i)) {
                 out.append("{0,");
                 i += 2;

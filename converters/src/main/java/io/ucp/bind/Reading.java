@@ -5,6 +5,7 @@ import io.ucp.lang.ast.NamePattern;
 import io.ucp.layout.Agreement;
 import io.ucp.layout.Chain;
 import io.ucp.tensor.DType;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;

@@ -2,6 +2,7 @@ package io.ucp.bind;
 
 import io.ucp.lang.ast.NamePattern;
 import io.ucp.lang.ast.NamePattern.Piece;
+
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;

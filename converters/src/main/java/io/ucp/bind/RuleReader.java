@@ -17,6 +17,7 @@ import io.ucp.layout.Widths;
 import io.ucp.mesh.Mesh;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
+
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -137,7 +138,10 @@ final class RuleReader {
                 case Clause.Expert e -> placed(e, e.capture(), e.axis());
                 case Clause.StageOf s -> placed(s, s.capture(), s.axis());
                 case Clause.StageAt s ->
-                        step(s.axis(), position(s.position(), s.axis(), s.span()).map(Layout.Placed::at), s.span());
+                        step(
+                                s.axis(),
+                                position(s.position(), s.axis(), s.span()).map(Layout.Placed::at),
+                                s.span());
                 case Clause.StageWith s -> stagedWith = Optional.of(s.name());
                 case Clause.TiedTo t -> tiedTo = Optional.of(t.name());
                 case Clause.Flatten f -> {
@@ -219,7 +223,8 @@ final class RuleReader {
             if (value == null) {
                 fail(
                         capture.span(),
-                        "{%s} is not in the pattern; expected one of its captures".formatted(capture));
+                        "{%s} is not in the pattern; expected one of its captures"
+                                .formatted(capture));
                 return;
             }
             OptionalInt index = families.place(clause, value);
@@ -284,11 +289,14 @@ final class RuleReader {
         private void view(Clause.View v) {
             Optional<List<Long>> extents = numbers.values(v.shape().extents());
             if (extents.isEmpty() || extents.get().stream().anyMatch(e -> e < 0)) {
-                extents.ifPresent(e -> fail(v.span(), "view %s; expected extents of 0 or more".formatted(e)));
+                extents.ifPresent(
+                        e -> fail(v.span(), "view %s; expected extents of 0 or more".formatted(e)));
                 broken = true;
                 return;
             }
-            steps.add(Step.view(Shape.of(extents.get().stream().mapToLong(Long::longValue).toArray())));
+            steps.add(
+                    Step.view(
+                            Shape.of(extents.get().stream().mapToLong(Long::longValue).toArray())));
         }
 
         private void pad(Clause.Pad p) {
@@ -299,8 +307,7 @@ final class RuleReader {
             } else if (multiple.getAsLong() < 1) {
                 fail(p.span(), "multiple %d; expected 1 or more".formatted(multiple.getAsLong()));
             } else {
-                padding.add(
-                        new Reading.Padding(p.dim().index(), real, multiple.getAsLong()));
+                padding.add(new Reading.Padding(p.dim().index(), real, multiple.getAsLong()));
             }
         }
     }

@@ -8,6 +8,7 @@ import io.ucp.lang.ast.Spec;
 import io.ucp.lang.ast.Statement;
 import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.lang.diagnostic.Span;
+
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -17,8 +18,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
-/// Which rule of a spec decides over a name. An exact name goes before a pattern, a pattern before a
-/// `default` rule; with `first match wins` the rule that is written first goes before all others.
+/// Which rule of a spec decides over a name. An exact name goes before a pattern, a pattern before
+/// a `default` rule; with `first match wins` the rule that is written first goes before all others.
 final class Rules {
     /// A `param` or `drop` statement.
     ///
@@ -111,8 +112,8 @@ final class Rules {
                     "is matched by two rules, %s and %s; expected one"
                             .formatted(best.getFirst().rule.label(), second.rule.label()),
                     Optional.of(
-                            "narrow one of the patterns, make one a 'default' rule, or say 'first match"
-                                    + " wins'"));
+                            "narrow one of the patterns, make one a 'default' rule, or say 'first"
+                                + " match wins'"));
         }
         return Optional.of(best.getFirst());
     }
@@ -141,7 +142,10 @@ final class Rules {
         for (Rule rule : rules) {
             for (RulePattern pattern : rule.patterns) {
                 NamePattern written = pattern.pattern();
-                if (rule.optional || rule.fallback || used.contains(written) || excused.contains(written)) {
+                if (rule.optional
+                        || rule.fallback
+                        || used.contains(written)
+                        || excused.contains(written)) {
                     continue;
                 }
                 Optional<String> near =
@@ -152,7 +156,9 @@ final class Rules {
                         written.span(),
                         "%s matches nothing in the checkpoint; expected a parameter"
                                 .formatted(PatternText.of(written)),
-                        Optional.of(near.orElse("write 'optional' before a rule that may match nothing")));
+                        Optional.of(
+                                near.orElse(
+                                        "write 'optional' before a rule that may match nothing")));
             }
         }
     }
@@ -174,22 +180,28 @@ final class Rules {
                     if (near.isEmpty()) {
                         near = NearestNames.of(first, texts, 1);
                     }
-                    Optional<NamePattern> pattern = near.stream().findFirst().flatMap(this::written);
+                    Optional<NamePattern> pattern =
+                            near.stream().findFirst().flatMap(this::written);
                     String more =
-                            names.size() == 1 ? "" : " and %d more like it".formatted(names.size() - 1);
+                            names.size() == 1
+                                    ? ""
+                                    : " and %d more like it".formatted(names.size() - 1);
                     problems.error(
                             pattern.map(NamePattern::span).orElse(fallback),
                             "no rule matches '%s'%s, held at %s; expected one"
-                                    .formatted(first, more, places.getOrDefault(first, "some rank")),
+                                    .formatted(
+                                            first, more, places.getOrDefault(first, "some rank")),
                             "%sadd: param %s { .. }"
                                     .formatted(
                                             pattern.map(
                                                             p ->
                                                                     "the nearest is %s; "
                                                                             .formatted(
-                                                                                    PatternText.of(p)))
+                                                                                    PatternText.of(
+                                                                                            p)))
                                                     .orElse(""),
-                                            PatternText.quoted(names.size() == 1 ? first : template)));
+                                            PatternText.quoted(
+                                                    names.size() == 1 ? first : template)));
                 });
     }
 

@@ -8,12 +8,14 @@ import io.ucp.lang.ast.Spec;
 import io.ucp.lang.ast.Widths;
 import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.lang.diagnostic.Span;
+
 import java.util.LinkedHashSet;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
-/// The names that a spec's expressions read, so that a `--set` that nothing reads is not lost silently.
+/// The names that a spec's expressions read, so that a `--set` that nothing reads is not lost
+/// silently.
 final class SettingNames {
     private final Set<String> names = new LinkedHashSet<>();
 
@@ -106,8 +108,10 @@ final class SettingNames {
     private void step(RenameStep step) {
         switch (step) {
             case RenameStep.View v -> v.shape().extents().forEach(this::expression);
-            case RenameStep.Split s -> s.parts().forEach(p -> p.extent().ifPresent(this::expression));
-            case RenameStep.Join j -> j.parts().forEach(p -> p.extent().ifPresent(this::expression));
+            case RenameStep.Split s ->
+                    s.parts().forEach(p -> p.extent().ifPresent(this::expression));
+            case RenameStep.Join j ->
+                    j.parts().forEach(p -> p.extent().ifPresent(this::expression));
             case RenameStep.ForParts f -> f.steps().forEach(this::step);
             case RenameStep.Transpose _, RenameStep.Permute _ -> {
                 // No expressions.

@@ -1,6 +1,7 @@
 package io.ucp.bind;
 
 import io.ucp.formats.AxisDegree;
+
 import java.util.List;
 import java.util.Map;
 

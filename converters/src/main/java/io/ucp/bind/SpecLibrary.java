@@ -4,6 +4,7 @@ import io.ucp.lang.ImportSource;
 import io.ucp.lang.Ucl;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.SourceText;
+
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -35,8 +36,8 @@ public final class SpecLibrary {
         return text(name).map(source -> Ucl.parse(source, imports()));
     }
 
-    /// Where `import` finds its texts: a bundled spec by its name, else a file, relative to the text that
-    /// imports it.
+    /// Where `import` finds its texts: a bundled spec by its name, else a file, relative to the
+    /// text that imports it.
     public static ImportSource imports() {
         return (target, importer) -> text(target).or(() -> file(target, importer));
     }
@@ -62,7 +63,8 @@ public final class SpecLibrary {
         String file = name + ".ucl";
         try (InputStream in = SpecLibrary.class.getResourceAsStream("/io/ucp/specs/" + file)) {
             if (in == null) {
-                throw new IllegalStateException("bundled spec " + file + " is not on the class path");
+                throw new IllegalStateException(
+                        "bundled spec " + file + " is not on the class path");
             }
             return Optional.of(
                     SourceText.of(file, new String(in.readAllBytes(), StandardCharsets.UTF_8)));

@@ -7,14 +7,15 @@ import io.ucp.layout.Chain;
 import io.ucp.layout.Chain.Step;
 import io.ucp.layout.Layout;
 import io.ucp.tensor.Shape;
+
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import java.util.regex.Pattern;
 
-/// The summary of a chain in the terms of DeepSpeed's universal metadata: how tensor parallelism cuts
-/// the parameter.
+/// The summary of a chain in the terms of DeepSpeed's universal metadata: how tensor parallelism
+/// cuts the parameter.
 final class Splits {
     private Splits() {}
 
@@ -73,7 +74,11 @@ final class Splits {
                         p ->
                                 p.kind() == LayoutHints.Kind.TWO_SUB_PARAMS
                                         || p.kind() == LayoutHints.Kind.SUB_PARAMS)
-                .filter(p -> Pattern.compile(PythonRegex.fullMatch(p.regex())).matcher(name).matches())
+                .filter(
+                        p ->
+                                Pattern.compile(PythonRegex.fullMatch(p.regex()))
+                                        .matcher(name)
+                                        .matches())
                 .findFirst()
                 .filter(p -> p.kind() == LayoutHints.Kind.SUB_PARAMS)
                 .isPresent();

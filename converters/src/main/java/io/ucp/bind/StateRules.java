@@ -9,6 +9,7 @@ import io.ucp.lang.ast.Spec;
 import io.ucp.lang.ast.States;
 import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.mesh.Mesh;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -66,7 +67,9 @@ final class StateRules {
                     "no states block '%s'; expected %s"
                             .formatted(
                                     name,
-                                    names.isEmpty() ? "one to be written" : String.join(", ", names)),
+                                    names.isEmpty()
+                                            ? "one to be written"
+                                            : String.join(", ", names)),
                     NearestNames.hint(name.text(), names));
         }
         return block;
@@ -86,14 +89,20 @@ final class StateRules {
                     block.name().span(),
                     "'%s' has the state %s in the checkpoint; states %s lists %s"
                             .formatted(
-                                    parameter, Listing.of(unsaid), block.name(), String.join(", ", said)),
+                                    parameter,
+                                    Listing.of(unsaid),
+                                    block.name(),
+                                    String.join(", ", said)),
                     NearestNames.hint(unsaid.iterator().next(), unheld));
         }
         if (!unheld.isEmpty() && !held.isEmpty() && reported.add(block.name() + "-" + unheld)) {
             problems.error(
                     block.name().span(),
                     "'%s' lacks the state %s in the checkpoint; it has %s"
-                            .formatted(parameter, Listing.of(unheld), String.join(", ", new TreeSet<>(held))));
+                            .formatted(
+                                    parameter,
+                                    Listing.of(unheld),
+                                    String.join(", ", new TreeSet<>(held))));
         }
     }
 
@@ -135,8 +144,8 @@ final class StateRules {
             default ->
                     problems.error(
                             clause.span(),
-                            "a state that is cut so on its own; expected 'flatten', 'scalar', 'unique' or"
-                                    + " 'replicate'");
+                            "a state that is cut so on its own; expected 'flatten', 'scalar',"
+                                + " 'unique' or 'replicate'");
         }
     }
 
@@ -144,14 +153,19 @@ final class StateRules {
     ///
     /// @param expertAxes plain axes that place the members: the group is cut over the rest
     void checkFlat(
-            FlatGroup group, States block, Optional<Clause.Flatten> own, Set<String> expertAxes, Mesh mesh) {
+            FlatGroup group,
+            States block,
+            Optional<Clause.Flatten> own,
+            Set<String> expertAxes,
+            Mesh mesh) {
         for (var entry : block.entries()) {
             boolean held =
                     entry.node().states().stream()
                             .anyMatch(
                                     s ->
                                             group.parts().stream()
-                                                    .anyMatch(p -> p.states().containsKey(s.text())));
+                                                    .anyMatch(
+                                                            p -> p.states().containsKey(s.text())));
             if (!held) {
                 continue;
             }
@@ -177,7 +191,8 @@ final class StateRules {
             if (group.parts().size() > 1) {
                 problems.error(
                         entry.span(),
-                        "held whole by the spec; the checkpoint holds them by '%s'".formatted(held));
+                        "held whole by the spec; the checkpoint holds them by '%s'"
+                                .formatted(held));
             }
             return;
         }

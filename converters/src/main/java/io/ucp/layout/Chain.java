@@ -3,6 +3,7 @@ package io.ucp.layout;
 import io.ucp.formats.Coordinate;
 import io.ucp.mesh.Mesh;
 import io.ucp.tensor.Shape;
+
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -21,7 +22,7 @@ public record Chain(List<Step> steps) {
     }
 
     /// @param axis that the layout is along; empty for layouts that cut nothing ([Layout.Viewed],
-    ///     [Layout.Permuted])
+    ///   [Layout.Permuted])
     public record Step(String axis, Layout layout) {
         public static Step view(Shape shape) {
             return new Step("", new Layout.Viewed(shape));
@@ -30,7 +31,8 @@ public record Chain(List<Step> steps) {
 
     /// What a rank holds of a parameter.
     ///
-    /// @param shape of its local tensor, with the dimensions that the parameter has (views folded back)
+    /// @param shape of its local tensor, with the dimensions that the parameter has (views folded
+    ///   back)
     public record Held(Region region, Shape shape) {}
 
     /// The axes that it is along, in the order of its steps.
@@ -40,8 +42,8 @@ public record Chain(List<Step> steps) {
         return Collections.unmodifiableSet(axes);
     }
 
-    /// What the ranks at a coordinate hold; empty where they hold nothing. An axis that the coordinate
-    /// does not name counts as index 0.
+    /// What the ranks at a coordinate hold; empty where they hold nothing. An axis that the
+    /// coordinate does not name counts as index 0.
     ///
     /// @throws ImpossibleLayoutException where the parameter cannot be laid out so
     public Optional<Held> at(Shape whole, Mesh mesh, Coordinate at) {
@@ -109,8 +111,7 @@ public record Chain(List<Step> steps) {
             Shape shard = held.getValue();
             if (cut.count() != shard.count() || cut.rank() != view.rank()) {
                 throw new ImpossibleLayoutException(
-                        "%s holds %s, %d elements"
-                                .formatted(held.getKey(), shard, shard.count()),
+                        "%s holds %s, %d elements".formatted(held.getKey(), shard, shard.count()),
                         "%d, its share of view %s".formatted(cut.count(), view));
             }
             Coordinate at = held.getKey();
@@ -179,12 +180,13 @@ public record Chain(List<Step> steps) {
         if (dim >= first.rank()) {
             throw new ImpossibleLayoutException(
                     "dimension %d of a tensor %s".formatted(dim, first),
-                    first.rank() == 0 ? "no dimension: it is a scalar" : "0 to " + (first.rank() - 1));
+                    first.rank() == 0
+                            ? "no dimension: it is a scalar"
+                            : "0 to " + (first.rank() - 1));
         }
         long sum = 0;
         for (Shape shape : held) {
-            if (shape.rank() != first.rank()
-                    || !shape.with(dim, 0).equals(first.with(dim, 0))) {
+            if (shape.rank() != first.rank() || !shape.with(dim, 0).equals(first.with(dim, 0))) {
                 throw new ImpossibleLayoutException(
                         "the ranks of %s hold %s and %s".formatted(axis, first, shape),
                         "shards that differ in dimension %d only".formatted(dim));

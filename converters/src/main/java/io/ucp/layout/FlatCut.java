@@ -5,10 +5,10 @@ import java.util.List;
 
 /// How data parallelism cuts tensors that lie flat: the members of an optimizer group, in order.
 ///
-/// A whole group (ZeRO-1, 2): members end to end, padded to a multiple of twice the degree, cut in equal
-/// parts. Each (ZeRO-3, FSDP1): every member padded on its own and cut in parts of `ceil(n / degree)`; a
-/// rank holds its part of each, end to end. Sources: DeepSpeed `runtime/zero/stage_1_and_2.py`,
-/// `stage3.py`.
+/// A whole group (ZeRO-1, 2): members end to end, padded to a multiple of twice the degree, cut in
+/// equal parts. Each (ZeRO-3, FSDP1): every member padded on its own and cut in parts of `ceil(n /
+/// degree)`; a rank holds its part of each, end to end. Sources: DeepSpeed
+/// `runtime/zero/stage_1_and_2.py`, `stage3.py`.
 ///
 /// @param sizes of the members, in elements
 /// @param degree parts

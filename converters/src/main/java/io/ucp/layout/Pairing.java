@@ -1,11 +1,12 @@
 package io.ucp.layout;
 
 import io.ucp.tensor.Shape;
+
 import java.util.ArrayList;
 import java.util.List;
 
-/// Dimensions `[from, to)` of one shape and `[viewFrom, viewTo)` of another that have equal products, so
-/// that one view leaves them apart from all others.
+/// Dimensions `[from, to)` of one shape and `[viewFrom, viewTo)` of another that have equal
+/// products, so that one view leaves them apart from all others.
 record Pairing(int from, int to, int viewFrom, int viewTo) {
     /// The finest pairings of two shapes of the same count, which is not 0.
     static List<Pairing> of(Shape a, Shape b) {

@@ -2,17 +2,19 @@ package io.ucp.layout;
 
 import io.ucp.tensor.Piece;
 import io.ucp.tensor.Shape;
+
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.stream.IntStream;
 
-/// What a rank holds of a parameter: along each dimension some stretches, laid end to end; the elements
-/// are all their combinations. Every cut of tensor, expert and stage parallelism is of this form.
+/// What a rank holds of a parameter: along each dimension some stretches, laid end to end; the
+/// elements are all their combinations. Every cut of tensor, expert and stage parallelism is of
+/// this form.
 ///
 /// @param grid the parameter's shape, or a finer or coarser factorisation of it
 /// @param lines one a dimension of the local tensor, outermost first; each dimension of the grid is
-///     that of exactly one line
+///   that of exactly one line
 public record Region(Shape grid, List<Line> lines) {
     public Region {
         lines = List.copyOf(lines);
@@ -71,7 +73,10 @@ public record Region(Shape grid, List<Line> lines) {
     ///
     /// @throws ImpossibleLayoutException where `order` is no order of the dimensions
     public Region permuted(List<Integer> order) {
-        if (!order.stream().sorted().toList().equals(IntStream.range(0, lines.size()).boxed().toList())) {
+        if (!order.stream()
+                .sorted()
+                .toList()
+                .equals(IntStream.range(0, lines.size()).boxed().toList())) {
             throw new ImpossibleLayoutException(
                     "order %s".formatted(order),
                     "each of the %d dimensions once".formatted(lines.size()));
@@ -82,7 +87,7 @@ public record Region(Shape grid, List<Line> lines) {
     /// The local tensor under another shape of as many elements.
     ///
     /// @throws ImpossibleLayoutException where the counts differ, or an earlier cut falls inside a
-    ///     dimension of the view
+    ///   dimension of the view
     public Region viewed(Shape view) {
         return Regridding.of(this, view);
     }
@@ -99,7 +104,12 @@ public record Region(Shape grid, List<Line> lines) {
             for (Box box : boxes) {
                 long position = 0;
                 for (Stretch s : lines.get(i).stretches) {
-                    next.add(box.with(lines.get(i).dim, s, position * localStride[i], localStride[i]));
+                    next.add(
+                            box.with(
+                                    lines.get(i).dim,
+                                    s,
+                                    position * localStride[i],
+                                    localStride[i]));
                     position += s.extent();
                 }
             }

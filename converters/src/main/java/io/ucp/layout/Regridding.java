@@ -2,16 +2,17 @@ package io.ucp.layout;
 
 import io.ucp.layout.Region.Line;
 import io.ucp.tensor.Shape;
+
 import java.util.ArrayList;
 import java.util.List;
 
-/// A region seen under another local shape. Dimensions whose products are equal belong together: the
-/// old ones are merged into one, which is then split into the new ones.
+/// A region seen under another local shape. Dimensions whose products are equal belong together:
+/// the old ones are merged into one, which is then split into the new ones.
 final class Regridding {
     /// A line of the new region before the dimensions of the grid are numbered.
     ///
     /// @param order where the dimension stands in the grid: that of the old dimension, then the
-    ///     position among those that it was split into
+    ///   position among those that it was split into
     private record Strand(long grid, int order, int minor, List<Stretch> stretches) {
         long extent() {
             return Stretch.total(stretches);
@@ -107,7 +108,8 @@ final class Regridding {
             if (s.start() % inner != 0 || s.extent() % inner != 0 || strand.grid % inner != 0) {
                 throw new ImpossibleLayoutException(
                         "view %s of %s".formatted(view, local),
-                        "one whose inner %d elements an earlier step left together".formatted(inner));
+                        "one whose inner %d elements an earlier step left together"
+                                .formatted(inner));
             }
             outer.add(new Stretch(s.start() / inner, s.extent() / inner));
         }

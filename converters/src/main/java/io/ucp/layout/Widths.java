@@ -9,8 +9,8 @@ public sealed interface Widths {
     enum Rule implements Widths {
         /// All the same.
         EVEN,
-        /// `ceil(n / k)` each as far as they go, as `torch.chunk` does; late ranks may hold fewer or
-        /// none.
+        /// `ceil(n / k)` each as far as they go, as `torch.chunk` does; late ranks may hold fewer
+        /// or none.
         CEIL,
         /// The first `n mod k` ranks hold one more than the others, as `torch.tensor_split` does.
         BALANCED

@@ -2,6 +2,7 @@ package io.ucp.mesh;
 
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.Coordinate;
+
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashSet;
@@ -11,7 +12,8 @@ import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
 
-/// The ranks of a job as a grid: axes outermost first, each with its degree; a rank is one coordinate.
+/// The ranks of a job as a grid: axes outermost first, each with its degree; a rank is one
+/// coordinate.
 ///
 /// A product is a name for several axes together, outermost first: `dp = (edp, ep)` has the degree
 /// `edp * ep`, and its index is `edp's index * ep + ep's index`. An axis that the mesh lacks has
@@ -64,11 +66,12 @@ public record Mesh(List<AxisDegree> axes, Map<String, List<String>> products) {
     public int degree(String name) {
         int degree = 1;
         for (String factor : factors(name)) {
-            degree *= axes.stream()
-                    .filter(a -> a.axis().equals(factor))
-                    .mapToInt(AxisDegree::degree)
-                    .findFirst()
-                    .orElse(1);
+            degree *=
+                    axes.stream()
+                            .filter(a -> a.axis().equals(factor))
+                            .mapToInt(AxisDegree::degree)
+                            .findFirst()
+                            .orElse(1);
         }
         return degree;
     }
@@ -135,7 +138,8 @@ public record Mesh(List<AxisDegree> axes, Map<String, List<String>> products) {
             int index = index(axis.axis(), at).orElse(0);
             if (index < 0 || index >= axis.degree()) {
                 throw new IllegalArgumentException(
-                        "%s %d; expected less than %d".formatted(axis.axis(), index, axis.degree()));
+                        "%s %d; expected less than %d"
+                                .formatted(axis.axis(), index, axis.degree()));
             }
             rank = rank * axis.degree() + index;
         }

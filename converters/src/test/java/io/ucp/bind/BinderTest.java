@@ -2,6 +2,7 @@ package io.ucp.bind;
 
 import static io.ucp.bind.IndexBuilder.at;
 import static io.ucp.bind.IndexBuilder.member;
+
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -14,9 +15,11 @@ import io.ucp.lang.diagnostic.SpecException;
 import io.ucp.layout.Agreement;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
+
+import org.junit.jupiter.api.Test;
+
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.Test;
 
 class BinderTest {
     private static Spec spec(String text) {
@@ -79,7 +82,11 @@ class BinderTest {
         assertThat(sharding.parameters())
                 .extracting(BoundParameter::name)
                 .containsExactly(
-                        "embed.weight", "2.fc.weight", "2.norm.weight", "3.fc.weight", "3.norm.weight");
+                        "embed.weight",
+                        "2.fc.weight",
+                        "2.norm.weight",
+                        "3.fc.weight",
+                        "3.norm.weight");
         BoundParameter embed = only(sharding, "embed.weight");
         assertThat(embed.shape()).isEqualTo(Shape.of(8, 4));
         assertThat(embed.realShape()).isEqualTo(Shape.of(7, 4));
@@ -91,12 +98,13 @@ class BinderTest {
         assertThat(fc.shape()).isEqualTo(Shape.of(12, 4));
         assertThat(fc.split().kind()).isEqualTo(SplitKind.FUSED);
         assertThat(fc.split().subShape()).isEqualTo(List.of(List.of(4L, 8L), List.of(4L)));
-        assertThat(fc.shards()).extracting(Shard::at).containsExactly(at("pp", 1, "tp", 0), at("pp", 1, "tp", 1));
+        assertThat(fc.shards())
+                .extracting(Shard::at)
+                .containsExactly(at("pp", 1, "tp", 0), at("pp", 1, "tp", 1));
         assertThat(fc.rule()).isEqualTo("line 7: param \"{l}.fc.weight\"");
         assertThat(only(sharding, "2.norm.weight").copyLabels())
                 .containsExactly("pp 0, tp 0", "pp 0, tp 1");
-        assertThat(sharding.flatten())
-                .containsEntry("exp_avg", new Sharding.Flatten("dp", false));
+        assertThat(sharding.flatten()).containsEntry("exp_avg", new Sharding.Flatten("dp", false));
     }
 
     @Test
@@ -134,8 +142,11 @@ class BinderTest {
                         .alias("head", "a")
                         .frozen("b")
                         .build();
-        Sharding sharding = Binder.bind(SpecLibrary.find("deepspeed_plain").orElseThrow(), index, Map.of());
-        assertThat(sharding.parameters()).extracting(BoundParameter::name).containsExactly("a", "b");
+        Sharding sharding =
+                Binder.bind(SpecLibrary.find("deepspeed_plain").orElseThrow(), index, Map.of());
+        assertThat(sharding.parameters())
+                .extracting(BoundParameter::name)
+                .containsExactly("a", "b");
         assertThat(only(sharding, "a").split().kind()).isEqualTo(SplitKind.UNKNOWN);
         assertThat(only(sharding, "a").aliases()).containsExactly("head");
         assertThat(only(sharding, "b").frozen()).isTrue();
@@ -145,7 +156,12 @@ class BinderTest {
     @Test
     void localExpertsAndRenumberedLayersGetGlobalNames() {
         IndexBuilder index =
-                new IndexBuilder().axis("pp", 2).axis("dp", 2).axis("tp", 1).axis("ep", 2).axis("edp", 1);
+                new IndexBuilder()
+                        .axis("pp", 2)
+                        .axis("dp", 2)
+                        .axis("tp", 1)
+                        .axis("ep", 2)
+                        .axis("edp", 1);
         for (int pp = 0; pp < 2; pp++) {
             for (int ep = 0; ep < 2; ep++) {
                 index.group(
@@ -179,7 +195,8 @@ class BinderTest {
         IndexBuilder stages = new IndexBuilder().axis("pp", 2);
         stages.zero(0, at("pp", 0), member("h.0.w", 2), member("h.2.w", 2));
         stages.zero(0, at("pp", 1), member("h.1.w", 2), member("h.3.w", 2));
-        Sharding interleaved = bind("param \"h.{l}.w\" { stage l over pp virtual 2 }", stages.build());
+        Sharding interleaved =
+                bind("param \"h.{l}.w\" { stage l over pp virtual 2 }", stages.build());
         assertThat(only(interleaved, "h.2.w").shards().getFirst().at())
                 .isEqualTo(at("pp", 0, "tp", 0));
 
@@ -217,7 +234,8 @@ class BinderTest {
         assertThat(a.casts()).containsExactly(Map.entry("weight", DType.BFLOAT16));
         assertThat(a.aliases()).containsExactly("head");
         assertThat(a.copyLabels()).containsExactly("tp 0", "tp 0 as 'head'");
-        assertThat(sharding.dropped()).containsEntry("rope.inv_freq", "line 5: drop \"**.inv_freq\"");
+        assertThat(sharding.dropped())
+                .containsEntry("rope.inv_freq", "line 5: drop \"**.inv_freq\"");
     }
 
     @Test
@@ -246,7 +264,8 @@ class BinderTest {
                         a.ucl:4:7: error: '2.norm.weight' is [8] over all ranks; the rule gives [4]
                             param "{l}.norm.weight" : [hidden] { shard dim 0 over tp; stage l over pp }
                                   ^^^^^^^^^^^^^^^^^
-                            hint: the same of 1 more: '3.norm.weight'""");
+                            hint: the same of 1 more: '3.norm.weight'\
+                        """);
     }
 
     @Test
@@ -254,8 +273,8 @@ class BinderTest {
         String twice = "param \"*.norm.weight\" { replicate over tp }\n" + RULES;
         assertThat(errors(twice, model().build()))
                 .contains(
-                        "'2.norm.weight' is matched by two rules, line 2: param \"*.norm.weight\" and"
-                                + " line 9: param \"{l}.norm.weight\"; expected one");
+                        "'2.norm.weight' is matched by two rules, line 2: param \"*.norm.weight\""
+                            + " and line 9: param \"{l}.norm.weight\"; expected one");
         assertThat(errors("first match wins\n" + twice, model().build())).isEmpty();
     }
 
@@ -264,7 +283,8 @@ class BinderTest {
         IndexBuilder index = new IndexBuilder().axis("pp", 2).axis("tp", 2);
         for (int pp = 0; pp < 2; pp++) {
             for (int tp = 0; tp < 2; tp++) {
-                index.zero(0, at("pp", pp, "tp", tp), member("a", 4), member("b", 4), member("c", 4));
+                index.zero(
+                        0, at("pp", pp, "tp", tp), member("a", 4), member("b", 4), member("c", 4));
             }
         }
         String text =
@@ -288,8 +308,18 @@ class BinderTest {
                 new IndexBuilder()
                         .axis("pp", 2)
                         .axis("tp", 2)
-                        .zero(0, at("pp", 0, "tp", 0), member("0.w", 3), member("1.w", 3), member("2.w", 3))
-                        .zero(0, at("pp", 0, "tp", 1), member("0.w", 5), member("1.w", 5), member("2.w", 5))
+                        .zero(
+                                0,
+                                at("pp", 0, "tp", 0),
+                                member("0.w", 3),
+                                member("1.w", 3),
+                                member("2.w", 3))
+                        .zero(
+                                0,
+                                at("pp", 0, "tp", 1),
+                                member("0.w", 5),
+                                member("1.w", 5),
+                                member("2.w", 5))
                         .zero(0, at("pp", 1, "tp", 0), member("3.w", 3))
                         .zero(0, at("pp", 1, "tp", 1), member("3.w", 5))
                         .build();
@@ -297,7 +327,11 @@ class BinderTest {
                 .contains(
                         "{l} 2 is held at pp 0; expected pp 1, by counts [2, 2]",
                         "hint: the checkpoint's own: stage l over pp stages [3, 1]");
-        assertThat(errors("param \"{l}.w\" { shard dim 0 over tp; stage l over pp stages [3, 1] }", index))
+        assertThat(
+                        errors(
+                                "param \"{l}.w\" { shard dim 0 over tp; stage l over pp stages [3,"
+                                    + " 1] }",
+                                index))
                 .contains(
                         "'0.w' is [3] at pp 0, tp 0; the rule gives that rank [4] of [8]",
                         "hint: the ranks hold: shard dim 0 over tp widths [3, 5]");
@@ -314,11 +348,12 @@ class BinderTest {
                         + RULES;
         assertThat(errors(text, model().build()))
                 .contains(
-                        "'embed.weight' has the state 'exp_avg_sq' in the checkpoint; states adam lists",
+                        "'embed.weight' has the state 'exp_avg_sq' in the checkpoint; states adam"
+                            + " lists",
                         "hint: did you mean 'exp_avg_sqq'?",
                         "'flatten each over dp'; the checkpoint holds group 0 by 'flatten over dp'",
-                        "'2.norm.weight' follows '2.fc.weight' in optimizer group 0 at pp 0, tp 0; the"
-                                + " list has it before");
+                        "'2.norm.weight' follows '2.fc.weight' in optimizer group 0 at pp 0, tp 0;"
+                            + " the list has it before");
     }
 
     @Test
@@ -326,13 +361,13 @@ class BinderTest {
         assertThat(errors("mesh (pp, dp, tp 4)\n" + RULES, model().build()))
                 .contains("the mesh says tp 4; the checkpoint was written over tp 2");
         assertThat(errors("mesh (dp, tp)\nparam \"**\" { replicate over tp }", model().build()))
-                .contains("the checkpoint was written over pp of degree 2; expected it in the mesh");
+                .contains(
+                        "the checkpoint was written over pp of degree 2; expected it in the mesh");
     }
 
     @Test
     void aSettingThatNothingReadsIsAnError() {
-        assertThatThrownBy(
-                        () -> Binder.bind(spec(RULES), model().build(), Map.of("hiden", 3L)))
+        assertThatThrownBy(() -> Binder.bind(spec(RULES), model().build(), Map.of("hiden", 3L)))
                 .isInstanceOf(SpecException.class)
                 .hasMessage(
                         "error: --set hiden: nothing in the spec reads 'hiden'\n"

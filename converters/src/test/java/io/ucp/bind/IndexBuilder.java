@@ -12,6 +12,7 @@ import io.ucp.formats.TensorEntry;
 import io.ucp.io.PlainFile;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
+
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -122,10 +123,7 @@ final class IndexBuilder {
 
     private static TensorEntry tensor(Shape shape) {
         return TensorEntry.dense(
-                new PlainFile(Path.of("made-by-hand.pt"), Long.MAX_VALUE),
-                0,
-                DType.FLOAT32,
-                shape);
+                new PlainFile(Path.of("made-by-hand.pt"), Long.MAX_VALUE), 0, DType.FLOAT32, shape);
     }
 
     CheckpointIndex build() {

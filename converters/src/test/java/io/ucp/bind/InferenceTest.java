@@ -2,6 +2,7 @@ package io.ucp.bind;
 
 import static io.ucp.bind.IndexBuilder.at;
 import static io.ucp.bind.IndexBuilder.member;
+
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -11,9 +12,11 @@ import io.ucp.formats.RefusedException;
 import io.ucp.lang.Ucl;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.SourceText;
+
+import org.junit.jupiter.api.Test;
+
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.Test;
 
 class InferenceTest {
     private static CheckpointIndex described() {
@@ -116,7 +119,13 @@ class InferenceTest {
                         .axis("pp", 1)
                         .axis("dp", 2)
                         .axis("tp", 1)
-                        .group(0, at("pp", 0, "tp", 0), "dp", true, member("h.0.w", 3), member("h.1.w", 3))
+                        .group(
+                                0,
+                                at("pp", 0, "tp", 0),
+                                "dp",
+                                true,
+                                member("h.0.w", 3),
+                                member("h.1.w", 3))
                         .alias("head", "h.0.w")
                         .build();
         assertThat(Ucl.format(Inference.infer(index)))
@@ -155,13 +164,15 @@ class InferenceTest {
                         global_step3: tensors over 2 tensor-parallel ranks and nothing that says how; expected \
                         universal_checkpoint_info in the checkpoint, a bundled spec that fits, or --spec
                         hint: write a spec, start from `ucp spec list`, with a rule for
-                            param "h.{l}.w" { .. over tp }""");
+                            param "h.{l}.w" { .. over tp }\
+                        """);
     }
 
     @Test
     void pythonsRegularExpressionsKeepTheirMeaning() {
         assertThat(PythonRegex.fullMatch("a|b")).isEqualTo("(?:a|b).*");
-        assertThat(PythonRegex.fullMatch("(?P<my_l>\\d+)\\.w\\Z")).isEqualTo("(?<myl>\\d+)\\.w\\z.*");
+        assertThat(PythonRegex.fullMatch("(?P<my_l>\\d+)\\.w\\Z"))
+                .isEqualTo("(?<myl>\\d+)\\.w\\z.*");
         assertThat(PythonRegex.fullMatch("[[a&&b]x{,3}")).isEqualTo("[\\[a\\&\\&b]x{0,3}.*");
         assertThat(PythonRegex.fullMatch("[]a]w(?#why)")).isEqualTo("[\\]a]w.*");
         assertThatThrownBy(() -> PythonRegex.fullMatch("(a)?(?(1)b|c)"))

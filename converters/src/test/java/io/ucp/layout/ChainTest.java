@@ -15,6 +15,11 @@ import io.ucp.layout.Layout.Replicated;
 import io.ucp.layout.Layout.Sharded;
 import io.ucp.mesh.Mesh;
 import io.ucp.tensor.Shape;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -23,9 +28,6 @@ import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.stream.LongStream;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 class ChainTest {
     private static final Widths EVEN = Widths.Rule.EVEN;
@@ -35,13 +37,13 @@ class ChainTest {
     }
 
     /// A random chain on a random mesh, with the tensor that each rank should hold, cut naively.
-    private record Example(Shape whole, Mesh mesh, Chain chain, Map<Coordinate, NaiveTensor> held) {}
+    private record Example(
+            Shape whole, Mesh mesh, Chain chain, Map<Coordinate, NaiveTensor> held) {}
 
     private static Example example(long seed) {
         Random random = new Random(seed);
         int rank = 1 + random.nextInt(3);
-        Shape whole =
-                Shape.of(random.ints(rank, 1, 13).asLongStream().toArray());
+        Shape whole = Shape.of(random.ints(rank, 1, 13).asLongStream().toArray());
         Mesh mesh =
                 Mesh.of(
                         new AxisDegree("ep", 1 + random.nextInt(3)),
@@ -221,10 +223,7 @@ class ChainTest {
     void dimensionsThatAViewMergesAreCutAcrossAndUnfoldedWhereTheyCanBe() {
         Mesh mesh = Mesh.of(new AxisDegree("tp", 2));
         Chain experts =
-                new Chain(
-                        List.of(
-                                Step.view(Shape.of(8, 3)),
-                                new Step("tp", Sharded.evenly(0))));
+                new Chain(List.of(Step.view(Shape.of(8, 3)), new Step("tp", Sharded.evenly(0))));
         Held held = experts.at(Shape.of(4, 2, 3), mesh, Coordinate.of("tp", 1)).orElseThrow();
         assertThat(held.shape()).isEqualTo(Shape.of(2, 2, 3));
         assertThat(NaiveTensor.laid(held.region().pieces(), 12))
@@ -261,8 +260,7 @@ class ChainTest {
 
     @Test
     void aViewAcrossAnEarlierCutIsImpossible() {
-        Region cut =
-                Region.whole(Shape.of(6, 4)).select(0, List.of(new Stretch(1, 4)));
+        Region cut = Region.whole(Shape.of(6, 4)).select(0, List.of(new Stretch(1, 4)));
         assertThatThrownBy(() -> cut.viewed(Shape.of(2, 2, 4)))
                 .isInstanceOf(ImpossibleLayoutException.class)
                 .hasMessage(
@@ -283,8 +281,8 @@ class ChainTest {
         assertThatThrownBy(() -> columns.whole(local, mesh))
                 .isInstanceOf(ImpossibleLayoutException.class)
                 .hasMessageMatching(
-                        "the ranks of tp hold \\[\\d, 2] and \\[\\d, 2]; expected shards that differ in"
-                                + " dimension 1 only");
+                        "the ranks of tp hold \\[\\d, 2] and \\[\\d, 2]; expected shards that"
+                            + " differ in dimension 1 only");
     }
 
     @Test
@@ -296,8 +294,8 @@ class ChainTest {
         assertThat(new Widths.Listed(List.of(1L, 9L)).of(10, 2)).containsExactly(1, 9);
         assertThatThrownBy(() -> Widths.Rule.EVEN.of(10, 4))
                 .hasMessage(
-                        "10 does not divide by 4; expected equal widths, or 'widths [..]', 'ceil' or"
-                                + " 'balanced'");
+                        "10 does not divide by 4; expected equal widths, or 'widths [..]', 'ceil'"
+                            + " or 'balanced'");
         assertThatThrownBy(() -> new Widths.Listed(List.of(1L, 8L)).of(10, 2))
                 .hasMessage("widths [1, 8], 9 in all; expected 2 widths that sum to 10");
     }

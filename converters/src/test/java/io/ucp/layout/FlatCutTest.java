@@ -3,13 +3,15 @@ package io.ucp.layout;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ucp.layout.FlatCut.Range;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.LongStream;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 class FlatCutTest {
     static LongStream seeds() {
@@ -20,7 +22,8 @@ class FlatCutTest {
     @MethodSource("seeds")
     void thePartsHoldEveryElementOnceAndTheRestIsPadding(long seed) {
         Random random = new Random(seed);
-        List<Long> sizes = random.ints(1 + random.nextInt(6), 0, 40).asLongStream().boxed().toList();
+        List<Long> sizes =
+                random.ints(1 + random.nextInt(6), 0, 40).asLongStream().boxed().toList();
         FlatCut cut = new FlatCut(sizes, 1 + random.nextInt(6), random.nextBoolean());
         long[][] seen = sizes.stream().map(n -> new long[n.intValue()]).toArray(long[][]::new);
         long held = 0;

@@ -2,6 +2,7 @@ package io.ucp.layout;
 
 import io.ucp.tensor.Piece;
 import io.ucp.tensor.Shape;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -64,8 +65,8 @@ record NaiveTensor(long[] values, Shape shape) {
         return new NaiveTensor(out, result);
     }
 
-    /// What a region's pieces say lies at each local position: the index in the parameter, -1 where no
-    /// piece says anything.
+    /// What a region's pieces say lies at each local position: the index in the parameter, -1 where
+    /// no piece says anything.
     ///
     /// @throws IllegalStateException where two pieces say something
     static long[] laid(List<Piece> pieces, long count) {
