@@ -58,7 +58,9 @@ public final class Main implements Runnable {
     /// writers, exits never.
     static int run(String[] args, PrintWriter out, PrintWriter err) {
         CommandLine command = withHelp(Terminal.out());
-        named(args).ifPresentOrElse(only -> add(command, only), () -> addAll(command));
+        if (!asksForVersion(args)) {
+            named(args).ifPresentOrElse(only -> add(command, only), () -> addAll(command));
+        }
         Failures failures = new Failures(args);
         command.setOut(out)
                 .setErr(err)
@@ -89,6 +91,11 @@ public final class Main implements Runnable {
     @Override
     public void run() {
         throw new ParameterException(spec.commandLine(), "a command is missing");
+    }
+
+    /// Then no command is worth loading.
+    private static boolean asksForVersion(String[] args) {
+        return args.length == 1 && (args[0].equals("--version") || args[0].equals("-V"));
     }
 
     private static Optional<Subcommand> named(String[] args) {

@@ -2,7 +2,6 @@ package io.ucp.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import org.junit.jupiter.api.Disabled;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -12,7 +11,6 @@ import java.nio.file.Path;
 
 /// The README's first command, and what a user would do next: eight ranks, TP 2, PP 2, DP 2,
 /// ZeRO-1.
-@Disabled("specs are not inferred past tensor parallelism 1 yet")
 final class MainJobTest {
     private static final Path SOURCE = Run.sample("llama-tp2-pp2-dp2");
 

@@ -6,7 +6,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 
 import io.ucp.bind.SpecLibrary;
 
-import org.junit.jupiter.api.Disabled;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -142,7 +141,6 @@ final class SpecCommandsTest {
     }
 
     @Test
-    @Disabled("the bundled specs are not in the library yet")
     void everyBundledSpecIsListedShownAndFormatted() throws IOException {
         String list = Run.ucp("spec", "list").isDone().out();
         assertThat(SpecLibrary.names()).isNotEmpty();
