@@ -46,17 +46,19 @@ final class Tiling {
         }
     }
 
+    /// Windows may be empty (an empty tensor's is).
     static void proveCuts(String target, long size, List<Long> cuts, List<Step> steps) {
         long at = 0;
         int k = 0;
         for (long cut : cuts) {
-            if (cut <= at || cut > size) {
+            if (cut < at || cut > size) {
                 throw new BrokenPlanException(target, at, "starts a window that ends at " + cut);
             }
-            while (steps.get(k).end() < cut) {
+            while (k < steps.size() && steps.get(k).end() < cut) {
                 k++;
             }
-            if (steps.get(k) instanceof Step.Elements e
+            if (k < steps.size()
+                    && steps.get(k) instanceof Step.Elements e
                     && (cut - e.offset()) % e.of().dtype().width() != 0) {
                 throw new BrokenPlanException(target, cut, "cuts an element in two windows");
             }

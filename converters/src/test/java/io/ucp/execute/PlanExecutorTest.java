@@ -432,6 +432,25 @@ class PlanExecutorTest {
         assertThat(got.hasRemaining()).isFalse();
     }
 
+    @Test
+    void anEmptyCompressedWindowIsEncodedToo() throws IOException {
+        Tensor t = IndexedJob.of("w", DType.FLOAT32, 0).tensors().getFirst();
+        Elementwise of =
+                new Elementwise("w", STATE, DType.FLOAT32, 0, List.of(Piece.whole(t.shape())));
+        TargetFile file =
+                new TargetFile(
+                        "w.arrow",
+                        0,
+                        List.of(new Part.Elements(0, of)),
+                        List.of(),
+                        Optional.of(new Numbered(0, 36)));
+        execute(source(t, List.of()), file);
+        ByteBuffer got = read(out.resolve("w.arrow"));
+        assertThat(got.getInt()).isZero();
+        assertThat(got.getLong()).isEqualTo(4);
+        assertThat(got.hasRemaining()).isFalse();
+    }
+
     /// "Compresses" by putting the window's number before it; ends with the sizes.
     private record Numbered(long size, long window) implements WindowAssembler {
         @Override
