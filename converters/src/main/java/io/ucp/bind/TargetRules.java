@@ -8,13 +8,17 @@ import io.ucp.lang.ast.ParamRule;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.ast.Widths;
 import io.ucp.lang.diagnostic.Span;
+import io.ucp.lang.diagnostic.SpecException;
+import io.ucp.layout.ImpossibleLayoutException;
 import io.ucp.mesh.Mesh;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Predicate;
 
 /// The rules of a spec, read for a mesh that no files are of yet. What a spec says of the source's own
@@ -30,9 +34,10 @@ final class TargetRules {
     /// @param localName in the files of the rank that holds it
     record Read(Ruled of, Reading reading, boolean cut, String localName) {}
 
-    private final Spec spec;
     private final Mesh mesh;
     private final Problems problems = new Problems();
+    private final Numbers numbers;
+    private final Rules rules;
     private final TargetMembers members;
     private final RuleReader reader;
     private final Map<String, Ruled> ruled = new LinkedHashMap<>();
@@ -47,13 +52,12 @@ final class TargetRules {
             Map<String, Long> settings,
             Optional<List<Integer>> stages,
             boolean byName) {
-        this.spec = spec;
         this.mesh = mesh;
         this.members = new TargetMembers(mesh, stages);
-        Numbers numbers = new Numbers(spec, Optional.of(mesh), settings, hints.numbers(), problems);
+        this.numbers = new Numbers(spec, Optional.of(mesh), settings, hints.numbers(), problems);
         this.reader =
                 new RuleReader(mesh, spec.mesh().isPresent(), numbers, members, problems);
-        Rules rules = new Rules(spec, problems);
+        this.rules = new Rules(spec, problems);
         for (ParameterFacts p : parameters) {
             Optional<Rules.Chosen> chosen = rules.choose(p.name());
             Optional<ParamRule> rule = chosen.flatMap(c -> c.rule().param());
@@ -83,8 +87,31 @@ final class TargetRules {
         return unmatched;
     }
 
-    Spec spec() {
-        return spec;
+    /// Whether the spec is one of this very model: every name and every declared shape fits, every rule
+    /// is used, and each says what tensor-parallel ranks hold.
+    boolean fits() {
+        rules.reportUnused(ruled.keySet(), Set.of());
+        if (!unmatched.isEmpty() || problems.any() || !ruled.values().stream().allMatch(this::hasShape)) {
+            return false;
+        }
+        try {
+            return read().values().stream().allMatch(Read::cut);
+        } catch (SpecException | ImpossibleLayoutException _) {
+            return false;
+        }
+    }
+
+    private boolean hasShape(Ruled r) {
+        var declared = r.chosen.rule().param().flatMap(ParamRule::shape);
+        return declared.isEmpty()
+                || numbers.values(declared.get().extents())
+                        .filter(
+                                e ->
+                                        Arrays.stream(r.facts.realShape().dims())
+                                                .boxed()
+                                                .toList()
+                                                .equals(e))
+                        .isPresent();
     }
 
     /// The rule of every parameter, evaluated.
