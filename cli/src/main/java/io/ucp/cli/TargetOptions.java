@@ -1,10 +1,12 @@
 package io.ucp.cli;
 
+import io.ucp.bind.TargetRequest;
 import io.ucp.convert.Conversion;
 import io.ucp.convert.Prepared;
 import io.ucp.convert.Request;
 
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
@@ -24,7 +26,7 @@ final class TargetOptions {
             names = "--to",
             required = true,
             paramLabel = "FORMAT",
-            description = "The format to write: universal or deepspeed-universal.")
+            description = "The format to write: universal, deepspeed-universal or deepspeed.")
     private String to = "";
 
     @Option(
@@ -47,6 +49,8 @@ final class TargetOptions {
             description = "Workers; as many as there are processors if not given.")
     private Optional<Integer> threads = Optional.empty();
 
+    @Mixin private JobOptions job;
+
     boolean strict() {
         return strict;
     }
@@ -64,9 +68,17 @@ final class TargetOptions {
         threads();
         Map<String, String> options = new LinkedHashMap<>();
         compress.ifPresent(method -> options.put("compress", method(method)));
+        Optional<TargetRequest> target = job.job(to);
+        options.putAll(job.options());
         return Conversion.prepare(
                 new Request(
-                        source, reading.from(), to, reading.spec(), reading.settings(), options));
+                        source,
+                        reading.from(),
+                        to,
+                        reading.spec(),
+                        reading.settings(),
+                        options,
+                        target));
     }
 
     private String method(String method) {

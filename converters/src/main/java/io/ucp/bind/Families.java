@@ -25,7 +25,7 @@ import java.util.TreeSet;
 /// over expert ranks: which rank holds which member, and the global number of one that is numbered
 /// per rank on disk. Rules that capture under one name, over one axis, with the same words, are one
 /// family.
-final class Families {
+final class Families implements MemberPlaces {
     /// @param counts members of each chunk, where the spec lists them
     /// @param virtual chunks of each rank, interleaved
     /// @param perRank numbers on disk count from 0 on every rank
@@ -270,8 +270,8 @@ final class Families {
         return -1;
     }
 
-    /// The rank of the axis that holds a member, by its global number.
-    OptionalInt place(Clause clause, String global) {
+    @Override
+    public OptionalInt place(Clause clause, String global) {
         Optional<Key> key = key(clause);
         Family family = key.map(families::get).orElse(null);
         if (key.isEmpty() || family == null || family.broken || !NameTemplate.isNumber(global)) {

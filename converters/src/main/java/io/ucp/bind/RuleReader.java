@@ -37,15 +37,19 @@ final class RuleReader {
     private final Mesh mesh;
     private final boolean meshWritten;
     private final Numbers numbers;
-    private final Families families;
+    private final MemberPlaces members;
     private final Problems problems;
 
     RuleReader(
-            Mesh mesh, boolean meshWritten, Numbers numbers, Families families, Problems problems) {
+            Mesh mesh,
+            boolean meshWritten,
+            Numbers numbers,
+            MemberPlaces members,
+            Problems problems) {
         this.mesh = mesh;
         this.meshWritten = meshWritten;
         this.numbers = numbers;
-        this.families = families;
+        this.members = members;
         this.problems = problems;
     }
 
@@ -227,7 +231,7 @@ final class RuleReader {
                                 .formatted(capture));
                 return;
             }
-            OptionalInt index = families.place(clause, value);
+            OptionalInt index = members.place(clause, value);
             if (index.isEmpty()) {
                 broken = true;
                 return;

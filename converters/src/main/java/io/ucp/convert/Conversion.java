@@ -2,6 +2,7 @@ package io.ucp.convert;
 
 import io.ucp.bind.Binder;
 import io.ucp.bind.Sharding;
+import io.ucp.bind.TargetBinder;
 import io.ucp.checkpoint.Assembler;
 import io.ucp.checkpoint.Inventory;
 import io.ucp.checkpoint.Parameter;
@@ -70,6 +71,7 @@ public final class Conversion {
                 describe(request.source(), request.from(), request.spec(), request.settings());
         CheckpointFormat format = format(request.to());
         Inventory inventory = described.inventory();
+        Optional<TargetBinder.Bound> bound = TargetJobs.of(request, described);
         TargetTree tree =
                 format.layout(
                         new WriteRequest(
@@ -79,9 +81,16 @@ public final class Conversion {
                                 inventory.parameters().stream().map(Parameter::facts).toList(),
                                 inventory.index().hints(),
                                 inventory.carried(),
-                                request.options()));
+                                request.options(),
+                                bound.map(TargetBinder.Bound::job)));
         CopyPlan plan = Planner.plan(inventory, tree.files());
-        return new Prepared(request, described, tree, plan);
+        return new Prepared(
+                request,
+                described,
+                tree,
+                plan,
+                bound.map(TargetBinder.Bound::job),
+                bound.map(TargetBinder.Bound::notes).orElse(List.of()));
     }
 
     /// Runs a plan into `output`, which must not exist and appears whole or not at all.

@@ -2,6 +2,7 @@ package io.ucp.convert;
 
 import io.ucp.checkpoint.Inventory;
 import io.ucp.formats.Finding;
+import io.ucp.formats.TargetJob;
 import io.ucp.formats.TargetTree;
 import io.ucp.plan.CopyPlan;
 import io.ucp.plan.Step;
@@ -9,6 +10,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /// A conversion that is decided to the byte and has read no tensor data: what `ucp plan` shows and
 /// `ucp convert` runs.
@@ -16,7 +18,19 @@ import java.util.Map;
 /// @param described the source with its spec and its parameters
 /// @param tree the files of the target
 /// @param plan the steps that fill them
-public record Prepared(Request request, Described described, TargetTree tree, CopyPlan plan) {
+/// @param job the ranks that a rank-sharded target is for
+/// @param notes what was decided on the way
+public record Prepared(
+        Request request,
+        Described described,
+        TargetTree tree,
+        CopyPlan plan,
+        Optional<TargetJob> job,
+        List<String> notes) {
+    public Prepared {
+        notes = List.copyOf(notes);
+    }
+
     public Inventory inventory() {
         return described.inventory();
     }
@@ -24,6 +38,7 @@ public record Prepared(Request request, Described described, TargetTree tree, Co
     /// Odd things in the source, and what the target does otherwise than one might think.
     public List<Finding> findings() {
         List<Finding> all = new ArrayList<>(inventory().findings());
+        notes.forEach(note -> all.add(new Finding(request.to(), note)));
         tree.notes().forEach(note -> all.add(new Finding(request.to(), note)));
         return all;
     }

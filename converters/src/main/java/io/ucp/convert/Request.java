@@ -1,5 +1,7 @@
 package io.ucp.convert;
 
+import io.ucp.bind.TargetRequest;
+
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
@@ -12,15 +14,29 @@ import java.util.Optional;
 /// @param spec a file or the name of a bundled spec, else the checkpoint's own metadata
 /// @param settings constants of the spec (`--set name=value`)
 /// @param options of the target format (`compress` -> `zstd:3`)
+/// @param target the job that a rank-sharded target is for; absent for forms that hold every parameter
+///     whole
 public record Request(
         Path source,
         Optional<String> from,
         String to,
         Optional<String> spec,
         Map<String, Long> settings,
-        Map<String, String> options) {
+        Map<String, String> options,
+        Optional<TargetRequest> target) {
     public Request {
         settings = Map.copyOf(settings);
         options = Map.copyOf(options);
+    }
+
+    /// For a target that holds every parameter whole.
+    public Request(
+            Path source,
+            Optional<String> from,
+            String to,
+            Optional<String> spec,
+            Map<String, Long> settings,
+            Map<String, String> options) {
+        this(source, from, to, spec, settings, options, Optional.empty());
     }
 }

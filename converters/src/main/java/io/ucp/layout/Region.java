@@ -6,6 +6,7 @@ import io.ucp.tensor.Shape;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.IntStream;
 
 /// What a rank holds of a parameter: along each dimension some stretches, laid end to end; the
@@ -90,6 +91,48 @@ public record Region(Shape grid, List<Line> lines) {
     ///   dimension of the view
     public Region viewed(Shape view) {
         return Regridding.of(this, view);
+    }
+
+    /// The part of it that lies within `real`, as a region of a tensor of the shape `held`, which has the
+    /// real elements too. Local positions stay what they are: what is left out is at their end.
+    ///
+    /// @return nothing where what is left out is not at their end
+    public Optional<Region> within(Shape real, Shape held) {
+        if (grid.rank() != real.rank()) {
+            return Optional.empty();
+        }
+        List<Line> changed = new ArrayList<>();
+        boolean outermost = true;
+        for (Line line : lines) {
+            long limit = real.dim(line.dim);
+            if (grid.dim(line.dim) == limit) {
+                changed.add(line);
+            } else if (!outermost || !beginsWithin(line.stretches, limit)) {
+                return Optional.empty();
+            } else {
+                List<Stretch> within = new ArrayList<>();
+                for (Stretch s : line.stretches) {
+                    if (s.start() < limit) {
+                        within.add(new Stretch(s.start(), Math.min(s.end(), limit) - s.start()));
+                    }
+                }
+                changed.add(new Line(line.dim, within));
+            }
+            outermost &= line.extent() == 1;
+        }
+        return Optional.of(new Region(held, changed));
+    }
+
+    /// Whether no stretch within the limit follows one that passes it.
+    private static boolean beginsWithin(List<Stretch> stretches, long limit) {
+        boolean passed = false;
+        for (Stretch s : stretches) {
+            if (passed && s.start() < limit) {
+                return false;
+            }
+            passed |= s.end() > limit;
+        }
+        return true;
     }
 
     /// As strided boxes of the grid; they tile local positions `[0, shape().count())`, row-major.

@@ -1,0 +1,259 @@
+package io.ucp.bind;
+
+import io.ucp.formats.AxisDegree;
+import io.ucp.formats.Coordinate;
+import io.ucp.formats.LayoutHints;
+import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.RankShard;
+import io.ucp.formats.TargetJob;
+import io.ucp.lang.ast.Spec;
+import io.ucp.layout.Chain;
+import io.ucp.layout.Chain.Held;
+import io.ucp.layout.Chain.Step;
+import io.ucp.layout.ImpossibleLayoutException;
+import io.ucp.layout.Layout;
+import io.ucp.layout.Region;
+import io.ucp.layout.Widths;
+import io.ucp.mesh.Mesh;
+import io.ucp.tensor.Shape;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/// Meets a spec with a job that has written nothing yet: what each of its ranks is to hold of every
+/// parameter, before data parallelism cuts it. The rules are those of the source, or of the one bundled
+/// spec that fits it; degrees and stages are the job's.
+public final class TargetBinder {
+    /// What a checkpoint says of itself, in whatever form it is held.
+    ///
+    /// @param parameters in the source's own order
+    /// @param mesh of the job that wrote it
+    /// @param stage ZeRO stage, -1 where it had none
+    public record Source(
+            List<ParameterFacts> parameters, LayoutHints hints, List<AxisDegree> mesh, int stage) {
+        public Source {
+            parameters = List.copyOf(parameters);
+            mesh = List.copyOf(mesh);
+        }
+    }
+
+    /// @param notes what was decided and a user may want to know
+    public record Bound(TargetJob job, List<String> notes) {
+        public Bound {
+            notes = List.copyOf(notes);
+        }
+    }
+
+    private final Source source;
+    private final TargetRequest request;
+    private final TargetDegrees degrees;
+    private final boolean pipeline;
+    private final List<String> notes = new ArrayList<>();
+
+    private TargetBinder(Source source, TargetRequest request) {
+        this.source = source;
+        this.request = request;
+        this.degrees = TargetDegrees.of(source, request);
+        this.pipeline = PipelineModules.areNamed(source.parameters());
+    }
+
+    /// What each rank of the job holds.
+    ///
+    /// @param spec that describes the source; absent where nothing does
+    /// @param settings from `--set name=value`
+    /// @throws ImpossibleLayoutException for degrees that the model cannot have
+    /// @throws io.ucp.formats.RefusedException where no rule says how tensor-parallel ranks share a
+    ///     parameter
+    /// @throws io.ucp.lang.diagnostic.SpecException where a rule cannot be evaluated
+    public static Bound bind(
+            Source source, Optional<Spec> spec, TargetRequest request, Map<String, Long> settings) {
+        return new TargetBinder(source, request).bind(spec, settings);
+    }
+
+    private Bound bind(Optional<Spec> spec, Map<String, Long> settings) {
+        checkFramework();
+        TargetCuts found = TargetCuts.of(source, spec, degrees, request, settings, pipeline);
+        found.note().ifPresent(notes::add);
+        Mesh mesh = found.mesh();
+        checkHeads(found, mesh);
+        Map<String, Set<Integer>> stages = stages();
+        Map<String, List<RankShard>> shards = new LinkedHashMap<>();
+        Map<String, Shape> padded = new LinkedHashMap<>();
+        Impossible impossible = new Impossible();
+        for (ParameterFacts facts : source.parameters()) {
+            TargetCuts.Cut cut = found.of(facts);
+            try {
+                Shape whole = padded(facts, cut.padding());
+                Chain chain = staged(facts, cut.chain(), stages);
+                shards.put(facts.name(), shards(facts, whole, chain, cut.localName(), mesh));
+                padded.put(facts.name(), whole);
+            } catch (ImpossibleLayoutException e) {
+                impossible.add(facts.name(), e);
+            }
+        }
+        impossible.throwIfAny();
+        checkStages(shards);
+        return new Bound(
+                new TargetJob(
+                        degrees.axes(),
+                        degrees.stage(),
+                        java.util.Collections.unmodifiableMap(shards),
+                        java.util.Collections.unmodifiableMap(padded),
+                        TargetPatterns.of(source, found, degrees)),
+                notes);
+    }
+
+    /// Sources: DeepSpeed `runtime/pipe/engine.py`, `runtime/engine.py`.
+    private void checkFramework() {
+        if (pipeline && degrees.stage() > 1) {
+            throw new ImpossibleLayoutException(
+                    "ZeRO stage %d of a pipeline's modules".formatted(degrees.stage()),
+                    "stage 0 or 1: DeepSpeed's pipeline engine takes no other\nhint: add --zero 1");
+        }
+        if (degrees.experts() && degrees.stage() > 2) {
+            throw new ImpossibleLayoutException(
+                    "ZeRO stage %d of a model with experts".formatted(degrees.stage()),
+                    "stage 0 to 2: DeepSpeed takes no other\nhint: add --zero 2");
+        }
+    }
+
+    /// Every tensor-parallel rank has whole heads, unless the spec gives widths of its own. Source:
+    /// Megatron-DeepSpeed `core/transformer/attention.py`.
+    private void checkHeads(TargetCuts cuts, Mesh mesh) {
+        Map<String, Long> numbers = source.hints().numbers();
+        Long heads = numbers.get("heads");
+        if (degrees.tp() == 1 || heads == null || cuts.anyUneven()) {
+            return;
+        }
+        long groups = numbers.getOrDefault("kv_heads", heads);
+        if (heads % degrees.tp() != 0 || groups % degrees.tp() != 0) {
+            throw new ImpossibleLayoutException(
+                    "tp %d over %d attention heads%s"
+                            .formatted(
+                                    degrees.tp(),
+                                    heads,
+                                    groups == heads ? "" : " with %d key-value heads".formatted(groups)),
+                    "equally many on every rank: tp %s".formatted(Divisors.of(heads, groups)));
+        }
+    }
+
+    /// The stages of each parameter, where names say them.
+    private Map<String, Set<Integer>> stages() {
+        Map<String, Set<Integer>> stages = new LinkedHashMap<>();
+        if (!pipeline) {
+            return stages;
+        }
+        PipelineModules modules = PipelineModules.of(source.parameters());
+        List<Integer> parts =
+                degrees.pp() == 1 && request.stages().isEmpty()
+                        ? List.of(0, Integer.MAX_VALUE)
+                        : modules.parts(degrees.pp(), request);
+        source.parameters().forEach(p -> stages.put(p.name(), modules.stages(p.name(), parts)));
+        return stages;
+    }
+
+    private Chain staged(ParameterFacts facts, Chain chain, Map<String, Set<Integer>> stages) {
+        List<Step> steps = new ArrayList<>(chain.steps());
+        if (pipeline) {
+            steps.add(new Step("pp", new Layout.Placed(stages.getOrDefault(facts.name(), Set.of(0)))));
+        } else if (degrees.pp() > 1 && !chain.axes().contains("pp")) {
+            throw new ImpossibleLayoutException(
+                    "pp %d of a model that is no pipeline by its names".formatted(degrees.pp()),
+                    "pp 1, or a spec with rules over pp");
+        }
+        return new Chain(steps);
+    }
+
+    /// The whole shape in the target.
+    private static Shape padded(ParameterFacts facts, List<Reading.Padding> padding) {
+        if (padding.isEmpty()) {
+            return facts.shape();
+        }
+        Shape whole = facts.realShape();
+        for (Reading.Padding p : padding) {
+            if (p.dim() >= whole.rank()) {
+                throw new ImpossibleLayoutException(
+                        "padding of dimension %d".formatted(p.dim()),
+                        "one of the %d dimensions".formatted(whole.rank()));
+            }
+            whole = whole.with(p.dim(), p.padded(whole.dim(p.dim())));
+        }
+        return whole;
+    }
+
+    private List<RankShard> shards(
+            ParameterFacts facts, Shape whole, Chain chain, String localName, Mesh mesh) {
+        boolean kept =
+                whole.equals(facts.shape())
+                        && (!facts.padded()
+                                || request.vocabulary() == TargetRequest.VocabularyPadding.KEEP);
+        List<String> axes = new ArrayList<>(List.of("pp", "tp"));
+        if (chain.axes().stream().anyMatch(a -> mesh.factors(a).contains("ep"))) {
+            axes.add("ep");
+        }
+        List<RankShard> shards = new ArrayList<>();
+        for (Coordinate at : mesh.coordinates(axes)) {
+            Optional<Held> held = chain.at(whole, mesh, at);
+            if (held.isEmpty()) {
+                continue;
+            }
+            Region region = held.get().region();
+            Region real = kept ? region : real(region, facts);
+            shards.add(
+                    new RankShard(
+                            localName, at, held.get().shape(), real.pieces(), real.shape().count()));
+        }
+        return shards;
+    }
+
+    private static Region real(Region region, ParameterFacts facts) {
+        return region.within(facts.realShape(), facts.shape())
+                .orElseThrow(
+                        () ->
+                                new ImpossibleLayoutException(
+                                        "padding anew from %s to %s"
+                                                .formatted(facts.realShape(), region.grid()),
+                                        "padding of the outermost dimension, cut in blocks"));
+    }
+
+    /// DeepSpeed makes an optimizer on every rank, which needs a parameter.
+    private void checkStages(Map<String, List<RankShard>> shards) {
+        Set<Integer> held = new java.util.TreeSet<>();
+        for (ParameterFacts p : source.parameters()) {
+            if (p.trainable()) {
+                shards.getOrDefault(p.name(), List.of()).forEach(s -> held.add(s.at().on("pp")));
+            }
+        }
+        for (int stage = 0; stage < degrees.pp(); stage++) {
+            if (!held.isEmpty() && !held.contains(stage)) {
+                throw new ImpossibleLayoutException(
+                        "stage %d of pp %d holds no trainable parameter"
+                                .formatted(stage, degrees.pp()),
+                        "one or more on every stage\nhint: give the layers of each stage, --stages N,N,..");
+            }
+        }
+    }
+
+    /// What cannot be laid out, of all parameters.
+    private static final class Impossible {
+        private final Map<String, List<String>> names = new LinkedHashMap<>();
+
+        void add(String name, ImpossibleLayoutException e) {
+            names.computeIfAbsent(e.problem(), _ -> new ArrayList<>()).add(name);
+        }
+
+        void throwIfAny() {
+            if (names.isEmpty()) {
+                return;
+            }
+            var first = names.entrySet().iterator().next();
+            int at = first.getKey().indexOf("; expected ");
+            throw new ImpossibleLayoutException(
+                    "%s: %s".formatted(Listing.of(first.getValue()), first.getKey().substring(0, at)),
+                    first.getKey().substring(at + "; expected ".length()));
+        }
+    }
+}

@@ -1,0 +1,46 @@
+package io.ucp.bind;
+
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalInt;
+
+/// The layout that a user asks for. What is absent stays as in the source.
+///
+/// @param stage ZeRO stage
+/// @param stages layers of each pipeline stage, in order; absent for what the framework does
+/// @param partition how the framework cuts a pipeline: `type:REGEX`, `uniform` or `parameters`; absent
+///     for `type:transformer`
+/// @param vocabulary what becomes of padding rows
+public record TargetRequest(
+        OptionalInt tp,
+        OptionalInt pp,
+        OptionalInt dp,
+        OptionalInt ep,
+        OptionalInt stage,
+        Optional<List<Integer>> stages,
+        Optional<String> partition,
+        VocabularyPadding vocabulary) {
+    /// The source's own layout.
+    public static final TargetRequest SAME =
+            new TargetRequest(
+                    OptionalInt.empty(),
+                    OptionalInt.empty(),
+                    OptionalInt.empty(),
+                    OptionalInt.empty(),
+                    OptionalInt.empty(),
+                    Optional.empty(),
+                    Optional.empty(),
+                    VocabularyPadding.KEEP);
+
+    public TargetRequest {
+        stages = stages.map(List::copyOf);
+    }
+
+    /// What becomes of the rows that pad a vocabulary.
+    public enum VocabularyPadding {
+        /// They are kept where the target has as many of them, else made anew as zeros.
+        KEEP,
+        /// They are made anew as zeros, as DeepSpeed does when it loads a universal checkpoint.
+        ZERO
+    }
+}

@@ -1,0 +1,64 @@
+package io.ucp.convert;
+
+import io.ucp.bind.Sharding;
+import io.ucp.bind.SpecLibrary;
+import io.ucp.bind.TargetBinder;
+import io.ucp.checkpoint.Parameter;
+import io.ucp.formats.AxisDegree;
+import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.Origin;
+import io.ucp.lang.Ucl;
+import io.ucp.lang.ast.Spec;
+import io.ucp.lang.diagnostic.SourceText;
+
+import java.io.IOException;
+import java.util.List;
+import java.util.Optional;
+
+/// The job that a request asks for, over what its source holds.
+final class TargetJobs {
+    private TargetJobs() {}
+
+    /// @return nothing for targets that hold every parameter whole
+    static Optional<TargetBinder.Bound> of(Request request, Described described)
+            throws IOException {
+        if (request.target().isEmpty()) {
+            return Optional.empty();
+        }
+        return Optional.of(
+                TargetBinder.bind(
+                        source(described),
+                        spec(request, described),
+                        request.target().get(),
+                        request.settings()));
+    }
+
+    /// Whatever the form, by the job that wrote the state first.
+    static TargetBinder.Source source(Described described) {
+        CheckpointIndex index = described.source().index();
+        Optional<Sharding> sharding = described.sharding();
+        Origin origin = index.origin();
+        List<AxisDegree> mesh = sharding.isPresent() ? index.mesh() : origin.mesh();
+        return new TargetBinder.Source(
+                described.inventory().parameters().stream().map(Parameter::facts).toList(),
+                index.hints(),
+                mesh,
+                sharding.isPresent() ? index.stage() : origin.stage());
+    }
+
+    /// The one named, else the one that the source was read by or remembers.
+    static Optional<Spec> spec(Request request, Described described) throws IOException {
+        boolean whole = described.sharding().isEmpty();
+        if (whole && request.spec().isPresent()) {
+            return Optional.of(SpecSource.named(request.spec().get()).spec());
+        }
+        return described.specText().isBlank()
+                ? Optional.empty()
+                : Optional.of(
+                        Ucl.parse(
+                                SourceText.of(
+                                        whole ? "the source's spec" : described.specName(),
+                                        described.specText()),
+                                SpecLibrary.imports()));
+    }
+}
