@@ -9,9 +9,9 @@ import io.ucp.formats.FlatGroup;
 import io.ucp.formats.HeldTensor;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.Origin;
-import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
+import io.ucp.formats.deepspeed.writing.RankedTree;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -23,7 +23,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 
-/// Checkpoints as DeepSpeed saves them: one file a rank. Read, not yet written.
+/// Checkpoints as DeepSpeed saves them: one file a rank.
 public final class DeepSpeedFormat implements CheckpointFormat {
     static final String NAME = "deepspeed";
 
@@ -113,11 +113,6 @@ public final class DeepSpeedFormat implements CheckpointFormat {
 
     @Override
     public TargetTree layout(WriteRequest request) {
-        throw new RefusedException(
-                request.tag(),
-                "writing rank-sharded DeepSpeed is not there yet",
-                "a form that holds each parameter whole",
-                "--to universal, or --to deepspeed-universal, which DeepSpeed loads at any number"
-                        + " of ranks");
+        return RankedTree.of(request);
     }
 }

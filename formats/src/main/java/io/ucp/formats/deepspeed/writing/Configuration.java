@@ -1,0 +1,104 @@
+package io.ucp.formats.deepspeed.writing;
+
+import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyBool;
+import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyInt;
+
+import java.util.Optional;
+import java.util.OptionalLong;
+
+/// `ds_config` as the job is to have it.
+///
+/// @param dict of the source
+/// @param stage of the target
+record Configuration(PyDict dict, Batch batch, int stage, boolean sameStage) {
+    private static final String ZERO = "zero_optimization";
+
+    /// `stage3.py`'s own default.
+    private static final long DEFAULT_SUB_GROUP = 1_000_000_000L;
+
+    PyDict changed() {
+        return changed(dict);
+    }
+
+    /// Any copy of the configuration, e.g. the script's.
+    PyDict changed(PyDict copy) {
+        PyDict changed = batch.in(copy);
+        Optional<PyDict> zero = copy.find(ZERO).flatMap(PickleValue::asDict);
+        if (!sameStage) {
+            changed =
+                    changed.with(ZERO, zero.orElse(PyDict.empty()).with("stage", PyInt.of(stage)));
+        }
+        return changed;
+    }
+
+    boolean enabled(String section) {
+        return dict.find(section)
+                .flatMap(s -> s.find("enabled"))
+                .filter(v -> v.equals(new PyBool(true)))
+                .isPresent();
+    }
+
+    /// Elements of a rank's part at which a sub-group of stage 3 ends.
+    long subGroupSize() {
+        OptionalLong size =
+                dict.find(ZERO)
+                        .flatMap(z -> z.find("sub_group_size"))
+                        .map(v -> whole(v))
+                        .orElse(OptionalLong.empty());
+        return size.orElse(DEFAULT_SUB_GROUP);
+    }
+
+    /// `1e9` is a float.
+    private static OptionalLong whole(PickleValue value) {
+        if (value.asLong().isPresent()) {
+            return value.asLong();
+        }
+        return value.asDouble().isPresent()
+                ? OptionalLong.of((long) value.asDouble().getAsDouble())
+                : OptionalLong.empty();
+    }
+
+    boolean roundRobin() {
+        return dict.find(ZERO)
+                .flatMap(z -> z.find("round_robin_gradients"))
+                .filter(v -> v.equals(new PyBool(true)))
+                .isPresent();
+    }
+
+    private boolean offloaded() {
+        boolean old =
+                dict.find(ZERO)
+                        .flatMap(z -> z.find("cpu_offload"))
+                        .filter(v -> v.equals(new PyBool(true)))
+                        .isPresent();
+        return old
+                || dict.find(ZERO)
+                        .flatMap(z -> z.find("offload_optimizer"))
+                        .flatMap(o -> o.find("device"))
+                        .flatMap(PickleValue::asText)
+                        .filter("cpu"::equals)
+                        .isPresent();
+    }
+
+    /// Which optimizer DeepSpeed would build for stage 1: `BF16_Optimizer` for bf16 weights whose
+    /// gradients are accumulated in fp32.
+    ///
+    /// Source: DeepSpeed `runtime/engine.py` (`_do_optimizer_sanity_check`).
+    boolean wantsBf16Optimizer() {
+        boolean fp32 =
+                dict.find("data_types")
+                        .flatMap(d -> d.find("grad_accum_dtype"))
+                        .flatMap(PickleValue::asText)
+                        .filter(t -> t.equals("fp32") || t.equals("float32"))
+                        .isPresent();
+        return stage == 1 && fp32 && enabled("bf16") && !offloaded();
+    }
+
+    double gradientClipping() {
+        return dict.find("gradient_clipping")
+                .map(v -> v.asDouble().orElse(0))
+                .orElse(0.0);
+    }
+}

@@ -1,0 +1,157 @@
+package io.ucp.formats.deepspeed.writing;
+
+import io.ucp.formats.CarriedFile;
+import io.ucp.formats.TargetFile;
+import io.ucp.formats.TargetFile.Part;
+import io.ucp.formats.torch.TensorPickles;
+import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyGlobal;
+import io.ucp.formats.torch.pickle.PyInt;
+import io.ucp.formats.torch.pickle.PyList;
+import io.ucp.formats.torch.pickle.PyNone;
+import io.ucp.formats.torch.pickle.PyObject;
+import io.ucp.formats.torch.pickle.PyText;
+import io.ucp.formats.torch.pickle.PyTuple;
+import io.ucp.tensor.DType;
+import io.ucp.tensor.Shape;
+
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Function;
+
+/// `mp_rank_XX_model_states.pt` (ZeRO-3: `zero_pp_rank_D_mp_rank_XX_model_states.pt`): the source's
+/// tree, changed where the layout changes.
+///
+/// Source: DeepSpeed `runtime/engine.py` (`_common_checkpoint_state`, `_save_checkpoint`,
+/// `_get_zero_param_shapes`, `_get_zero_frozen_param_attributes`, `_get_ckpt_name`).
+record ModelStates(
+        Ranks target,
+        SourceFiles source,
+        RankHoldings holdings,
+        OptimizerGroups groups,
+        Configuration configuration,
+        ScriptArguments arguments,
+        CheckpointInfo checkpoint,
+        Choices choices,
+        Map<String, String> aliases) {
+    private static final String RNG = "rng_state";
+
+    /// One file a model-parallel rank, of stage 3 one a rank.
+    String name(int mp, int dp) {
+        return configuration.stage() == 3
+                ? "zero_pp_rank_%d_mp_rank_%02d_model_states.pt".formatted(dp, mp)
+                : "mp_rank_%02d_model_states.pt".formatted(mp);
+    }
+
+    int files() {
+        return configuration.stage() == 3 ? target.dp() : 1;
+    }
+
+    TargetFile file(String path, int mp, int dp) {
+        boolean spread = choices.rng() == Choices.Rng.SPREAD;
+        CarriedFile model = source.model(target, spread ? 0 : mp, spread ? 0 : dp);
+        TorchBuilder torch = new TorchBuilder(model.storages());
+        PyDict root = SourceFiles.dict(model);
+        PyDict tree = root;
+        Optional<PickleValue> module = root.find("module").filter(m -> !m.isNone());
+        if (module.isPresent()) {
+            tree = tree.with("module", module(path, torch, mp).of(module.get()));
+        }
+        tree = tree.with("param_shapes", PyList.of(shapes(mp)));
+        tree = frozen(tree, torch, mp, dp);
+        if (mp != 0 || dp != 0) {
+            tree = tree.has("shared_params") ? tree.with("shared_params", PyDict.empty()) : tree;
+        }
+        tree = tree.with("dp_world_size", PyInt.of(target.dp()));
+        tree = tree.with("mp_world_size", PyInt.of(target.mp()));
+        if (tree.has("checkpoint_parallel_dimensions") || target.mp() > 1) {
+            tree = tree.with("checkpoint_parallel_dimensions", dimensions());
+        }
+        tree = change(tree, "ds_config", v -> v.asDict().isPresent() ? configuration.changed() : v);
+        tree = change(tree, "args", v -> arguments.changed(v, mp));
+        tree = change(tree, "universal_checkpoint_info", checkpoint::changed);
+        if (choices.rng() == Choices.Rng.DROP) {
+            tree = tree.without(RNG);
+        }
+        return torch.file(path, tree);
+    }
+
+    private static PyDict change(
+            PyDict tree, String key, Function<PickleValue, PickleValue> change) {
+        return tree.find(key).map(v -> tree.with(key, change.apply(v))).orElse(tree);
+    }
+
+    private PyDict dimensions() {
+        Map<String, PickleValue> dimensions = new LinkedHashMap<>();
+        dimensions.put("pp_degree", PyInt.of(target.pp()));
+        dimensions.put("tp_degree", PyInt.of(target.tp()));
+        return PyDict.of(dimensions);
+    }
+
+    private ModuleTree module(String path, TorchBuilder torch, int mp) {
+        Ranks before = source.ranks();
+        return new ModuleTree(
+                path,
+                torch,
+                key -> holdings.named(mp, key).or(() -> alias(mp, key)),
+                before.tp() == target.tp() && before.pp() == target.pp(),
+                configuration.stage() == 3);
+    }
+
+    private Optional<Held> alias(int mp, String key) {
+        return Optional.ofNullable(aliases.get(key)).flatMap(name -> holdings.named(mp, name));
+    }
+
+    /// Parameters in flat order: one dict an optimizer group, of stage 3 one a sub-group.
+    private List<PickleValue> shapes(int mp) {
+        return groups.on(mp).stream()
+                .map(
+                        group ->
+                                (PickleValue)
+                                        ordered(
+                                                group.parts().members(),
+                                                h -> size(h.shard().shape())))
+                .toList();
+    }
+
+    private static PyObject ordered(List<Held> members, Function<Held, PickleValue> value) {
+        Map<String, PickleValue> entries = new LinkedHashMap<>();
+        members.forEach(h -> entries.put(h.name(), value.apply(h)));
+        return PyObject.orderedDict(PyDict.of(entries));
+    }
+
+    private static PickleValue size(Shape shape) {
+        return PyObject.call(
+                new PyGlobal("torch", "Size"),
+                PyTuple.of(Arrays.stream(shape.dims()).mapToObj(PyInt::of).toList()));
+    }
+
+    /// Listed from stage 2 on; whole in stage 2, this rank's part of each in stage 3.
+    private PyDict frozen(PyDict tree, TorchBuilder torch, int mp, int dp) {
+        if (configuration.stage() < 2) {
+            return tree.with("frozen_param_shapes", PyNone.NONE)
+                    .with("frozen_param_fragments", PyNone.NONE);
+        }
+        List<Held> frozen = holdings.frozen(mp);
+        return tree.with("frozen_param_shapes", ordered(frozen, h -> size(h.shard().shape())))
+                .with("frozen_param_fragments", ordered(frozen, h -> fragment(torch, h, dp)));
+    }
+
+    private PickleValue fragment(TorchBuilder torch, Held held, int dp) {
+        DType dtype = held.dtype(Held.WEIGHT);
+        if (configuration.stage() == 2) {
+            return TensorPickles.write(
+                    torch.tensor(
+                            dtype, held.shard().shape(), held.weight(dtype).stream().toList()));
+        }
+        long part = Math.ceilDiv(held.count(), target.dp());
+        long from = Math.min(held.count(), dp * part);
+        long to = Math.min(held.count(), from + part);
+        List<Part> parts = held.weight(dtype, from, to).stream().toList();
+        return TensorPickles.write(torch.tensor(dtype, Shape.of(part), parts));
+    }
+}

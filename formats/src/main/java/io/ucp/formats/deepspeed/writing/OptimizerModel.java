@@ -1,0 +1,138 @@
+package io.ucp.formats.deepspeed.writing;
+
+import io.ucp.formats.CarriedFile;
+import io.ucp.formats.RefusedException;
+import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyDict;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/// The first rank's optimizer file, which new ones are made of.
+///
+/// @param states what is under `optimizer_state_dict`
+/// @param kind of the optimizer that wrote it
+/// @param elastic the optimizer's states are a list of groups without padding
+///     (`elastic_checkpoint`)
+/// @param paramGroups hyperparameters of each group
+record OptimizerModel(
+        CarriedFile file,
+        PyDict root,
+        PyDict states,
+        Kind kind,
+        boolean elastic,
+        List<PickleValue> paramGroups) {
+    /// Which class of DeepSpeed holds the optimizer's states.
+    enum Kind {
+        /// `runtime/bf16_optimizer.py`: stage 1 with bf16 weights and fp32 gradients.
+        BF16,
+        /// `runtime/zero/stage_1_and_2.py`.
+        STAGE_1_2,
+        /// `runtime/zero/stage3.py`.
+        STAGE_3
+    }
+
+    static final String STATES = "optimizer_state_dict";
+    static final String BASE = "base_optimizer_state";
+    static final String STAGE = "zero_stage";
+    static final String FLAT_1_2 = "single_partition_of_fp32_groups";
+    static final String FLAT_3 = "fp32_flat_groups";
+
+    static OptimizerModel of(SourceFiles source) {
+        CarriedFile file = source.firstOptimizer();
+        PyDict root = SourceFiles.dict(file);
+        PyDict states =
+                root.find(STATES)
+                        .flatMap(PickleValue::asDict)
+                        .orElseThrow(() -> unknown(file, "no `optimizer_state_dict`"));
+        Kind kind = kind(file, states);
+        Optional<PickleValue> inner = states.find(kind == Kind.STAGE_3 ? STATES : BASE);
+        boolean elastic = inner.flatMap(PickleValue::asSequence).isPresent();
+        List<PickleValue> groups =
+                inner.flatMap(i -> i.find("param_groups"))
+                        .flatMap(PickleValue::asSequence)
+                        .orElse(List.of());
+        for (CarriedFile other : source.optimizers()) {
+            int count =
+                    other.root()
+                            .flatMap(
+                                    r ->
+                                            r.find(
+                                                    STATES,
+                                                    kind == Kind.STAGE_3 ? STATES : BASE,
+                                                    "param_groups"))
+                            .flatMap(PickleValue::asSequence)
+                            .map(List::size)
+                            .orElse(0);
+            if (count != groups.size()) {
+                throw new RefusedException(
+                        other.path(),
+                        "%d optimizer groups, and %d in %s"
+                                .formatted(count, groups.size(), file.path()),
+                        "the same groups on every stage",
+                        "--to deepspeed-universal, where the job makes its own groups");
+            }
+        }
+        return new OptimizerModel(file, root, states, kind, elastic, groups);
+    }
+
+    private static Kind kind(CarriedFile file, PyDict states) {
+        if (states.has("ds_zero_partition_groups")) {
+            throw new RefusedException(
+                    file.path(),
+                    "parameters that are cut over different ranks (AutoEP)",
+                    "a model without experts",
+                    "--to universal keeps it; experts are not laid out anew yet");
+        }
+        if (states.has(FLAT_3)) {
+            return Kind.STAGE_3;
+        }
+        if (states.has(FLAT_1_2)) {
+            return states.has(STAGE) ? Kind.STAGE_1_2 : Kind.BF16;
+        }
+        throw unknown(file, "neither `%s` nor `%s`".formatted(FLAT_1_2, FLAT_3));
+    }
+
+    private static RefusedException unknown(CarriedFile file, String found) {
+        return new RefusedException(
+                file.path(),
+                found,
+                "the states of BF16_Optimizer or of ZeRO 1, 2 or 3",
+                "--to deepspeed-universal, which holds each parameter by itself");
+    }
+
+    /// The states of a group as the file has them; of stage 3 those of its first sub-group. Their
+    /// tensors are replaced, so only the names and their order matter.
+    Map<String, PickleValue> statesOf(int group) {
+        Optional<PickleValue> held;
+        if (elastic) {
+            List<PickleValue> all =
+                    states.find(BASE).flatMap(PickleValue::asSequence).orElse(List.of());
+            held = group < all.size() ? Optional.of(all.get(group)) : Optional.empty();
+        } else {
+            Optional<PickleValue> index =
+                    group >= paramGroups.size()
+                            ? Optional.empty()
+                            : paramGroups
+                                    .get(group)
+                                    .find("params")
+                                    .flatMap(PickleValue::asSequence)
+                                    .flatMap(p -> p.stream().findFirst());
+            held =
+                    index.flatMap(
+                            i ->
+                                    states.find(kind == Kind.STAGE_3 ? STATES : BASE)
+                                            .flatMap(s -> s.find("state"))
+                                            .flatMap(PickleValue::asDict)
+                                            .flatMap(d -> d.find(i)));
+        }
+        Map<String, PickleValue> names = new LinkedHashMap<>();
+        List<PyDict.Entry> entries = new ArrayList<>(
+                held.flatMap(PickleValue::asDict).map(PyDict::entries).orElse(List.of()));
+        entries.forEach(e -> e.key().asText().ifPresent(k -> names.put(k, e.value())));
+        return names;
+    }
+}

@@ -1,0 +1,329 @@
+package io.ucp.formats.deepspeed.writing;
+
+import io.ucp.formats.CarriedFile;
+import io.ucp.formats.LayoutHints.Pattern;
+import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.RefusedException;
+import io.ucp.formats.TargetFile;
+import io.ucp.formats.TargetJob;
+import io.ucp.formats.TargetTree;
+import io.ucp.formats.TargetTree.SmallFile;
+import io.ucp.formats.WriteRequest;
+import io.ucp.formats.deepspeed.writing.OptimizerModel.Kind;
+import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.tensor.Shape;
+
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.Set;
+
+/// All files of a rank-sharded checkpoint, and the pointers to it.
+public final class RankedTree {
+    private static final String LATEST = "latest";
+    private static final String MEGATRON_LATEST = "latest_checkpointed_iteration.txt";
+    private static final String BESIDE = "beside/";
+
+    private final WriteRequest request;
+    private final TargetJob job;
+    private final Ranks target;
+    private final Choices choices;
+    private final SourceFiles source;
+    private final OptimizerModel optimizer;
+    private final List<TargetFile> files = new ArrayList<>();
+    private final List<String> losses = new ArrayList<>();
+    private final List<String> notes = new ArrayList<>();
+
+    private RankedTree(WriteRequest request, TargetJob job) {
+        this.request = request;
+        this.job = job;
+        this.target = Ranks.of(job);
+        this.choices = Choices.of(request.options());
+        if (job.degree("ep") > 1 || job.degree("cp") > 1) {
+            throw new RefusedException(
+                    request.tag(),
+                    "a job with ep %d, cp %d".formatted(job.degree("ep"), job.degree("cp")),
+                    "tensor, pipeline and data parallelism",
+                    "--to universal keeps the state; these axes are not laid out anew yet");
+        }
+        if (job.stage() < 1 || job.stage() > 3) {
+            throw new RefusedException(
+                    request.tag(),
+                    "ZeRO stage " + job.stage(),
+                    "1, 2 or 3",
+                    "--zero 1, or --to deepspeed-universal");
+        }
+        this.source = new SourceFiles(request);
+        this.optimizer = OptimizerModel.of(source);
+    }
+
+    /// @throws RefusedException where DeepSpeed has no form for the state, or there is none here yet
+    public static TargetTree of(WriteRequest request) {
+        TargetJob job =
+                request.job()
+                        .orElseThrow(
+                                () ->
+                                        new RefusedException(
+                                                request.tag(),
+                                                "no job is named",
+                                                "the degrees of the job that is to load it",
+                                                "give --tp, --pp, --dp"));
+        return new RankedTree(request, job).tree();
+    }
+
+    private TargetTree tree() {
+        PyDict config =
+                SourceFiles.dict(source.firstModel())
+                        .find("ds_config")
+                        .or(() -> optimizer.root().find("ds_config"))
+                        .flatMap(PickleValue::asDict)
+                        .orElse(PyDict.empty());
+        Batch batch = Batch.of(config, choices, source.ranks(), target);
+        boolean sameStage = job.stage() == request.origin().stage();
+        Configuration configuration = new Configuration(config, batch, job.stage(), sameStage);
+        refuseOtherDtype(configuration);
+        Kind kind = kind(configuration);
+        refuseRoundRobin(configuration, kind);
+        refuseTrainableOutsideGroups();
+        RankHoldings holdings = new RankHoldings(request, job, target);
+        OptimizerGroups groups = new OptimizerGroups(holdings, target, configuration);
+        OptionalLong vocabulary = paddedVocabulary();
+        ModelStates models =
+                new ModelStates(
+                        target,
+                        source,
+                        holdings,
+                        groups,
+                        configuration,
+                        new ScriptArguments(target, configuration, vocabulary, onOneNode()),
+                        new CheckpointInfo(target, job.patterns(), vocabulary),
+                        choices,
+                        aliases());
+        OptimizerStates optimizers =
+                new OptimizerStates(
+                        target, optimizer, groups, configuration, kind, sourceSubGroups());
+        String prefix = prefix(configuration);
+        for (int mp = 0; mp < target.mp(); mp++) {
+            for (int dp = 0; dp < models.files(); dp++) {
+                files.add(models.file(request.tag() + "/" + models.name(mp, dp), mp, dp));
+            }
+            for (int dp = 0; dp < target.dp(); dp++) {
+                String name =
+                        "%szero_pp_rank_%d_mp_rank_%02d_optim_states.pt".formatted(prefix, dp, mp);
+                files.add(optimizers.file(request.tag() + "/" + name, mp, dp));
+            }
+        }
+        files.addAll(new LayerFiles(target, source, holdings).files(request.tag()));
+        side();
+        randomStates(models);
+        return new TargetTree(files, _ -> List.of(), pointers(), losses, notes);
+    }
+
+    private Kind kind(Configuration configuration) {
+        if (job.stage() == 3) {
+            return Kind.STAGE_3;
+        }
+        if (configuration.sameStage()) {
+            return optimizer.kind();
+        }
+        return configuration.wantsBf16Optimizer() ? Kind.BF16 : Kind.STAGE_1_2;
+    }
+
+    private void refuseOtherDtype(Configuration configuration) {
+        String now =
+                configuration.enabled("bf16")
+                        ? "bf16"
+                        : configuration.enabled("fp16") ? "fp16" : "fp32";
+        choices.dtype()
+                .filter(dtype -> !dtype.equals(now))
+                .ifPresent(
+                        dtype -> {
+                            throw new RefusedException(
+                                    "dtype",
+                                    "%s, and the source's job has %s".formatted(dtype, now),
+                                    "the dtype of the source",
+                                    "leave --dtype out; a job of another dtype loads"
+                                            + " --to deepspeed-universal");
+                        });
+    }
+
+    private void refuseRoundRobin(Configuration configuration, Kind kind) {
+        boolean before = optimizer.kind() == Kind.STAGE_1_2 && source.ranks().dp() > 1;
+        boolean after = kind == Kind.STAGE_1_2 && target.dp() > 1;
+        if (configuration.roundRobin() && (before || after)) {
+            throw new RefusedException(
+                    "zero_optimization.round_robin_gradients",
+                    "parameters that take turns over the data-parallel ranks",
+                    "parameters in the order of the model",
+                    "--to deepspeed-universal, or --zero 3");
+        }
+    }
+
+    private void refuseTrainableOutsideGroups() {
+        for (ParameterFacts p : request.parameters()) {
+            if (p.trainable() && !p.buffer() && p.optimizerGroup() < 0) {
+                throw new RefusedException(
+                        p.name(),
+                        "it is trained and has no optimizer group",
+                        "the number of its group in `param_shapes`",
+                        "say `frozen` in a spec where it is not trained");
+            }
+        }
+    }
+
+    /// As the source's files are called, which says whether its weights are bf16.
+    private String prefix(Configuration configuration) {
+        String name = optimizer.file().path();
+        int zero = name.indexOf("zero_pp_rank_");
+        return zero >= 0 ? name.substring(0, zero) : configuration.enabled("bf16") ? "bf16_" : "";
+    }
+
+    /// Rows of vocabulary parameters in the target; absent where no pattern names one.
+    private OptionalLong paddedVocabulary() {
+        for (Pattern pattern : request.hints().patterns()) {
+            if (pattern.kind() != io.ucp.formats.LayoutHints.Kind.VOCABULARY) {
+                continue;
+            }
+            java.util.regex.Pattern regex = java.util.regex.Pattern.compile(pattern.regex());
+            for (Map.Entry<String, Shape> e : job.padded().entrySet()) {
+                if (regex.matcher(e.getKey()).lookingAt() && e.getValue().rank() > 0) {
+                    return OptionalLong.of(e.getValue().dim(0));
+                }
+            }
+        }
+        return OptionalLong.empty();
+    }
+
+    /// Alias -> the parameter it names.
+    private Map<String, String> aliases() {
+        Map<String, String> aliases = new HashMap<>(request.hints().aliases());
+        request.parameters().forEach(p -> p.aliases().forEach(a -> aliases.put(a, p.name())));
+        return aliases;
+    }
+
+    /// The source's job ran on one node as far as its files tell.
+    private boolean onOneNode() {
+        return source.models().stream()
+                .flatMap(m -> m.root().stream())
+                .allMatch(
+                        r ->
+                                r.find("args", "rank")
+                                        .equals(r.find("args", "local_rank")));
+    }
+
+    private List<List<String>> sourceSubGroups() {
+        List<List<String>> groups = new ArrayList<>();
+        for (PickleValue group :
+                source.firstModel()
+                        .root()
+                        .flatMap(r -> r.find("param_shapes"))
+                        .flatMap(PickleValue::asSequence)
+                        .orElse(List.of())) {
+            groups.add(
+                    group.asDict().map(PyDict::entries).orElse(List.of()).stream()
+                            .flatMap(e -> e.key().asText().stream())
+                            .toList());
+        }
+        return groups;
+    }
+
+    /// Files that no rank owns, as they are; those of a trainer lie around the tag's folder.
+    private void side() {
+        Set<String> taken = new HashSet<>();
+        files.forEach(f -> taken.add(f.path()));
+        for (CarriedFile file : source.side()) {
+            boolean beside = file.path().startsWith(BESIDE);
+            String path =
+                    beside
+                            ? file.path().substring(BESIDE.length())
+                            : request.tag() + "/" + file.path();
+            if (path.startsWith(LATEST) || !taken.add(path)) {
+                continue;
+            }
+            if (file.file().isPresent()) {
+                var bytes = file.file().get();
+                files.add(
+                        new TargetFile(
+                                path,
+                                bytes.size(),
+                                bytes.size() == 0
+                                        ? List.of()
+                                        : List.of(
+                                                new TargetFile.Part.Copied(
+                                                        0, bytes, 0, bytes.size())),
+                                List.of(),
+                                Optional.empty()));
+            } else if (file.root().isPresent()) {
+                files.add(new TorchBuilder(file.storages()).file(path, file.root().get()));
+            }
+        }
+    }
+
+    private void randomStates(ModelStates models) {
+        boolean held =
+                source.firstModel().root().flatMap(r -> r.find("rng_state")).isPresent();
+        if (!held) {
+            return;
+        }
+        switch (choices.rng()) {
+            case KEEP -> {
+                List<Integer> borrowed = new ArrayList<>();
+                for (int mp = 0; mp < target.mp(); mp++) {
+                    if (!source.has(target, mp)) {
+                        borrowed.add(mp);
+                    }
+                }
+                if (!borrowed.isEmpty()) {
+                    notes.add(
+                            "random generators of model-parallel ranks %s, which the source does"
+                                            .formatted(borrowed)
+                                    + " not have, begin as those of the ranks at the same place"
+                                    + " modulo its degrees (--rng spread, --rng drop)");
+                }
+            }
+            case SPREAD -> notes.add("random generators of every rank begin as the first rank's");
+            case DROP ->
+                    losses.add(
+                            "states of random generators (--rng drop): Megatron-DeepSpeed needs"
+                                    + " --no-load-rng");
+        }
+        int lost = source.ranks().mp() - Math.min(source.ranks().mp(), kept());
+        if (lost > 0) {
+            notes.add(
+                    "random generators of %d model-parallel ranks of the source have no rank left"
+                            .formatted(lost));
+        }
+    }
+
+    private int kept() {
+        return Math.min(source.ranks().pp(), target.pp())
+                * Math.min(source.ranks().tp(), target.tp());
+    }
+
+    /// `latest` last: it is what commits the checkpoint.
+    private List<SmallFile> pointers() {
+        List<SmallFile> pointers = new ArrayList<>();
+        boolean megatron =
+                source.firstModel()
+                        .root()
+                        .filter(r -> r.find("checkpoint_version").isPresent())
+                        .filter(r -> r.find("args").isPresent())
+                        .isPresent();
+        Optional<Long> iteration = source.number("iteration");
+        if (megatron && iteration.isPresent()) {
+            pointers.add(small(MEGATRON_LATEST, Long.toString(iteration.get())));
+        }
+        pointers.add(small(LATEST, request.tag()));
+        return pointers;
+    }
+
+    private static SmallFile small(String path, String text) {
+        return new SmallFile(path, text.getBytes(StandardCharsets.UTF_8));
+    }
+}

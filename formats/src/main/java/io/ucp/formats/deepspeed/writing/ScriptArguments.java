@@ -1,0 +1,71 @@
+package io.ucp.formats.deepspeed.writing;
+
+import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyBool;
+import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyInt;
+import io.ucp.formats.torch.pickle.PyObject;
+
+import java.util.Optional;
+import java.util.OptionalLong;
+
+/// `args`: what Megatron-DeepSpeed was called with, and what it made of it.
+///
+/// Source: Megatron-DeepSpeed `megatron/arguments.py`, `megatron/checkpointing.py`.
+record ScriptArguments(
+        Ranks ranks, Configuration configuration, OptionalLong paddedVocabulary, boolean oneNode) {
+    /// @param value the source's, of any kind: what is no namespace stays as it is
+    PickleValue changed(PickleValue value, int mp) {
+        Optional<PyDict> held = value.asDict();
+        if (held.isEmpty()) {
+            return value;
+        }
+        PyDict args = numbers(held.get(), mp);
+        Optional<PyDict> config =
+                args.find("deepspeed_config_dict").flatMap(PickleValue::asDict);
+        if (config.isPresent()) {
+            args = args.with("deepspeed_config_dict", configuration.changed(config.get()));
+        }
+        return value instanceof PyObject namespace ? namespace.withState(args) : args;
+    }
+
+    private PyDict numbers(PyDict of, int mp) {
+        PyDict args = of;
+        args = set(args, "tensor_model_parallel_size", ranks.tp());
+        args = set(args, "pipeline_model_parallel_size", ranks.pp());
+        boolean alone =
+                of.find("standalone_embedding_stage")
+                        .filter(v -> v.equals(new PyBool(true)))
+                        .isPresent();
+        args =
+                set(
+                        args,
+                        "transformer_pipeline_model_parallel_size",
+                        alone ? ranks.pp() - 1 : ranks.pp());
+        args = set(args, "data_parallel_size", ranks.dp());
+        args = set(args, "world_size", ranks.world());
+        args = set(args, "rank", ranks.global(mp, 0));
+        if (oneNode) {
+            args = set(args, "local_rank", ranks.global(mp, 0));
+        }
+        if (!configuration.sameStage()) {
+            args = set(args, "zero_stage", configuration.stage());
+        }
+        if (paddedVocabulary.isPresent()) {
+            args = set(args, "padded_vocab_size", paddedVocabulary.getAsLong());
+        }
+        Batch batch = configuration.batch();
+        if (batch.micro().isPresent()) {
+            args = set(args, "micro_batch_size", batch.micro().getAsLong());
+        }
+        if (batch.global().isPresent()) {
+            args = set(args, "global_batch_size", batch.global().getAsLong());
+        }
+        return args;
+    }
+
+    /// Where the script has it as a number.
+    private static PyDict set(PyDict args, String key, long value) {
+        return Batch.number(args, key).isPresent() ? args.with(key, PyInt.of(value)) : args;
+    }
+}

@@ -1,0 +1,159 @@
+package io.ucp.formats.deepspeed.writing;
+
+import io.ucp.formats.CarriedFile.Content;
+import io.ucp.formats.CarriedFile.Storage;
+import io.ucp.formats.Scalar;
+import io.ucp.formats.TargetFile;
+import io.ucp.formats.TargetFile.Part;
+import io.ucp.formats.torch.TensorPickles;
+import io.ucp.formats.torch.TorchLayout;
+import io.ucp.formats.torch.TorchStorage;
+import io.ucp.formats.torch.TorchTensor;
+import io.ucp.formats.torch.pickle.PickleGraph;
+import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyFloat;
+import io.ucp.formats.torch.pickle.PyInt;
+import io.ucp.formats.torch.pickle.PyPersistent;
+import io.ucp.formats.torch.pickle.PyTuple;
+import io.ucp.tensor.DType;
+import io.ucp.tensor.Shape;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/// A torch file in the making: trees of one source file with their storages, and new tensors.
+final class TorchBuilder {
+    /// @param parts in order, at offsets from the start of the storage; zeros between them
+    private record Filled(long size, List<Part> parts) {}
+
+    private final Map<String, Storage> kept;
+    private final Map<String, Filled> made = new HashMap<>();
+    private int next;
+
+    /// @param kept storages of the file whose trees are to be used again
+    TorchBuilder(Map<String, Storage> kept) {
+        this.kept = kept;
+    }
+
+    /// A new dense tensor.
+    ///
+    /// @param parts of its storage, in order, at offsets from its start; zeros where there are none
+    TorchTensor tensor(DType dtype, Shape shape, List<Part> parts) {
+        String key = Integer.toString(next++);
+        while (kept.containsKey(key)) {
+            key = Integer.toString(next++);
+        }
+        TorchTensor tensor = TorchTensor.contiguous(dtype, shape, key);
+        made.put(key, new Filled(tensor.size(), List.copyOf(parts)));
+        return tensor;
+    }
+
+    /// An int64 and a float64 are Python's own numbers, others 0-d tensors.
+    PickleValue scalar(Scalar value) {
+        ByteBuffer bytes = ByteBuffer.wrap(value.bytes()).order(ByteOrder.LITTLE_ENDIAN);
+        return switch (value.dtype()) {
+            case INT64 -> PyInt.of(bytes.getLong());
+            case FLOAT64 -> new PyFloat(bytes.getDouble());
+            default ->
+                    TensorPickles.write(
+                            tensor(
+                                    value.dtype(),
+                                    Shape.of(),
+                                    List.of(new Part.Literal(0, value.bytes()))));
+        };
+    }
+
+    /// The object with those of the storages that it names.
+    TargetFile file(String path, PickleValue tree) {
+        List<TorchStorage> named = new ArrayList<>();
+        for (String key : keys(tree)) {
+            named.add(new TorchStorage(key, filled(path, key).size()));
+        }
+        TorchLayout layout = TorchLayout.of(TorchLayout.rootOf(path), tree, named);
+        return layout.file(path, key -> placed(layout.storageOffset(key), filled(path, key)));
+    }
+
+    private Filled filled(String path, String key) {
+        Filled filled = made.get(key);
+        if (filled != null) {
+            return filled;
+        }
+        return Optional.ofNullable(kept.get(key))
+                .map(TorchBuilder::filled)
+                .orElseThrow(
+                        () ->
+                                new IllegalArgumentException(
+                                        "%s: no storage '%s'".formatted(path, key)));
+    }
+
+    private static Filled filled(Storage storage) {
+        return new Filled(
+                storage.size(),
+                storage.content().stream()
+                        .sorted(Comparator.comparingLong(Content::offset))
+                        .map(
+                                content ->
+                                        switch (content) {
+                                            case Content.Raw(
+                                                            long offset,
+                                                            var source,
+                                                            long from,
+                                                            long size) ->
+                                                    new Part.Copied(offset, source, from, size);
+                                            case Content.Elements(long offset, var of) ->
+                                                    (Part) new Part.Elements(offset, of);
+                                        })
+                        .toList());
+    }
+
+    private static Set<String> keys(PickleValue tree) {
+        Set<String> keys = new LinkedHashSet<>();
+        PickleGraph.forEach(
+                tree,
+                container -> {
+                    if (container instanceof PyPersistent persistent
+                            && persistent.id() instanceof PyTuple id
+                            && id.elements().size() > 2) {
+                        id.elements().get(2).asText().ifPresent(keys::add);
+                    }
+                });
+        return keys;
+    }
+
+    private static List<Part> placed(long offset, Filled filled) {
+        List<Part> parts = new ArrayList<>();
+        long at = 0;
+        for (Part part : filled.parts()) {
+            zeros(offset, at, part.offset(), parts);
+            parts.add(moved(part, offset));
+            at = part.offset() + part.size();
+        }
+        zeros(offset, at, filled.size(), parts);
+        return parts;
+    }
+
+    private static Part moved(Part part, long by) {
+        long offset = Math.addExact(part.offset(), by);
+        return switch (part) {
+            case Part.Literal literal -> new Part.Literal(offset, literal.bytes());
+            case Part.Zeros zeros -> new Part.Zeros(offset, zeros.size());
+            case Part.Copied(_, var source, long from, long size) ->
+                    new Part.Copied(offset, source, from, size);
+            case Part.Elements(_, var of) -> new Part.Elements(offset, of);
+        };
+    }
+
+    private static void zeros(long offset, long from, long to, List<Part> into) {
+        if (from < to) {
+            into.add(new Part.Zeros(offset + from, to - from));
+        }
+    }
+}
