@@ -182,8 +182,7 @@ public final class CheckpointGenerator {
             }
         }
 
-        private int copy(FileChannel channel, long start, TorchStorage storage)
-                throws IOException {
+        private int copy(FileChannel channel, long start, TorchStorage storage) throws IOException {
             ByteBuffer block = ByteBuffer.allocateDirect(BLOCK).order(ByteOrder.LITTLE_ENDIAN);
             CRC32 crc = new CRC32();
             for (long at = 0; at < storage.size(); at += block.limit()) {
@@ -251,7 +250,8 @@ public final class CheckpointGenerator {
                 int first = (int) (begin - run.start());
                 int at = (int) (begin - low);
                 for (int k = 0; k < end - begin; k++) {
-                    into.putInt(4 * (at + k), bits(seed(run.seed(), state), first + k, mask(state)));
+                    into.putInt(
+                            4 * (at + k), bits(seed(run.seed(), state), first + k, mask(state)));
                 }
             }
         };
@@ -429,8 +429,7 @@ public final class CheckpointGenerator {
         return ordered(here, addresses::get);
     }
 
-    private static PyObject ordered(
-            List<Tensor> tensors, Function<Tensor, PickleValue> value) {
+    private static PyObject ordered(List<Tensor> tensors, Function<Tensor, PickleValue> value) {
         SequencedMap<String, PickleValue> items = new LinkedHashMap<>();
         tensors.forEach(t -> items.put(t.name(), value.apply(t)));
         return PyObject.orderedDict(PyDict.of(items));

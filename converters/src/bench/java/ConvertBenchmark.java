@@ -23,8 +23,7 @@ public final class ConvertBenchmark {
     private final int rounds;
     private final List<String> more;
 
-    private ConvertBenchmark(
-            String ucp, Path source, Path place, int rounds, List<String> more) {
+    private ConvertBenchmark(String ucp, Path source, Path place, int rounds, List<String> more) {
         this.ucp = ucp;
         this.source = source;
         this.place = place;
@@ -39,13 +38,12 @@ public final class ConvertBenchmark {
         int rounds = Integer.parseInt(args[3]);
         System.out.printf(
                 "source %s: %d MiB; load %s%n",
-                source,
-                size(source) / MIB,
-                Files.readString(Path.of("/proc/loadavg")).strip());
+                source, size(source) / MIB, Files.readString(Path.of("/proc/loadavg")).strip());
         System.out.println(
                 """
                 place        target                 wall s   cp s  ratio   CPU s   cp s  ratio\
-                   RssAnon   File  Shmem    read written""");
+                   RssAnon   File  Shmem    read written\
+                """);
         for (String folder : args[5].split(",")) {
             Path place = Files.createTempDirectory(Path.of(folder), "ucp-bench-");
             try {
@@ -73,8 +71,7 @@ public final class ConvertBenchmark {
     /// @param file the same of mapped files
     /// @param shmem the same of shared memory
     /// @param output what it printed
-    private record Cost(
-            double wall, double cpu, long anon, long file, long shmem, String output) {}
+    private record Cost(double wall, double cpu, long anon, long file, long shmem, String output) {}
 
     private void target(String folder, String target) throws IOException, InterruptedException {
         List<Cost> ours = new ArrayList<>();
@@ -216,9 +213,7 @@ public final class ConvertBenchmark {
     private static double median(double[] values) {
         double[] sorted = Arrays.stream(values).sorted().toArray();
         int middle = sorted.length / 2;
-        return sorted.length % 2 == 1
-                ? sorted[middle]
-                : (sorted[middle - 1] + sorted[middle]) / 2;
+        return sorted.length % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
     }
 
     private static long size(Path folder) throws IOException {

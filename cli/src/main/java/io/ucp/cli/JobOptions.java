@@ -15,8 +15,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 
-/// The job that is to load a rank-sharded checkpoint. Options that are not given leave things as they
-/// are in the source.
+/// The job that is to load a rank-sharded checkpoint. Options that are not given leave things as
+/// they are in the source.
 final class JobOptions {
     /// The format that these are for.
     private static final String FORMAT = "deepspeed";
@@ -84,8 +84,8 @@ final class JobOptions {
             names = "--vocab-padding",
             paramLabel = "WHAT",
             description =
-                    "Rows past the vocabulary: ${COMPLETION-CANDIDATES}. They are kept, if there are"
-                            + " to be as many, or else made anew as zeros.")
+                    "Rows past the vocabulary: ${COMPLETION-CANDIDATES}. They are kept, if there"
+                        + " are to be as many, or else made anew as zeros.")
     private Optional<Padding> vocabulary = Optional.empty();
 
     @Option(
@@ -104,8 +104,8 @@ final class JobOptions {
             names = "--rng",
             paramLabel = "WHAT",
             description =
-                    "States of random generators: ${COMPLETION-CANDIDATES}. Kept where a rank has one,"
-                            + " spread from the first rank, or dropped.")
+                    "States of random generators: ${COMPLETION-CANDIDATES}. Kept where a rank has"
+                        + " one, spread from the first rank, or dropped.")
     private Optional<Rng> rng = Optional.empty();
 
     /// The job, where the format is for one.

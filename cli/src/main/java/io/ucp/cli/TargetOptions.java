@@ -5,8 +5,8 @@ import io.ucp.convert.Conversion;
 import io.ucp.convert.Prepared;
 import io.ucp.convert.Request;
 
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;

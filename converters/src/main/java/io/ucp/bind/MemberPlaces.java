@@ -1,6 +1,7 @@
 package io.ucp.bind;
 
 import io.ucp.lang.ast.Clause;
+
 import java.util.OptionalInt;
 
 /// Where the members of numbered families are: layers on pipeline stages, experts on expert ranks.

@@ -3,6 +3,7 @@ package io.ucp.bind;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.layout.ImpossibleLayoutException;
 import io.ucp.tensor.DType;
+
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashSet;
@@ -14,11 +15,11 @@ import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/// The modules of a DeepSpeed pipeline as the names of its parameters show them: `5.mlp.weight` is of
-/// module 5, `tied_modules.embed.weight` of one that the first and the last stage hold. Modules without
-/// parameters have no names: those that Megatron-DeepSpeed puts last (the tied head, the cast to fp32)
-/// are counted as it does. Source: DeepSpeed `runtime/pipe/module.py`; Megatron-DeepSpeed
-/// `model/gpt_model.py`.
+/// The modules of a DeepSpeed pipeline as the names of its parameters show them: `5.mlp.weight` is
+/// of module 5, `tied_modules.embed.weight` of one that the first and the last stage hold. Modules
+/// without parameters have no names: those that Megatron-DeepSpeed puts last (the tied head, the
+/// cast to fp32) are counted as it does. Source: DeepSpeed `runtime/pipe/module.py`;
+/// Megatron-DeepSpeed `model/gpt_model.py`.
 final class PipelineModules {
     private static final Pattern NUMBERED = Pattern.compile("(\\d{1,6})\\.(.+)");
     private static final String TIED = "tied_modules.";
@@ -108,7 +109,8 @@ final class PipelineModules {
                     "pp %d over %d layers".formatted(stages, layers.size()),
                     "a layer or more for every stage: pp 1 to %d".formatted(layers.size()));
         }
-        String method = request.partition().orElse("type:transformer").toLowerCase(java.util.Locale.ROOT);
+        String method =
+                request.partition().orElse("type:transformer").toLowerCase(java.util.Locale.ROOT);
         if (method.equals("uniform")) {
             return StageCut.uniform(count(), stages);
         }
@@ -159,7 +161,9 @@ final class PipelineModules {
 
     private List<Integer> listed(List<Integer> counts, int stages) {
         int sum = counts.stream().mapToInt(Integer::intValue).sum();
-        if (counts.size() != stages || sum != layers.size() || counts.stream().anyMatch(c -> c < 1)) {
+        if (counts.size() != stages
+                || sum != layers.size()
+                || counts.stream().anyMatch(c -> c < 1)) {
             throw new ImpossibleLayoutException(
                     "--stages %s, %d layers on %d stages"
                             .formatted(

@@ -113,7 +113,7 @@ final class Rules {
                             .formatted(best.getFirst().rule.label(), second.rule.label()),
                     Optional.of(
                             "narrow one of the patterns, make one a 'default' rule, or say 'first"
-                                + " match wins'"));
+                                    + " match wins'"));
         }
         return Optional.of(best.getFirst());
     }

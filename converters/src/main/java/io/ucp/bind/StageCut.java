@@ -4,8 +4,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
-/// How DeepSpeed cuts the modules of a pipeline into stages: `parts[s]` is the first module of stage
-/// `s`, and the last number is that of all modules. Source: DeepSpeed `runtime/utils.py`,
+/// How DeepSpeed cuts the modules of a pipeline into stages: `parts[s]` is the first module of
+/// stage `s`, and the last number is that of all modules. Source: DeepSpeed `runtime/utils.py`,
 /// `partition_uniform` and `partition_balanced`; `runtime/pipe/module.py`.
 final class StageCut {
     private StageCut() {}
@@ -21,8 +21,8 @@ final class StageCut {
         return parts;
     }
 
-    /// The least difference between the heaviest and the lightest stage that its recurrence finds, which
-    /// is not always the least there is. Of equal cuts the last is taken.
+    /// The least difference between the heaviest and the lightest stage that its recurrence finds,
+    /// which is not always the least there is. Of equal cuts the last is taken.
     static List<Integer> balanced(List<Long> weights, int stages) {
         int n = weights.size();
         if (n <= stages) {

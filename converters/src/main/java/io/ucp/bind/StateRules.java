@@ -145,7 +145,7 @@ final class StateRules {
                     problems.error(
                             clause.span(),
                             "a state that is cut so on its own; expected 'flatten', 'scalar',"
-                                + " 'unique' or 'replicate'");
+                                    + " 'unique' or 'replicate'");
         }
     }
 

@@ -13,9 +13,9 @@ import io.ucp.layout.Chain.Step;
 import io.ucp.layout.ImpossibleLayoutException;
 import io.ucp.layout.Layout;
 import io.ucp.layout.Region;
-import io.ucp.layout.Widths;
 import io.ucp.mesh.Mesh;
 import io.ucp.tensor.Shape;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -24,8 +24,8 @@ import java.util.Optional;
 import java.util.Set;
 
 /// Meets a spec with a job that has written nothing yet: what each of its ranks is to hold of every
-/// parameter, before data parallelism cuts it. The rules are those of the source, or of the one bundled
-/// spec that fits it; degrees and stages are the job's.
+/// parameter, before data parallelism cuts it. The rules are those of the source, or of the one
+/// bundled spec that fits it; degrees and stages are the job's.
 public final class TargetBinder {
     /// What a checkpoint says of itself, in whatever form it is held.
     ///
@@ -66,7 +66,7 @@ public final class TargetBinder {
     /// @param settings from `--set name=value`
     /// @throws ImpossibleLayoutException for degrees that the model cannot have
     /// @throws io.ucp.formats.RefusedException where no rule says how tensor-parallel ranks share a
-    ///     parameter
+    ///   parameter
     /// @throws io.ucp.lang.diagnostic.SpecException where a rule cannot be evaluated
     public static Bound bind(
             Source source, Optional<Spec> spec, TargetRequest request, Map<String, Long> settings) {
@@ -135,7 +135,9 @@ public final class TargetBinder {
                             .formatted(
                                     degrees.tp(),
                                     heads,
-                                    groups == heads ? "" : " with %d key-value heads".formatted(groups)),
+                                    groups == heads
+                                            ? ""
+                                            : " with %d key-value heads".formatted(groups)),
                     "equally many on every rank: tp %s".formatted(Divisors.of(heads, groups)));
         }
     }
@@ -158,7 +160,9 @@ public final class TargetBinder {
     private Chain staged(ParameterFacts facts, Chain chain, Map<String, Set<Integer>> stages) {
         List<Step> steps = new ArrayList<>(chain.steps());
         if (pipeline) {
-            steps.add(new Step("pp", new Layout.Placed(stages.getOrDefault(facts.name(), Set.of(0)))));
+            steps.add(
+                    new Step(
+                            "pp", new Layout.Placed(stages.getOrDefault(facts.name(), Set.of(0)))));
         } else if (degrees.pp() > 1 && !chain.axes().contains("pp")) {
             throw new ImpossibleLayoutException(
                     "pp %d of a model that is no pipeline by its names".formatted(degrees.pp()),
@@ -204,7 +208,11 @@ public final class TargetBinder {
             Region real = kept ? region : real(region, facts);
             shards.add(
                     new RankShard(
-                            localName, at, held.get().shape(), real.pieces(), real.shape().count()));
+                            localName,
+                            at,
+                            held.get().shape(),
+                            real.pieces(),
+                            real.shape().count()));
         }
         return shards;
     }
@@ -232,7 +240,8 @@ public final class TargetBinder {
                 throw new ImpossibleLayoutException(
                         "stage %d of pp %d holds no trainable parameter"
                                 .formatted(stage, degrees.pp()),
-                        "one or more on every stage\nhint: give the layers of each stage, --stages N,N,..");
+                        "one or more on every stage\n"
+                            + "hint: give the layers of each stage, --stages N,N,..");
             }
         }
     }
@@ -252,7 +261,9 @@ public final class TargetBinder {
             var first = names.entrySet().iterator().next();
             int at = first.getKey().indexOf("; expected ");
             throw new ImpossibleLayoutException(
-                    "%s: %s".formatted(Listing.of(first.getValue()), first.getKey().substring(0, at)),
+                    "%s: %s"
+                            .formatted(
+                                    Listing.of(first.getValue()), first.getKey().substring(0, at)),
                     first.getKey().substring(at + "; expected ".length()));
         }
     }

@@ -2,7 +2,6 @@ package io.ucp.bind;
 
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.ParameterFacts.Split;
-import io.ucp.formats.ParameterFacts.SplitKind;
 import io.ucp.formats.RefusedException;
 import io.ucp.lang.ast.Spec;
 import io.ucp.layout.Chain;
@@ -10,6 +9,7 @@ import io.ucp.layout.Chain.Step;
 import io.ucp.layout.Layout;
 import io.ucp.layout.Widths;
 import io.ucp.mesh.Mesh;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -21,8 +21,9 @@ import java.util.OptionalLong;
 import java.util.Set;
 import java.util.TreeMap;
 
-/// How every parameter is cut over a target's tensor-parallel and expert ranks: by the source's spec, by
-/// what a universal form keeps of one, or by the one bundled spec that fits every name and shape.
+/// How every parameter is cut over a target's tensor-parallel and expert ranks: by the source's
+/// spec, by what a universal form keeps of one, or by the one bundled spec that fits every name and
+/// shape.
 final class TargetCuts {
     /// @param chain without stages that follow from names
     /// @param cut whether something says what tensor-parallel ranks hold
@@ -209,14 +210,14 @@ final class TargetCuts {
         open.forEach(n -> templates.add(NameTemplate.of(n)));
         StringBuilder lines =
                 new StringBuilder(
-                        "write a spec with these rules and name it, --spec FILE (`ucp infer` prints what"
-                                + " is known, `ucp spec list` what is bundled):");
+                        "write a spec with these rules and name it, --spec FILE (`ucp infer` prints"
+                            + " what is known, `ucp spec list` what is bundled):");
         templates.forEach(t -> lines.append("\n    param \"%s\" { .. over tp }".formatted(t)));
         return new RefusedException(
                 "tp " + degrees.tp(),
                 "nothing says how ranks share %s".formatted(Listing.of(open)),
-                "a rule over tp for each parameter, in the checkpoint's metadata, in a bundled spec that"
-                        + " fits, or in --spec",
+                "a rule over tp for each parameter, in the checkpoint's metadata, in a bundled spec"
+                    + " that fits, or in --spec",
                 lines.toString());
     }
 
@@ -250,7 +251,8 @@ final class TargetCuts {
                                 switch (s.layout()) {
                                     case Layout.Sharded(_, var w) -> w != Widths.Rule.EVEN;
                                     case Layout.Fused(_, var parts) ->
-                                            parts.stream().anyMatch(p -> p.widths() != Widths.Rule.EVEN);
+                                            parts.stream()
+                                                    .anyMatch(p -> p.widths() != Widths.Rule.EVEN);
                                     case Layout.Replicated _,
                                             Layout.Averaged _,
                                             Layout.Placed _,

@@ -4,6 +4,7 @@ import io.ucp.formats.AxisDegree;
 import io.ucp.lang.ast.Spec;
 import io.ucp.layout.ImpossibleLayoutException;
 import io.ucp.mesh.Mesh;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -40,9 +41,7 @@ record TargetDegrees(List<AxisDegree> axes, int stage, boolean experts) {
         }
         List<AxisDegree> axes = new ArrayList<>();
         for (AxisDegree axis : source.mesh()) {
-            axes.add(
-                    new AxisDegree(
-                            axis.axis(), degrees.getOrDefault(axis.axis(), axis.degree())));
+            axes.add(new AxisDegree(axis.axis(), degrees.getOrDefault(axis.axis(), axis.degree())));
             degrees.remove(axis.axis());
         }
         degrees.forEach((axis, degree) -> axes.add(new AxisDegree(axis, degree)));
@@ -116,7 +115,14 @@ record TargetDegrees(List<AxisDegree> axes, int stage, boolean experts) {
                                                         p.factors().stream()
                                                                 .flatMap(
                                                                         f ->
-                                                                                products.getOrDefault(f.text(), List.of(f.text()))
+                                                                                products
+                                                                                        .getOrDefault(
+                                                                                                f
+                                                                                                        .text(),
+                                                                                                List
+                                                                                                        .of(
+                                                                                                                f
+                                                                                                                        .text()))
                                                                                         .stream())
                                                                 .toList())));
         return new Mesh(plain, products);

@@ -3,6 +3,7 @@ package io.ucp.bind;
 import io.ucp.lang.ast.Clause;
 import io.ucp.layout.ImpossibleLayoutException;
 import io.ucp.mesh.Mesh;
+
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
@@ -12,7 +13,8 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.TreeSet;
 
-/// Families over the ranks of a target: experts in equal blocks, layers as DeepSpeed cuts a pipeline.
+/// Families over the ranks of a target: experts in equal blocks, layers as DeepSpeed cuts a
+/// pipeline.
 final class TargetMembers implements MemberPlaces {
     private final Mesh mesh;
     private final Optional<List<Integer>> stages;
@@ -77,7 +79,9 @@ final class TargetMembers implements MemberPlaces {
     }
 
     private int position(Clause clause, String member) {
-        return members.getOrDefault(key(clause), new TreeSet<>()).headSet(Long.parseLong(member)).size();
+        return members.getOrDefault(key(clause), new TreeSet<>())
+                .headSet(Long.parseLong(member))
+                .size();
     }
 
     /// One past the last member of each rank.
@@ -119,7 +123,8 @@ final class TargetMembers implements MemberPlaces {
             }
             if (ends.size() != ranks || sum != count) {
                 throw new ImpossibleLayoutException(
-                        "--stages %s, %d layers on %d stages".formatted(stages.get(), sum, ends.size()),
+                        "--stages %s, %d layers on %d stages"
+                                .formatted(stages.get(), sum, ends.size()),
                         "%d stages, %d layers in all".formatted(ranks, count));
             }
             return ends;

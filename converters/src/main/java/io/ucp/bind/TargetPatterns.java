@@ -9,16 +9,17 @@ import io.ucp.lang.ast.ParamRule;
 import io.ucp.layout.Chain.Step;
 import io.ucp.layout.Layout;
 import io.ucp.tensor.Shape;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
-/// The patterns of `universal_checkpoint_info` for a target. Those of the source hold at every degree,
-/// but a job of one tensor-parallel rank writes none that speak of them, and Megatron-DeepSpeed's lists
-/// then lack the keys: these come from the spec's rules, in their order. Source: Megatron-DeepSpeed
-/// `model/gpt_model.py`, `UniversalCheckpointInfo`.
+/// The patterns of `universal_checkpoint_info` for a target. Those of the source hold at every
+/// degree, but a job of one tensor-parallel rank writes none that speak of them, and
+/// Megatron-DeepSpeed's lists then lack the keys: these come from the spec's rules, in their order.
+/// Source: Megatron-DeepSpeed `model/gpt_model.py`, `UniversalCheckpointInfo`.
 final class TargetPatterns {
     private static final Set<Kind> OF_SEVERAL_RANKS =
             Set.of(Kind.REPLICATED_OVER_TP, Kind.AVERAGED_OVER_TP, Kind.ROW_PARALLEL);
@@ -90,7 +91,8 @@ final class TargetPatterns {
 
     private static Optional<Pattern> pattern(TargetCuts.Cut cut, Shape shape, String regex) {
         if (cut.chain().steps().isEmpty()) {
-            return Optional.of(new Pattern(Kind.REPLICATED_OVER_TP, regex, -1, List.of(), List.of()));
+            return Optional.of(
+                    new Pattern(Kind.REPLICATED_OVER_TP, regex, -1, List.of(), List.of()));
         }
         for (Step step : cut.chain().steps()) {
             if (!step.axis().equals("tp")) {
@@ -106,13 +108,9 @@ final class TargetPatterns {
                                 new Pattern(
                                         Kind.AVERAGED_OVER_TP, regex, -1, List.of(), List.of()));
                 case Layout.Sharded(int dim, _) when dim == 1 ->
-                        Optional.of(
-                                new Pattern(Kind.ROW_PARALLEL, regex, 1, List.of(), List.of()));
+                        Optional.of(new Pattern(Kind.ROW_PARALLEL, regex, 1, List.of(), List.of()));
                 case Layout.Fused f -> Optional.of(fused(f, shape, regex));
-                case Layout.Sharded _,
-                        Layout.Placed _,
-                        Layout.Viewed _,
-                        Layout.Permuted _ ->
+                case Layout.Sharded _, Layout.Placed _, Layout.Viewed _, Layout.Permuted _ ->
                         Optional.empty();
             };
         }
@@ -131,7 +129,8 @@ final class TargetPatterns {
         return new Pattern(Kind.SUB_PARAMS, regex, fused.dim(), subShape, List.of());
     }
 
-    /// A pattern as Python's `re.match` takes it, dots as they are, as Megatron-DeepSpeed writes them.
+    /// A pattern as Python's `re.match` takes it, dots as they are, as Megatron-DeepSpeed writes
+    /// them.
     private static String regex(
             NamePattern written, List<ParameterFacts> matched, TargetCuts cuts) {
         return switch (written) {
@@ -158,8 +157,7 @@ final class TargetPatterns {
         };
     }
 
-    private static boolean isNumber(
-            String capture, List<ParameterFacts> matched, TargetCuts cuts) {
+    private static boolean isNumber(String capture, List<ParameterFacts> matched, TargetCuts cuts) {
         return matched.stream()
                 .map(p -> cuts.of(p).rule().orElseThrow().chosen().match().captures())
                 .map((Map<String, String> c) -> c.getOrDefault(capture, ""))

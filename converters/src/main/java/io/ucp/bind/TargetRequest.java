@@ -8,8 +8,8 @@ import java.util.OptionalInt;
 ///
 /// @param stage ZeRO stage
 /// @param stages layers of each pipeline stage, in order; absent for what the framework does
-/// @param partition how the framework cuts a pipeline: `type:REGEX`, `uniform` or `parameters`; absent
-///     for `type:transformer`
+/// @param partition how the framework cuts a pipeline: `type:REGEX`, `uniform` or `parameters`;
+///   absent for `type:transformer`
 /// @param vocabulary what becomes of padding rows
 public record TargetRequest(
         OptionalInt tp,

@@ -11,6 +11,7 @@ import io.ucp.lang.diagnostic.Span;
 import io.ucp.lang.diagnostic.SpecException;
 import io.ucp.layout.ImpossibleLayoutException;
 import io.ucp.mesh.Mesh;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -21,8 +22,9 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
 
-/// The rules of a spec, read for a mesh that no files are of yet. What a spec says of the source's own
-/// job, the counts of its stages and the widths of its ranks, is left out where the target has others.
+/// The rules of a spec, read for a mesh that no files are of yet. What a spec says of the source's
+/// own job, the counts of its stages and the widths of its ranks, is left out where the target has
+/// others.
 final class TargetRules {
     /// @param chosen the rule and how the name matches it
     /// @param rule without what is of the source's job alone
@@ -55,8 +57,7 @@ final class TargetRules {
         this.mesh = mesh;
         this.members = new TargetMembers(mesh, stages);
         this.numbers = new Numbers(spec, Optional.of(mesh), settings, hints.numbers(), problems);
-        this.reader =
-                new RuleReader(mesh, spec.mesh().isPresent(), numbers, members, problems);
+        this.reader = new RuleReader(mesh, spec.mesh().isPresent(), numbers, members, problems);
         this.rules = new Rules(spec, problems);
         for (ParameterFacts p : parameters) {
             Optional<Rules.Chosen> chosen = rules.choose(p.name());
@@ -87,11 +88,13 @@ final class TargetRules {
         return unmatched;
     }
 
-    /// Whether the spec is one of this very model: every name and every declared shape fits, every rule
-    /// is used, and each says what tensor-parallel ranks hold.
+    /// Whether the spec is one of this very model: every name and every declared shape fits, every
+    /// rule is used, and each says what tensor-parallel ranks hold.
     boolean fits() {
         rules.reportUnused(ruled.keySet(), Set.of());
-        if (!unmatched.isEmpty() || problems.any() || !ruled.values().stream().allMatch(this::hasShape)) {
+        if (!unmatched.isEmpty()
+                || problems.any()
+                || !ruled.values().stream().allMatch(this::hasShape)) {
             return false;
         }
         try {
@@ -171,7 +174,11 @@ final class TargetRules {
                         };
         boolean dropped = rule.layout().stream().anyMatch(c -> !kept.test(c));
         List<Commented<Clause>> clauses = new ArrayList<>();
-        rule.layout().stream().filter(kept).map(this::widened).map(Commented::of).forEach(clauses::add);
+        rule.layout().stream()
+                .filter(kept)
+                .map(this::widened)
+                .map(Commented::of)
+                .forEach(clauses::add);
         if (dropped && clauses.stream().allMatch(c -> c.node() instanceof Clause.Pad)) {
             // It spoke of other axes only: that is not a rule without clauses.
             clauses.add(Commented.of(new Clause.Unique(Span.NONE)));

@@ -12,6 +12,7 @@ import io.ucp.formats.Origin;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.WholeParameter;
 import io.ucp.layout.Agreement;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -75,8 +76,7 @@ public final class Assembler {
             }
             parameters.add(new Parameter(whole.facts(), states));
         }
-        return new Inventory(
-                index, parameters, index.carried(), index.origin(), index.findings());
+        return new Inventory(index, parameters, index.carried(), index.origin(), index.findings());
     }
 
     private Inventory assemble(String spec) throws IncompleteCheckpointException {

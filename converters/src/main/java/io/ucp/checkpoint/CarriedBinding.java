@@ -3,13 +3,15 @@ package io.ucp.checkpoint;
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CarriedFile.Content;
 import io.ucp.io.ByteSource;
+
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.NavigableMap;
 import java.util.TreeMap;
-import org.jspecify.annotations.Nullable;
 
 /// Replaces the bytes of carried storages that are elements of parameters by references to them, so
 /// that a universal form holds each element once.
@@ -27,11 +29,15 @@ final class CarriedBinding {
         List<CarriedFile> out = new ArrayList<>(carried.size());
         for (CarriedFile file : carried) {
             Map<String, CarriedFile.Storage> storages = new HashMap<>();
-            file.storages()
-                    .forEach((key, storage) -> storages.put(key, bind(storage, byPlace)));
+            file.storages().forEach((key, storage) -> storages.put(key, bind(storage, byPlace)));
             out.add(
                     new CarriedFile(
-                            file.path(), file.role(), file.at(), file.file(), file.root(), storages));
+                            file.path(),
+                            file.role(),
+                            file.at(),
+                            file.file(),
+                            file.root(),
+                            storages));
         }
         return out;
     }
@@ -71,7 +77,10 @@ final class CarriedBinding {
         if (from < to) {
             into.add(
                     new Content.Raw(
-                            raw.offset() + from - raw.sourceOffset(), raw.source(), from, to - from));
+                            raw.offset() + from - raw.sourceOffset(),
+                            raw.source(),
+                            from,
+                            to - from));
         }
     }
 }

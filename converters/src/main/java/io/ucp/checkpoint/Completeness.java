@@ -1,6 +1,7 @@
 package io.ucp.checkpoint;
 
 import io.ucp.formats.IncompleteCheckpointException;
+
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
@@ -20,8 +21,7 @@ final class Completeness {
             if (parameter.facts().optimizerGroup() < 0) {
                 continue;
             }
-            Parameter other =
-                    first.putIfAbsent(parameter.facts().optimizerGroup(), parameter);
+            Parameter other = first.putIfAbsent(parameter.facts().optimizerGroup(), parameter);
             if (other != null && !states(parameter).equals(states(other))) {
                 throw new IncompleteCheckpointException(
                         parameter.name(),

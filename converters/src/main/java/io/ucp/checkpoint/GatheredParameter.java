@@ -8,6 +8,7 @@ import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.Scalar;
 import io.ucp.layout.Agreement;
 import io.ucp.tensor.DType;
+
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -38,8 +39,8 @@ final class GatheredParameter {
     }
 
     /// A shard that is a tensor of its own. Where the same rank's files hold it more than once
-    /// (under a tied name, or as a frozen fragment beside the module), the further ones are replicas;
-    /// the same bytes under two names are one holding.
+    /// (under a tied name, or as a frozen fragment beside the module), the further ones are
+    /// replicas; the same bytes under two names are one holding.
     void addWhole(Span span) {
         List<Span> held = states.getOrDefault(span.of().state(), List.of());
         int copy = span.copy();
@@ -157,7 +158,8 @@ final class GatheredParameter {
             }
             copies.add(new Copy(label, fragments));
         }
-        return new StateHolding(dtype, copies, copies.size() == 1 ? Agreement.EQUAL : bound.agreement());
+        return new StateHolding(
+                dtype, copies, copies.size() == 1 ? Agreement.EQUAL : bound.agreement());
     }
 
     private String label(int copy) {

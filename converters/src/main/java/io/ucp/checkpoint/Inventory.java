@@ -4,6 +4,7 @@ import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Finding;
 import io.ucp.formats.Origin;
+
 import java.util.List;
 import java.util.Optional;
 

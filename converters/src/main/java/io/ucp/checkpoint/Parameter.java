@@ -1,6 +1,7 @@
 package io.ucp.checkpoint;
 
 import io.ucp.formats.ParameterFacts;
+
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;

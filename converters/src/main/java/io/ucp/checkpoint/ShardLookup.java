@@ -6,6 +6,7 @@ import io.ucp.bind.Sharding;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.tensor.Shape;
+
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -25,9 +26,7 @@ final class ShardLookup {
             BoundParameter bound = sharding.parameters().get(p);
             for (Shard shard : bound.shards()) {
                 Found found = new Found(p, bound, shard);
-                byLocalName
-                        .computeIfAbsent(shard.localName(), _ -> new ArrayList<>())
-                        .add(found);
+                byLocalName.computeIfAbsent(shard.localName(), _ -> new ArrayList<>()).add(found);
                 byGlobalName.computeIfAbsent(bound.name(), _ -> new ArrayList<>()).add(found);
             }
         }
@@ -40,7 +39,11 @@ final class ShardLookup {
         List<Found> global = byGlobalName.getOrDefault(name, List.of());
         boolean owned =
                 local.stream()
-                        .allMatch(f -> at.indices().keySet().containsAll(f.shard().at().indices().keySet()));
+                        .allMatch(
+                                f ->
+                                        at.indices()
+                                                .keySet()
+                                                .containsAll(f.shard().at().indices().keySet()));
         List<Found> first = owned ? local : global;
         Optional<Found> found = matching(first, name, at);
         return found.isPresent() ? found : matching(owned ? global : local, name, at);

@@ -3,6 +3,7 @@ package io.ucp.checkpoint;
 import io.ucp.formats.Elementwise;
 import io.ucp.formats.TensorEntry;
 import io.ucp.tensor.Piece;
+
 import java.util.ArrayList;
 import java.util.List;
 

@@ -2,6 +2,7 @@ package io.ucp.checkpoint;
 
 import io.ucp.layout.Agreement;
 import io.ucp.tensor.DType;
+
 import java.util.List;
 
 /// A state of a parameter as the source holds it.

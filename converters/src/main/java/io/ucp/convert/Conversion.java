@@ -22,6 +22,7 @@ import io.ucp.lang.Ucl;
 import io.ucp.plan.CopyPlan;
 import io.ucp.plan.Planner;
 import io.ucp.plan.Step;
+
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -156,8 +157,8 @@ public final class Conversion {
                         "%s: %s".formatted(difference.parameter(), difference.state()),
                         DifferenceText.of(difference),
                         "equal replicas",
-                        "one of the files is damaged or of another step; where copies may differ, say"
-                                + " `replicate over .. take first` in a spec");
+                        "one of the files is damaged or of another step; where copies may differ,"
+                            + " say `replicate over .. take first` in a spec");
             }
             lines.add(
                     "%s %s: %s; the first is taken"

@@ -2,12 +2,13 @@ package io.ucp.convert;
 
 import io.ucp.bind.Sharding;
 import io.ucp.checkpoint.Inventory;
+
 import java.util.Optional;
 
 /// A source, the spec that describes it, and the parameters that follow.
 ///
 /// @param specName the file or bundled name, `inferred` where the spec was made from the
-///     checkpoint's own metadata, empty where the source holds every parameter whole
+///   checkpoint's own metadata, empty where the source holds every parameter whole
 /// @param specText the spec in canonical form, empty with it
 /// @param sharding the bound spec, absent where the source holds every parameter whole
 public record Described(

@@ -1,13 +1,15 @@
 package io.ucp.convert;
 
 import io.ucp.execute.ExecutionResult.Difference;
+
 import java.util.Locale;
 
 /// One difference between copies, in words.
 final class DifferenceText {
     private DifferenceText() {}
 
-    /// `12 elements differ between pp 0, tp 0 and pp 1, tp 0, the first at index 3, by at most 0.25`.
+    /// `12 elements differ between pp 0, tp 0 and pp 1, tp 0, the first at index 3, by at most
+    /// 0.25`.
     static String of(Difference difference) {
         String by =
                 difference.largest().isPresent()

@@ -4,6 +4,7 @@ import io.ucp.convert.Verification.Difference;
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Finding;
+
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;

@@ -1,6 +1,7 @@
 package io.ucp.convert;
 
 import io.ucp.formats.TargetTree.SmallFile;
+
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -41,8 +42,7 @@ public final class OutputFolder implements Closeable {
         Files.createDirectories(parent);
         // The name is ours alone, so that two conversions beside each other never meet.
         Path work =
-                parent.resolve(
-                        ".%s.ucp-%s".formatted(absolute.getFileName(), UUID.randomUUID()));
+                parent.resolve(".%s.ucp-%s".formatted(absolute.getFileName(), UUID.randomUUID()));
         Files.createDirectory(work);
         return new OutputFolder(absolute, work);
     }
@@ -74,8 +74,7 @@ public final class OutputFolder implements Closeable {
             Files.createDirectories(parent);
         }
         try (FileChannel channel =
-                FileChannel.open(
-                        path, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW)) {
+                FileChannel.open(path, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW)) {
             ByteBuffer bytes = ByteBuffer.wrap(file.bytes());
             while (bytes.hasRemaining()) {
                 channel.write(bytes);
@@ -92,8 +91,8 @@ public final class OutputFolder implements Closeable {
                 work,
                 new SimpleFileVisitor<>() {
                     @Override
-                    public FileVisitResult postVisitDirectory(
-                            Path folder, IOException failure) throws IOException {
+                    public FileVisitResult postVisitDirectory(Path folder, IOException failure)
+                            throws IOException {
                         flush(folder);
                         return FileVisitResult.CONTINUE;
                     }
@@ -134,8 +133,8 @@ public final class OutputFolder implements Closeable {
                     }
 
                     @Override
-                    public FileVisitResult postVisitDirectory(
-                            Path visited, IOException failure) throws IOException {
+                    public FileVisitResult postVisitDirectory(Path visited, IOException failure)
+                            throws IOException {
                         Files.delete(visited);
                         return FileVisitResult.CONTINUE;
                     }

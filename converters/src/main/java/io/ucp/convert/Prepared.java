@@ -6,6 +6,7 @@ import io.ucp.formats.TargetJob;
 import io.ucp.formats.TargetTree;
 import io.ucp.plan.CopyPlan;
 import io.ucp.plan.Step;
+
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -48,7 +49,8 @@ public record Prepared(
         return tree.files().stream().mapToLong(f -> f.size()).sum();
     }
 
-    /// Bytes of the source that are read: every element of every step, once of each copy that is read.
+    /// Bytes of the source that are read: every element of every step, once of each copy that is
+    /// read.
     public long bytesRead() {
         long[] sum = new long[1];
         plan.targets().stream()

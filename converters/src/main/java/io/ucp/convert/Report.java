@@ -1,6 +1,7 @@
 package io.ucp.convert;
 
 import io.ucp.formats.Finding;
+
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;

@@ -14,8 +14,8 @@ import java.util.Optional;
 /// @param spec a file or the name of a bundled spec, else the checkpoint's own metadata
 /// @param settings constants of the spec (`--set name=value`)
 /// @param options of the target format (`compress` -> `zstd:3`)
-/// @param target the job that a rank-sharded target is for; absent for forms that hold every parameter
-///     whole
+/// @param target the job that a rank-sharded target is for; absent for forms that hold every
+///   parameter whole
 public record Request(
         Path source,
         Optional<String> from,

@@ -10,7 +10,6 @@ import java.util.function.BooleanSupplier;
 /// @param cancelled asked often; true stops, and nothing is left behind
 public record RunOptions(int threads, boolean sync, boolean strict, BooleanSupplier cancelled) {
     public static RunOptions standard() {
-        return new RunOptions(
-                Runtime.getRuntime().availableProcessors(), true, false, () -> false);
+        return new RunOptions(Runtime.getRuntime().availableProcessors(), true, false, () -> false);
     }
 }

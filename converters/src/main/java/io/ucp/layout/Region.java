@@ -93,8 +93,9 @@ public record Region(Shape grid, List<Line> lines) {
         return Regridding.of(this, view);
     }
 
-    /// The part of it that lies within `real`, as a region of a tensor of the shape `held`, which has the
-    /// real elements too. Local positions stay what they are: what is left out is at their end.
+    /// The part of it that lies within `real`, as a region of a tensor of the shape `held`, which
+    /// has the real elements too. Local positions stay what they are: what is left out is at their
+    /// end.
     ///
     /// @return nothing where what is left out is not at their end
     public Optional<Region> within(Shape real, Shape held) {

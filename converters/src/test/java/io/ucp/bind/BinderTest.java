@@ -274,7 +274,7 @@ class BinderTest {
         assertThat(errors(twice, model().build()))
                 .contains(
                         "'2.norm.weight' is matched by two rules, line 2: param \"*.norm.weight\""
-                            + " and line 9: param \"{l}.norm.weight\"; expected one");
+                                + " and line 9: param \"{l}.norm.weight\"; expected one");
         assertThat(errors("first match wins\n" + twice, model().build())).isEmpty();
     }
 
@@ -330,7 +330,7 @@ class BinderTest {
         assertThat(
                         errors(
                                 "param \"{l}.w\" { shard dim 0 over tp; stage l over pp stages [3,"
-                                    + " 1] }",
+                                        + " 1] }",
                                 index))
                 .contains(
                         "'0.w' is [3] at pp 0, tp 0; the rule gives that rank [4] of [8]",
@@ -349,11 +349,11 @@ class BinderTest {
         assertThat(errors(text, model().build()))
                 .contains(
                         "'embed.weight' has the state 'exp_avg_sq' in the checkpoint; states adam"
-                            + " lists",
+                                + " lists",
                         "hint: did you mean 'exp_avg_sqq'?",
                         "'flatten each over dp'; the checkpoint holds group 0 by 'flatten over dp'",
                         "'2.norm.weight' follows '2.fc.weight' in optimizer group 0 at pp 0, tp 0;"
-                            + " the list has it before");
+                                + " the list has it before");
     }
 
     @Test

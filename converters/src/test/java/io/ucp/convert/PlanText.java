@@ -3,6 +3,7 @@ package io.ucp.convert;
 import io.ucp.plan.CopyPlan;
 import io.ucp.plan.Step;
 import io.ucp.plan.TargetPlan;
+
 import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.stream.Collectors;

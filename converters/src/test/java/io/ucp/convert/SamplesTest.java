@@ -6,6 +6,11 @@ import io.ucp.execute.Progress;
 import io.ucp.formats.torch.TorchFile;
 import io.ucp.formats.torch.TorchTensor;
 import io.ucp.formats.torch.pickle.PickleGraph;
+
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -19,9 +24,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /// Every sample is a real checkpoint with a spec by hand, the plan that they must give, and the
 /// digests of what DeepSpeed's own `ds_to_universal` made of it (written by an independent reader).
@@ -62,16 +64,12 @@ class SamplesTest {
     void deepspeedUniversalHoldsTheTensorsThatUpstreamWrites(Path sample) throws Exception {
         Path direct = folder.resolve("direct");
         run(prepare(sample, "deepspeed-universal", Optional.empty()), direct);
-        assertThat(tensors(direct.resolve("global_step3_universal")))
-                .isEqualTo(expected(sample));
+        assertThat(tensors(direct.resolve("global_step3_universal"))).isEqualTo(expected(sample));
 
         Path universal = folder.resolve("universal");
         run(prepare(sample, "universal", Optional.empty()), universal);
         Path again = folder.resolve("again");
-        run(
-                Conversion.prepare(
-                        request(universal, "deepspeed-universal", Optional.empty())),
-                again);
+        run(Conversion.prepare(request(universal, "deepspeed-universal", Optional.empty())), again);
         assertThat(tensors(again.resolve("global_step3_universal"))).isEqualTo(expected(sample));
     }
 
@@ -99,8 +97,7 @@ class SamplesTest {
             assertThat(same.differences()).isEmpty();
             assertThat(same.states()).isPositive();
             Verification.Verdict whole =
-                    Verification.check(
-                            describe(form), RunOptions.standard(), Progress.NONE);
+                    Verification.check(describe(form), RunOptions.standard(), Progress.NONE);
             assertThat(whole.differences()).isEmpty();
         }
         assertThat(Digests.of(source.inventory(), RunOptions.standard(), Progress.NONE))

@@ -282,7 +282,7 @@ class ChainTest {
                 .isInstanceOf(ImpossibleLayoutException.class)
                 .hasMessageMatching(
                         "the ranks of tp hold \\[\\d, 2] and \\[\\d, 2]; expected shards that"
-                            + " differ in dimension 1 only");
+                                + " differ in dimension 1 only");
     }
 
     @Test
@@ -295,7 +295,7 @@ class ChainTest {
         assertThatThrownBy(() -> Widths.Rule.EVEN.of(10, 4))
                 .hasMessage(
                         "10 does not divide by 4; expected equal widths, or 'widths [..]', 'ceil'"
-                            + " or 'balanced'");
+                                + " or 'balanced'");
         assertThatThrownBy(() -> new Widths.Listed(List.of(1L, 8L)).of(10, 2))
                 .hasMessage("widths [1, 8], 9 in all; expected 2 widths that sum to 10");
     }

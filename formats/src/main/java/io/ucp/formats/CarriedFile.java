@@ -2,6 +2,7 @@ package io.ucp.formats;
 
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.io.ByteSource;
+
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -12,7 +13,7 @@ import java.util.Optional;
 /// @param path relative to the checkpoint's folder, `/` between parts
 /// @param role what the source's format calls it: `model_states`, `optimizer`, `layer`, `side`
 /// @param file the bytes as they lie on disk, absent where the file is not on disk in its own form
-///     (it was taken into the universal format)
+///   (it was taken into the universal format)
 /// @param root the pickled object, absent for files that are not torch files (`config.json`)
 /// @param storages of `root`, by key
 public record CarriedFile(

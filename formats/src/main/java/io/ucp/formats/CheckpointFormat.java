@@ -23,14 +23,14 @@ public interface CheckpointFormat {
     ///   each other
     CheckpointIndex index(Candidate candidate) throws IOException;
 
-    /// What is damaged in the files of an indexed checkpoint that reading it for conversion would not
-    /// notice (checksums that the container keeps). Reads every byte.
+    /// What is damaged in the files of an indexed checkpoint that reading it for conversion would
+    /// not notice (checksums that the container keeps). Reads every byte.
     default List<Finding> damage(CheckpointIndex index) throws IOException {
         return List.of();
     }
 
-    /// Which format is taken where several find something in one folder: the lowest, as the framework
-    /// that owns the folder would.
+    /// Which format is taken where several find something in one folder: the lowest, as the
+    /// framework that owns the folder would.
     default int precedence() {
         return 50;
     }

@@ -4,15 +4,15 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalLong;
 
-/// What the files of one checkpoint say, without reading tensor data: facts, no layout. Every format
-/// gives this; assembling it into parameters is the compiler's.
+/// What the files of one checkpoint say, without reading tensor data: facts, no layout. Every
+/// format gives this; assembling it into parameters is the compiler's.
 ///
 /// @param format the name of the format that read it
 /// @param folder the folder that holds the files
 /// @param tag the checkpoint's own name (`global_step3`)
 /// @param mesh the axes of the job that wrote it, outermost first; empty where nothing is sharded
 /// @param wholes parameters that a format holds whole and describes itself (universal forms); empty
-///     for rank-sharded formats
+///   for rank-sharded formats
 /// @param stage the ZeRO stage, or -1 where the format has none
 public record CheckpointIndex(
         String format,

@@ -5,8 +5,8 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 
-/// Where in the job something was held: an index on each named axis (`pp 1, tp 0`); axes that do not
-/// matter are absent. A label that files carry; what the axes mean is the spec's.
+/// Where in the job something was held: an index on each named axis (`pp 1, tp 0`); axes that do
+/// not matter are absent. A label that files carry; what the axes mean is the spec's.
 public record Coordinate(Map<String, Integer> indices) {
     public static final Coordinate NONE = new Coordinate(Map.of());
 

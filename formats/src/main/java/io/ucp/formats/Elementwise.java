@@ -2,6 +2,7 @@ package io.ucp.formats;
 
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Piece;
+
 import java.util.List;
 
 /// Elements of one state of one parameter in a local order: what a target file (or a carried

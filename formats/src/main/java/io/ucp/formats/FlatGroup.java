@@ -1,6 +1,7 @@
 package io.ucp.formats;
 
 import io.ucp.tensor.Shape;
+
 import java.util.List;
 import java.util.Map;
 
@@ -8,9 +9,10 @@ import java.util.Map;
 /// rank holds it: the members' shards in flat order, and the parts its data-parallel ranks hold.
 ///
 /// Not `each` (ZeRO-1, 2): the members end to end, zero-padded, cut in equal parts of `partExtent`
-/// elements. `each` (ZeRO-3): every member is padded on its own to a multiple of the number of parts
-/// and cut in parts of `ceil(n / parts)`; a rank's flat tensor holds its part of each, in order.
-/// Source: DeepSpeed `runtime/zero/stage_1_and_2.py`, `stage3.py`, `runtime/bf16_optimizer.py`.
+/// elements. `each` (ZeRO-3): every member is padded on its own to a multiple of the number of
+/// parts and cut in parts of `ceil(n / parts)`; a rank's flat tensor holds its part of each, in
+/// order. Source: DeepSpeed `runtime/zero/stage_1_and_2.py`, `stage3.py`,
+/// `runtime/bf16_optimizer.py`.
 ///
 /// @param number the group's (or sub-group's) number in the files
 /// @param optimizerGroup the optimizer group it belongs to (differs from `number` for sub-groups)
@@ -37,7 +39,7 @@ public record FlatGroup(
     ///
     /// @param partExtent elements of its part, padding included
     /// @param states state name -> flat tensor; a tensor may be shorter than `partExtent` where the
-    ///     padding is not stored
+    ///   padding is not stored
     /// @param scalars state name -> value held once for the whole group (`step`)
     public record Part(
             Coordinate at,

@@ -8,15 +8,15 @@ import java.util.Set;
 
 /// What a checkpoint's own metadata says of how its parameters are laid out.
 ///
-/// @param version `universal_checkpoint_version`, absent where the key is absent: then an empty list
-///     of patterns means unknown, not none
+/// @param version `universal_checkpoint_version`, absent where the key is absent: then an empty
+///   list of patterns means unknown, not none
 /// @param patterns in the order in which they apply: the first that matches a name decides
 /// @param vocabularyRows real rows of vocabulary parameters (`original_vocab_size`)
 /// @param aliases other names of a parameter that is held once: alias -> canonical name
 /// @param frozen parameters without optimizer state
 /// @param buffers model tensors that are not trained (`buffer_names`)
-/// @param numbers what a spec may read as a constant: `heads`, `kv_heads`, `hidden`, `ffn`, `layers`,
-///     `vocab`, ..
+/// @param numbers what a spec may read as a constant: `heads`, `kv_heads`, `hidden`, `ffn`,
+///   `layers`, `vocab`, ..
 public record LayoutHints(
         Optional<String> version,
         List<Pattern> patterns,
@@ -48,7 +48,7 @@ public record LayoutHints(
     /// @param regex a Python regular expression, matched from the start of the name (prefix match)
     /// @param dim the dimension that is cut, where the kind has one
     /// @param subShape for [Kind#SUB_PARAMS]: per dimension of the parameter its extents; more than
-    ///     one extent names the parts of the cut dimension (`SubparamShape.shape`, a whole parameter)
+    ///   one extent names the parts of the cut dimension (`SubparamShape.shape`, a whole parameter)
     /// @param widths for [Kind#SUB_PARAMS] from version 0.4: per part the widths of the ranks
     public record Pattern(
             Kind kind, String regex, int dim, List<List<Long>> subShape, List<List<Long>> widths) {}

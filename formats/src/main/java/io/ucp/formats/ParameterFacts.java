@@ -2,6 +2,7 @@ package io.ucp.formats;
 
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
+
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -51,8 +52,8 @@ public record ParameterFacts(
     ///
     /// @param dim the cut dimension, 0 where none is
     /// @param parts for [SplitKind#FUSED]: extents of the named parts along `dim`
-    /// @param subShape for a fused parameter described by `SubparamShape`: per dimension its extents;
-    ///     empty for two equal sub-params
+    /// @param subShape for a fused parameter described by `SubparamShape`: per dimension its
+    ///   extents; empty for two equal sub-params
     /// @param vocabulary rows past the real vocabulary are padding
     public record Split(
             SplitKind kind,

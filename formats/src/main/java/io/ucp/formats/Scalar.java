@@ -1,6 +1,7 @@
 package io.ucp.formats;
 
 import io.ucp.tensor.DType;
+
 import java.util.Arrays;
 import java.util.HexFormat;
 

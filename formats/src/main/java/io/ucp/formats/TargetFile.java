@@ -3,6 +3,7 @@ package io.ucp.formats;
 import io.ucp.io.ByteSource;
 import io.ucp.io.ChecksumField;
 import io.ucp.io.WindowAssembler;
+
 import java.util.List;
 import java.util.Optional;
 
@@ -31,7 +32,8 @@ public record TargetFile(
             at = Math.addExact(at, part.size());
         }
         if (at != size) {
-            throw new IllegalArgumentException("%s: parts end at %d of %d".formatted(path, at, size));
+            throw new IllegalArgumentException(
+                    "%s: parts end at %d of %d".formatted(path, at, size));
         }
     }
 

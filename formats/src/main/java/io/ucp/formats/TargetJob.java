@@ -1,17 +1,20 @@
 package io.ucp.formats;
 
 import io.ucp.tensor.Shape;
+
 import java.util.List;
 import java.util.Map;
 
-/// The job that is to load a rank-sharded checkpoint: its degrees, and what each of its ranks holds.
+/// The job that is to load a rank-sharded checkpoint: its degrees, and what each of its ranks
+/// holds.
 ///
 /// @param mesh outermost first: `pp`, `dp`, `tp` (and `ep`, `edp` where there are experts)
 /// @param stage ZeRO stage
-/// @param shards parameter -> one shard for each model-parallel coordinate that holds some of it; in
-///     the order in which the source names the parameters
+/// @param shards parameter -> one shard for each model-parallel coordinate that holds some of it;
+///   in the order in which the source names the parameters
 /// @param padded parameter -> its whole shape in the target, padding included
-/// @param patterns of `universal_checkpoint_info`, which tell the next reader how parameters are cut
+/// @param patterns of `universal_checkpoint_info`, which tell the next reader how parameters are
+///   cut
 public record TargetJob(
         List<AxisDegree> mesh,
         int stage,

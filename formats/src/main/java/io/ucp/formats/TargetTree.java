@@ -7,11 +7,12 @@ import java.util.function.Function;
 /// Everything a conversion writes.
 ///
 /// @param files in any order; may be written in parallel
-/// @param closing files whose content needs what was found while copying (a manifest): written after
-///     all of `files`
-/// @param pointers small files that commit the checkpoint (`latest_universal`), written last, in order
+/// @param closing files whose content needs what was found while copying (a manifest): written
+///   after all of `files`
+/// @param pointers small files that commit the checkpoint (`latest_universal`), written last, in
+///   order
 /// @param losses what the target has no place for, one line each: goes into the report, and
-///     `--strict` makes it an error
+///   `--strict` makes it an error
 /// @param notes what is done otherwise than one might think and loses nothing: goes into the report
 public record TargetTree(
         List<TargetFile> files,

@@ -3,6 +3,7 @@ package io.ucp.formats;
 import io.ucp.io.ByteSource;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
+
 import java.util.Arrays;
 
 /// What a file says it holds: one tensor, as it lies there. `offset` is in bytes from the start of

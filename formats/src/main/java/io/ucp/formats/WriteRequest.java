@@ -9,9 +9,9 @@ import java.util.OptionalLong;
 ///
 /// @param tag the checkpoint's name
 /// @param carried everything that is not a parameter; storages of parameters are filled in by
-///     reference ([CarriedFile.Content.Elements])
+///   reference ([CarriedFile.Content.Elements])
 /// @param job the ranks that a rank-sharded form is for; absent for forms that hold every parameter
-///     whole
+///   whole
 /// @param options of this format, e.g. `compress` -> `zstd:3`; a format refuses those it lacks
 public record WriteRequest(
         String tag,

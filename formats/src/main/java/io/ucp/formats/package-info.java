@@ -1,4 +1,5 @@
-/// What a checkpoint format is: what it reads (facts, no layout) and what it writes (files made of parts).
+/// What a checkpoint format is: what it reads (facts, no layout) and what it writes (files made of
+/// parts).
 @NullMarked
 package io.ucp.formats;
 

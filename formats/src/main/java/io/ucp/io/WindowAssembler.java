@@ -3,12 +3,12 @@ package io.ucp.io;
 import java.nio.ByteBuffer;
 import java.util.List;
 
-/// Turns the uncompressed view of a file into its bytes, window by window: window `i` is
-/// `[cuts[i - 1], cuts[i])` of the view. The executor fills windows in any order and on any thread,
-/// and writes what they become in order.
+/// Turns the uncompressed view of a file into its bytes, window by window: window `i` is `[cuts[i -
+/// 1], cuts[i])` of the view. The executor fills windows in any order and on any thread, and writes
+/// what they become in order.
 public interface WindowAssembler {
-    /// Ends of the windows, ascending, the last being the view's size; no window is larger than
-    /// 16 MiB.
+    /// Ends of the windows, ascending, the last being the view's size; no window is larger than 16
+    /// MiB.
     List<Long> cuts();
 
     /// What the window becomes on disk. Pure; called from several threads at once.

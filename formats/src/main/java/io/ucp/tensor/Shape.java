@@ -72,6 +72,8 @@ public final class Shape {
     /// `[1024, 64]`.
     @Override
     public String toString() {
-        return Arrays.stream(dims).mapToObj(Long::toString).collect(Collectors.joining(", ", "[", "]"));
+        return Arrays.stream(dims)
+                .mapToObj(Long::toString)
+                .collect(Collectors.joining(", ", "[", "]"));
     }
 }

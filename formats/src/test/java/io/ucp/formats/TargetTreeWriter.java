@@ -33,7 +33,8 @@ public final class TargetTreeWriter {
         for (TargetFile file : tree.files()) {
             put(folder, file.path(), bytes(file, states));
         }
-        for (TargetTree.SmallFile file : tree.closing().apply(new TargetTree.Outcome(digests, Map.of()))) {
+        for (TargetTree.SmallFile file :
+                tree.closing().apply(new TargetTree.Outcome(digests, Map.of()))) {
             put(folder, file.path(), file.bytes());
         }
         for (TargetTree.SmallFile file : tree.pointers()) {

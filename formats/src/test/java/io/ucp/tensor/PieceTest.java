@@ -3,14 +3,15 @@ package io.ucp.tensor;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /// A piece is judged by the set of (parameter index, local position) pairs that it stands for.
 class PieceTest {
@@ -51,8 +52,9 @@ class PieceTest {
             piece.cut(0, middle).forEach(p -> joined.putAll(pairs(p)));
             piece.cut(middle, end).forEach(p -> pairs(p.moved(middle)).forEach(joined::put));
             assertThat(joined).isEqualTo(all);
-            assertThat(piece.cut(0, middle).stream().mapToLong(Piece::count).sum()
-                            + piece.cut(middle, end).stream().mapToLong(Piece::count).sum())
+            assertThat(
+                            piece.cut(0, middle).stream().mapToLong(Piece::count).sum()
+                                    + piece.cut(middle, end).stream().mapToLong(Piece::count).sum())
                     .isEqualTo(piece.count());
         }
     }
@@ -67,11 +69,12 @@ class PieceTest {
             Piece b = randomPiece(random, grids[random.nextInt(grids.length)]);
             Map<Long, Long> expected = new HashMap<>();
             Map<Long, Long> ofB = pairs(b);
-            pairs(a).forEach((i, from) -> {
-                if (ofB.containsKey(i)) {
-                    expected.put(from, ofB.get(i));
-                }
-            });
+            pairs(a).forEach(
+                            (i, from) -> {
+                                if (ofB.containsKey(i)) {
+                                    expected.put(from, ofB.get(i));
+                                }
+                            });
             Map<Long, Long> moved = new HashMap<>();
             for (Transfer t : a.intersect(b)) {
                 assertThat(moves(t)).allSatisfy((f, to) -> assertThat(moved.put(f, to)).isNull());

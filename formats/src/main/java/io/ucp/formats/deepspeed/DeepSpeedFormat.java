@@ -1,6 +1,5 @@
 package io.ucp.formats.deepspeed;
 
-import io.ucp.formats.torch.TorchFolder;
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointIndex;
@@ -12,6 +11,7 @@ import io.ucp.formats.Origin;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
 import io.ucp.formats.deepspeed.writing.RankedTree;
+import io.ucp.formats.torch.TorchFolder;
 
 import java.io.IOException;
 import java.nio.file.Files;

@@ -1,8 +1,8 @@
 package io.ucp.formats.deepspeed;
 
+import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointFormat.Candidate;
 
-import io.ucp.formats.CheckpointFormat;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;

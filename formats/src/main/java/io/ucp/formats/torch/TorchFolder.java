@@ -2,6 +2,7 @@ package io.ucp.formats.torch;
 
 import io.ucp.formats.Finding;
 import io.ucp.io.MalformedFileException;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;

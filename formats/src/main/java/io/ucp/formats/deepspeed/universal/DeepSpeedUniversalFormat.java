@@ -1,11 +1,11 @@
 package io.ucp.formats.deepspeed.universal;
 
-import io.ucp.formats.torch.TorchFolder;
-import io.ucp.formats.Finding;
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.Finding;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
+import io.ucp.formats.torch.TorchFolder;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;

@@ -35,7 +35,7 @@ final class Experts {
                             : "one of %d expert parameters of DeepSpeed-MoE"
                                     .formatted(names.size()),
                     "a model without such experts: DeepSpeed's universal form has no place for"
-                        + " them",
+                            + " them",
                     "--to universal holds every expert");
         }
     }

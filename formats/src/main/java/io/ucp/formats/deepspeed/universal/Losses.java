@@ -72,7 +72,7 @@ final class Losses {
         if (!layers.isEmpty()) {
             notes.add(
                     ("%d files with the model's own weights (%s, ..) are left behind, as upstream"
-                         + " does: DeepSpeed rounds weights from fp32")
+                                    + " does: DeepSpeed rounds weights from fp32")
                             .formatted(layers.size(), layers.getFirst().path()));
         }
         List<String> others =

@@ -56,7 +56,7 @@ final class UniversalIndex {
                     candidate.folder().toString(),
                     "there are no model states",
                     "mp_rank_00_model_states.pt, or zero_pp_rank_0_mp_rank_00_model_states.pt"
-                        + " (ZeRO-3)",
+                            + " (ZeRO-3)",
                     "copy them from the checkpoint that was converted");
         }
         return ranks.getFirst().states();

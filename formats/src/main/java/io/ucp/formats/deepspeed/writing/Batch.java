@@ -30,8 +30,7 @@ record Batch(OptionalLong global, OptionalLong micro) {
             return new Batch(OptionalLong.empty(), OptionalLong.empty());
         }
         long accumulation = accumulation(config, stated, micro, source);
-        long global =
-                wanted.orElseGet(stated::getAsLong);
+        long global = wanted.orElseGet(stated::getAsLong);
         long ranks = Math.multiplyExact(accumulation, (long) target.dp());
         if (global % ranks != 0) {
             throw new RefusedException(

@@ -2,13 +2,13 @@ package io.ucp.formats.deepspeed.writing;
 
 import io.ucp.formats.RefusedException;
 
+import java.util.Arrays;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
-import java.util.Arrays;
 
 /// What nobody can decide silently, as options of the format.
 ///

@@ -97,8 +97,6 @@ record Configuration(PyDict dict, Batch batch, int stage, boolean sameStage) {
     }
 
     double gradientClipping() {
-        return dict.find("gradient_clipping")
-                .map(v -> v.asDouble().orElse(0))
-                .orElse(0.0);
+        return dict.find("gradient_clipping").map(v -> v.asDouble().orElse(0)).orElse(0.0);
     }
 }

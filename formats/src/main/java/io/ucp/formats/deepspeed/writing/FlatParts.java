@@ -54,8 +54,7 @@ record FlatParts(List<Held> members, long extent, List<List<Slice>> ranks) {
             for (Held member : members) {
                 long part = Math.ceilDiv(member.count(), dp);
                 long from = Math.min(member.count(), r * part);
-                slices.add(
-                        new Slice(member, from, Math.min(member.count(), from + part), start));
+                slices.add(new Slice(member, from, Math.min(member.count(), from + part), start));
                 start = Math.addExact(start, part);
             }
             ranks.add(slices);

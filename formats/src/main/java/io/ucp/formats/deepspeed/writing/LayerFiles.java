@@ -81,5 +81,4 @@ record LayerFiles(Ranks target, SourceFiles source, RankHoldings holdings) {
         int module = name.indexOf('.', TIED.length());
         return name.startsWith(TIED) && module > 0 && name.substring(module + 1).equals(key);
     }
-
 }

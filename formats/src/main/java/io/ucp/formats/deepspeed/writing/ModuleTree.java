@@ -32,7 +32,7 @@ final class ModuleTree {
     /// @param file for messages
     /// @param holders full key -> what the rank holds under it, aliases included
     /// @param keepsUnknown a tensor that is no parameter's stays as it is: the model is cut as in
-    ///     the source
+    ///   the source
     /// @param partitioned ZeRO-3: parameters are empty here, and cut in the optimizer's files
     ModuleTree(
             String file,
@@ -97,10 +97,8 @@ final class ModuleTree {
                 held.name(),
                 _ -> {
                     boolean empty = partitioned && !held.facts().buffer();
-                    List<Part> parts =
-                            empty ? List.of() : held.weight(dtype).stream().toList();
-                    return torch.tensor(
-                            dtype, empty ? Shape.of(0) : held.shard().shape(), parts);
+                    List<Part> parts = empty ? List.of() : held.weight(dtype).stream().toList();
+                    return torch.tensor(dtype, empty ? Shape.of(0) : held.shard().shape(), parts);
                 });
     }
 }

@@ -23,9 +23,7 @@ final class OptimizerGroups {
                                     e.getValue(), target.dp(), configuration.subGroupSize())) {
                         groups.add(
                                 new Group(
-                                        e.getKey(),
-                                        number,
-                                        FlatParts.each(members, target.dp())));
+                                        e.getKey(), number, FlatParts.each(members, target.dp())));
                     }
                 } else {
                     groups.add(

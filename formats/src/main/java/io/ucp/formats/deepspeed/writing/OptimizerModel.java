@@ -16,7 +16,7 @@ import java.util.Optional;
 /// @param states what is under `optimizer_state_dict`
 /// @param kind of the optimizer that wrote it
 /// @param elastic the optimizer's states are a list of groups without padding
-///     (`elastic_checkpoint`)
+///   (`elastic_checkpoint`)
 /// @param paramGroups hyperparameters of each group
 record OptimizerModel(
         CarriedFile file,
@@ -130,8 +130,9 @@ record OptimizerModel(
                                             .flatMap(d -> d.find(i)));
         }
         Map<String, PickleValue> names = new LinkedHashMap<>();
-        List<PyDict.Entry> entries = new ArrayList<>(
-                held.flatMap(PickleValue::asDict).map(PyDict::entries).orElse(List.of()));
+        List<PyDict.Entry> entries =
+                new ArrayList<>(
+                        held.flatMap(PickleValue::asDict).map(PyDict::entries).orElse(List.of()));
         entries.forEach(e -> e.key().asText().ifPresent(k -> names.put(k, e.value())));
         return names;
     }

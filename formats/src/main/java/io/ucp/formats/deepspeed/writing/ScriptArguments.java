@@ -21,8 +21,7 @@ record ScriptArguments(
             return value;
         }
         PyDict args = numbers(held.get(), mp);
-        Optional<PyDict> config =
-                args.find("deepspeed_config_dict").flatMap(PickleValue::asDict);
+        Optional<PyDict> config = args.find("deepspeed_config_dict").flatMap(PickleValue::asDict);
         if (config.isPresent()) {
             args = args.with("deepspeed_config_dict", configuration.changed(config.get()));
         }

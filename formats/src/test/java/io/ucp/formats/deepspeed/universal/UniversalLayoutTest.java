@@ -236,8 +236,7 @@ class UniversalLayoutTest {
 
         assertThat(tree.notes())
                 .anyMatch(l -> l.startsWith("1 files with the model's own weights (layer_01"));
-        assertThat(tree.losses())
-                .anyMatch(l -> l.endsWith("no place for them: rng_state_0.pth"));
+        assertThat(tree.losses()).anyMatch(l -> l.endsWith("no place for them: rng_state_0.pth"));
     }
 
     private static CarriedFile carried(String path, String role) {
