@@ -85,7 +85,7 @@ final class JobOptions {
             paramLabel = "WHAT",
             description =
                     "Rows past the vocabulary: ${COMPLETION-CANDIDATES}. They are kept, if there"
-                        + " are to be as many, or else made anew as zeros.")
+                            + " are to be as many, or else made anew as zeros.")
     private Optional<Padding> vocabulary = Optional.empty();
 
     @Option(
@@ -105,7 +105,7 @@ final class JobOptions {
             paramLabel = "WHAT",
             description =
                     "States of random generators: ${COMPLETION-CANDIDATES}. Kept where a rank has"
-                        + " one, spread from the first rank, or dropped.")
+                            + " one, spread from the first rank, or dropped.")
     private Optional<Rng> rng = Optional.empty();
 
     /// The job, where the format is for one.

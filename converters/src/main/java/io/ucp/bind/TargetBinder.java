@@ -241,7 +241,7 @@ public final class TargetBinder {
                         "stage %d of pp %d holds no trainable parameter"
                                 .formatted(stage, degrees.pp()),
                         "one or more on every stage\n"
-                            + "hint: give the layers of each stage, --stages N,N,..");
+                                + "hint: give the layers of each stage, --stages N,N,..");
             }
         }
     }

@@ -211,13 +211,13 @@ final class TargetCuts {
         StringBuilder lines =
                 new StringBuilder(
                         "write a spec with these rules and name it, --spec FILE (`ucp infer` prints"
-                            + " what is known, `ucp spec list` what is bundled):");
+                                + " what is known, `ucp spec list` what is bundled):");
         templates.forEach(t -> lines.append("\n    param \"%s\" { .. over tp }".formatted(t)));
         return new RefusedException(
                 "tp " + degrees.tp(),
                 "nothing says how ranks share %s".formatted(Listing.of(open)),
                 "a rule over tp for each parameter, in the checkpoint's metadata, in a bundled spec"
-                    + " that fits, or in --spec",
+                        + " that fits, or in --spec",
                 lines.toString());
     }
 

@@ -158,7 +158,7 @@ public final class Conversion {
                         DifferenceText.of(difference),
                         "equal replicas",
                         "one of the files is damaged or of another step; where copies may differ,"
-                            + " say `replicate over .. take first` in a spec");
+                                + " say `replicate over .. take first` in a spec");
             }
             lines.add(
                     "%s %s: %s; the first is taken"
