@@ -247,7 +247,9 @@ final class OptimizerStates {
             sources.put(group.number(), group.source());
         }
         List<PickleValue> paramGroups = new ArrayList<>();
-        members.forEach((number, ids) -> paramGroups.add(paramGroup(sources.get(number), ids)));
+        members.forEach(
+                (number, ids) ->
+                        paramGroups.add(paramGroup(sources.getOrDefault(number, number), ids)));
         PyDict of =
                 model.kind() == Kind.STAGE_3
                         ? model.states()

@@ -122,7 +122,7 @@ public final class RankedTree {
         }
         files.addAll(new LayerFiles(target, source, holdings).files(request.tag()));
         side();
-        randomStates(models);
+        randomStates();
         return new TargetTree(files, _ -> List.of(), pointers(), losses, notes);
     }
 
@@ -263,7 +263,7 @@ public final class RankedTree {
         }
     }
 
-    private void randomStates(ModelStates models) {
+    private void randomStates() {
         boolean held = source.firstModel().root().flatMap(r -> r.find("rng_state")).isPresent();
         if (!held) {
             return;
