@@ -248,7 +248,6 @@ public final class Binder {
                 split,
                 placed.shards(),
                 placed.copies(),
-                reading.agreement(),
                 isFrozen,
                 casts(reading),
                 List.of(),
