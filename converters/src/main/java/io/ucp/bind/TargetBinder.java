@@ -78,7 +78,7 @@ public final class TargetBinder {
         TargetCuts found = TargetCuts.of(source, spec, degrees, request, settings, pipeline);
         found.note().ifPresent(notes::add);
         Mesh mesh = found.mesh();
-        checkHeads(found, mesh);
+        checkHeads(found);
         Map<String, Set<Integer>> stages = stages();
         Map<String, List<RankShard>> shards = new LinkedHashMap<>();
         Map<String, Shape> padded = new LinkedHashMap<>();
@@ -122,7 +122,7 @@ public final class TargetBinder {
 
     /// Every tensor-parallel rank has whole heads, unless the spec gives widths of its own. Source:
     /// Megatron-DeepSpeed `core/transformer/attention.py`.
-    private void checkHeads(TargetCuts cuts, Mesh mesh) {
+    private void checkHeads(TargetCuts cuts) {
         Map<String, Long> numbers = source.hints().numbers();
         Long heads = numbers.get("heads");
         if (degrees.tp() == 1 || heads == null || cuts.anyUneven()) {
