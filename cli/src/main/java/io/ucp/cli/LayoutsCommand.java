@@ -115,7 +115,7 @@ final class LayoutsCommand extends Reporting {
                     Quantity.bytes(c.memory().weights()),
                     Quantity.bytes(c.memory().gradients()),
                     Quantity.bytes(c.memory().optimizer()),
-                    c.moved().isEmpty() ? "dp only" : String.join(", ", c.moved()));
+                    c.moved().isEmpty() ? "none" : String.join(", ", c.moved()));
         }
         if (!table.isEmpty()) {
             table.print(out(), Terminal.out());

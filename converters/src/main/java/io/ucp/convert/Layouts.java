@@ -32,7 +32,7 @@ public record Layouts(
         possible = List.copyOf(possible);
     }
 
-    /// @param moved degrees that change, as `tp 2 -> 1`; `dp` is what is left and does not count
+    /// @param moved degrees that change, as `tp 2 -> 1`; `dp`, which is what the others leave, last
     public record Choice(
             int tp, int pp, int dp, int ep, int stage, GpuMemory memory, List<String> moved) {
         public Choice {
@@ -81,8 +81,9 @@ public record Layouts(
         private final Map<String, TreeSet<String>> impossible = new LinkedHashMap<>();
         private int tooLarge;
 
+        /// @param moves degrees that change, `dp` not counted
         /// @param steps factors that tensor, pipeline and expert parallelism change by
-        private record Ranked(Choice choice, TargetJob job, double steps) {}
+        private record Ranked(Choice choice, TargetJob job, int moves, double steps) {}
 
         Search(Request request, Described described, Cluster cluster) throws IOException {
             this.request = request;
@@ -106,7 +107,7 @@ public record Layouts(
                 }
             }
             found.sort(
-                    Comparator.comparingInt((Ranked r) -> r.choice.moved().size())
+                    Comparator.comparingInt(Ranked::moves)
                             .thenComparingDouble(r -> r.steps)
                             .thenComparingLong(r -> r.choice.memory().total())
                             .thenComparingInt(r -> r.choice.tp()));
@@ -190,6 +191,10 @@ public record Layouts(
             if (job.stage() != source.stage()) {
                 moved.add("ZeRO %d -> %d".formatted(source.stage(), job.stage()));
             }
+            int moves = moved.size();
+            if (job.degree("dp") != degree("dp")) {
+                moved.add("dp %d -> %d".formatted(degree("dp"), job.degree("dp")));
+            }
             GpuMemory memory = GpuMemory.of(job, source.parameters());
             if (memory.total() > cluster.memory) {
                 tooLarge++;
@@ -206,6 +211,7 @@ public record Layouts(
                                     memory,
                                     moved),
                             job,
+                            moves,
                             steps));
         }
 
