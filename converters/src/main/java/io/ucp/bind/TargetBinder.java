@@ -94,7 +94,7 @@ public final class TargetBinder {
                 impossible.add(facts.name(), e);
             }
         }
-        impossible.throwIfAny();
+        impossible.throwIfAny(source.parameters().size());
         checkStages(shards);
         return new Bound(
                 new TargetJob(
@@ -254,16 +254,19 @@ public final class TargetBinder {
             names.computeIfAbsent(e.problem(), _ -> new ArrayList<>()).add(name);
         }
 
-        void throwIfAny() {
+        /// @param parameters of the model; what is true of all of them needs no names
+        void throwIfAny(int parameters) {
             if (names.isEmpty()) {
                 return;
             }
             var first = names.entrySet().iterator().next();
             int at = first.getKey().indexOf("; expected ");
+            String of =
+                    first.getValue().size() == parameters
+                            ? ""
+                            : Listing.of(first.getValue()) + ": ";
             throw new ImpossibleLayoutException(
-                    "%s: %s"
-                            .formatted(
-                                    Listing.of(first.getValue()), first.getKey().substring(0, at)),
+                    of + first.getKey().substring(0, at),
                     first.getKey().substring(at + "; expected ".length()));
         }
     }

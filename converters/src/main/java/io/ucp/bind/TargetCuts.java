@@ -174,8 +174,8 @@ final class TargetCuts {
         };
     }
 
-    /// The framework's padding, where that explains the rows that there are, or were before the source's
-    /// form stripped them; else as many rows as there were.
+    /// The framework's padding, where that explains the rows that there are, or were before the
+    /// source's form stripped them; else as many rows as there were.
     private static List<Reading.Padding> padding(
             ParameterFacts p, long multiple, TargetBinder.Source source, TargetDegrees degrees) {
         if (!p.split().vocabulary() && !p.padded()) {

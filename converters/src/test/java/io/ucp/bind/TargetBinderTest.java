@@ -92,17 +92,14 @@ class TargetBinderTest {
                         to.stages(),
                         to.partition(),
                         c.padding);
-        TargetJob job =
-                TargetBinder.bind(source, bundled(c.family), request, Map.of()).job();
+        TargetJob job = TargetBinder.bind(source, bundled(c.family), request, Map.of()).job();
 
         assertThat(job.shards().keySet())
                 .containsExactlyElementsOf(
                         source.parameters().stream().map(ParameterFacts::name).toList());
         for (ParameterFacts p : source.parameters()) {
             Shape whole =
-                    p.padded()
-                            ? p.shape().with(0, TargetModel.paddedVocabulary(c.tp))
-                            : p.shape();
+                    p.padded() ? p.shape().with(0, TargetModel.paddedVocabulary(c.tp)) : p.shape();
             boolean kept =
                     whole.equals(p.shape()) && c.padding == TargetRequest.VocabularyPadding.KEEP;
             long rows = kept ? p.shape().dim(0) : p.realShape().dim(0);
@@ -120,7 +117,8 @@ class TargetBinderTest {
             }
             int stages = p.name().startsWith("tied_modules") && c.pp > 1 ? 2 : 1;
             assertThat(job.shards().get(p.name())).hasSize(stages * c.tp);
-            assertThat(job.shards().get(p.name()).stream().map(RankShard::at)).doesNotHaveDuplicates();
+            assertThat(job.shards().get(p.name()).stream().map(RankShard::at))
+                    .doesNotHaveDuplicates();
         }
     }
 
@@ -129,6 +127,7 @@ class TargetBinderTest {
         long[] held = new long[Math.toIntExact(shard.shape().count())];
         Arrays.fill(held, PADDING);
         long placed = 0;
+        boolean twice = false;
         for (Piece piece : shard.pieces()) {
             assertThat(Shape.of(piece.grid()).count()).isEqualTo(source.count());
             long[] extent = piece.extent();
@@ -144,12 +143,12 @@ class TargetBinderTest {
                     index += (piece.start()[d] + i) * stride;
                     stride *= piece.grid()[d];
                 }
-                assertThat(local).isLessThan(shard.real());
-                assertThat(held[Math.toIntExact(local)]).isEqualTo(PADDING);
+                twice |= held[Math.toIntExact(local)] != PADDING || local >= shard.real();
                 held[Math.toIntExact(local)] = index;
                 placed++;
             }
         }
+        assertThat(twice).isFalse();
         assertThat(placed).isEqualTo(shard.real());
         return held;
     }
@@ -179,7 +178,7 @@ class TargetBinderTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"2, 2, 3", "3, 2, 2", "5, 1, 1"})
+    @CsvSource({"2, 3, 2", "3, 2, 2", "5, 1, 1"})
     void layersAreCutAsDeepSpeedDoes(int pp, int first, int second) {
         TargetJob job =
                 TargetBinder.bind(
@@ -203,8 +202,7 @@ class TargetBinderTest {
 
     private static List<Integer> stages(TargetJob job, String name) {
         return List.copyOf(
-                new TreeSet<>(
-                        job.shards().get(name).stream().map(s -> s.at().on("pp")).toList()));
+                new TreeSet<>(job.shards().get(name).stream().map(s -> s.at().on("pp")).toList()));
     }
 
     @Test
@@ -260,15 +258,20 @@ class TargetBinderTest {
                                 + " name and shape");
         assertThat(bound.job().shards())
                 .isEqualTo(
-                        TargetBinder.bind(
-                                        source, bundled(family), TargetModel.to(1, 2), Map.of())
+                        TargetBinder.bind(source, bundled(family), TargetModel.to(1, 2), Map.of())
                                 .job()
                                 .shards());
     }
 
     @Test
     void patternsOfSeveralRanksAreMadeOfTheRulesInMegatronsOrder() {
-        Pattern fused = new Pattern(Kind.TWO_SUB_PARAMS, "\\d+.mlp.dense_h_to_4h.weight", 0, List.of(), List.of());
+        Pattern fused =
+                new Pattern(
+                        Kind.TWO_SUB_PARAMS,
+                        "\\d+.mlp.dense_h_to_4h.weight",
+                        0,
+                        List.of(),
+                        List.of());
         Pattern vocabulary =
                 new Pattern(Kind.VOCABULARY, "\\d+.lm_head.weight", 0, List.of(), List.of());
         List<Pattern> patterns =
@@ -330,6 +333,7 @@ class TargetBinderTest {
                 """
                 ucl 1
                 spec uneven
+                mesh (pp, dp, tp)
                 param "**.query_key_value.weight" { shard dim 0 over tp widths [10, 22] }
                 default param "**" { replicate over tp }
                 """;
@@ -436,10 +440,7 @@ class TargetBinderTest {
         assertThatThrownBy(
                         () ->
                                 TargetBinder.bind(
-                                        source,
-                                        bundled("llama"),
-                                        TargetModel.to(pp, tp),
-                                        Map.of()))
+                                        source, bundled("llama"), TargetModel.to(pp, tp), Map.of()))
                 .isInstanceOf(ImpossibleLayoutException.class)
                 .hasMessage(message);
     }
@@ -456,8 +457,8 @@ class TargetBinderTest {
                                         Map.of()))
                 .isInstanceOf(ImpossibleLayoutException.class)
                 .hasMessage(
-                        "--stages 3,3, 6 layers on 2 stages; expected 2 stages of a layer or more, 5"
-                                + " layers in all");
+                        "--stages 3,3, 6 layers on 2 stages; expected 2 stages of a layer or more,"
+                            + " 5 layers in all");
     }
 
     @Test
@@ -465,8 +466,8 @@ class TargetBinderTest {
         assertThatThrownBy(() -> experts(3, 3))
                 .isInstanceOf(ImpossibleLayoutException.class)
                 .hasMessage(
-                        "ep 3 over 4 experts; expected equally many experts on every rank: ep 1, 2 or"
-                                + " 4");
+                        "ep 3 over 4 experts; expected equally many experts on every rank: ep 1, 2"
+                            + " or 4");
         assertThatThrownBy(() -> experts(4, 6))
                 .isInstanceOf(ImpossibleLayoutException.class)
                 .hasMessage(
@@ -502,6 +503,7 @@ class TargetBinderTest {
                             param "{l}.mlp.dense_h_to_4h.weight" { .. over tp }
                             param "{l}.mlp.dense_4h_to_h.weight" { .. over tp }
                             param "{l}.weight" { .. over tp }
-                            param "{l}.lm_head.weight" { .. over tp }""");
+                            param "{l}.lm_head.weight" { .. over tp }\
+                        """);
     }
 }

@@ -15,8 +15,8 @@ import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
 
-/// Small Megatron-DeepSpeed models as a checkpoint of one tensor-parallel rank has them, each parameter
-/// with how its tensor-parallel ranks are to share it.
+/// Small Megatron-DeepSpeed models as a checkpoint of one tensor-parallel rank has them, each
+/// parameter with how its tensor-parallel ranks are to share it.
 final class TargetModel {
     /// How ranks share a parameter.
     enum Cut {
