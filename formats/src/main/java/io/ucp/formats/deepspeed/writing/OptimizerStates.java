@@ -321,6 +321,11 @@ final class OptimizerStates {
         Map<String, PickleValue> model = this.model.statesOf(group.source());
         Held first = group.parts().members().getFirst();
         Set<String> names = new LinkedHashSet<>(model.keySet());
+        if (names.isEmpty()) {
+            first.facts().scalars().keySet().stream()
+                    .filter(s -> !this.model.keepsForGroup(group.source(), s))
+                    .forEach(names::add);
+        }
         first.facts().states().keySet().stream()
                 .filter(s -> !s.equals(Held.FP32) && !s.equals(Held.WEIGHT))
                 .forEach(names::add);
