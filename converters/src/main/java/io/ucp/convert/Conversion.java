@@ -151,6 +151,7 @@ public final class Conversion {
                 .orElseThrow(
                         () ->
                                 new UnknownFormatException(
+                                        "--to",
                                         name,
                                         formats.stream().map(CheckpointFormat::name).toList()));
     }
