@@ -51,7 +51,7 @@ final class ConversionReport {
             case "universal" ->
                     List.of(
                             "ucp verify %s".formatted(quoted(output)),
-                            "ucp convert %s -o DIR --to deepspeed-universal"
+                            "ucp convert %s -o DIR --to FORMAT"
                                     .formatted(quoted(output)));
             case "deepspeed-universal" ->
                     List.of(
