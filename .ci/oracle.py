@@ -3,11 +3,14 @@
 
     oracle.py reference UNIVERSAL FILE.safetensors   every tensor `NAME/STATE` of FILE equals the universal one; exit 1 where one differs
     oracle.py weights UNIVERSAL                      every fp32 master rounds (to nearest, ties to even) to its bfloat16 `weight`
+    oracle.py golden PT.PY GOLDEN OURS               every leaf of every torch file is equal, but for what docs/goldens.md accepts
     oracle.py flip FOLDER SEED                       flips one bit of one tensor byte of a file below FOLDER, and says where
 """
+import importlib
 import json
 import os
 import random
+import re
 import struct
 import sys
 import zipfile
@@ -88,6 +91,26 @@ def weights(folder):
     return compared == 0 or bad
 
 
+# What a process that resumed and saved again writes otherwise than one that never stopped: docs/goldens.md.
+ACCEPTED = re.compile(r"/rng_state(/|$)"
+                      r"|/args/\.state/(load|save|universal_checkpoint|exit_interval|actual_seq_length|curr_iteration|logger_iteration)$"
+                      r"|/(ds_config|deepspeed_config_dict)/checkpoint(/|$)")
+# Maps that hold such leaves, whose sizes then differ too.
+HOLDERS = re.compile(r"/(ds_config|deepspeed_config_dict|args/\.state)$")
+
+
+def golden(oracle, theirs, ours):
+    sys.path.insert(0, os.path.dirname(oracle))
+    pt = importlib.import_module(os.path.basename(oracle).removesuffix(".py"))
+    a, b = pt.everything(theirs), pt.everything(ours)
+    bad = [k for k in sorted(a.keys() | b.keys())
+           if a.get(k) != b.get(k) and not ACCEPTED.search(k) and not HOLDERS.search(k)]
+    for k in bad[:20]:
+        print("differs:", k, a.get(k), b.get(k))
+    print(f"{len(a)} leaves compared, {len(bad)} differ")
+    return not a or bad
+
+
 def flip(folder, seed):
     pick = random.Random(seed)
     places = []
@@ -126,7 +149,7 @@ def flip(folder, seed):
 
 if __name__ == "__main__":
     command, *args = sys.argv[1:] or ["help"]
-    commands = {"reference": reference, "weights": weights, "flip": lambda d, s: flip(d, int(s))}
+    commands = {"reference": reference, "weights": weights, "golden": golden, "flip": lambda d, s: flip(d, int(s))}
     if command not in commands:
         print(__doc__)
         sys.exit(2)

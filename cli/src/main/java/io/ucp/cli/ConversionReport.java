@@ -51,7 +51,7 @@ final class ConversionReport {
             case "universal" ->
                     List.of(
                             "ucp verify %s".formatted(quoted(output)),
-                            "ucp convert %s -o DIR --to deepspeed-universal"
+                            "ucp convert %s -o DIR --to FORMAT"
                                     .formatted(quoted(output)));
             case "deepspeed-universal" ->
                     List.of(
@@ -60,6 +60,11 @@ final class ConversionReport {
                             "with \"checkpoint\": {\"load_universal\": true} in its config;",
                             "Megatron-DeepSpeed: --load %s --universal-checkpoint"
                                     .formatted(quoted(output)));
+            case "deepspeed" ->
+                    List.of(
+                            "DeepSpeed resumes from it at these degrees: load_checkpoint(\"%s\")"
+                                    .formatted(output),
+                            "ucp inspect %s".formatted(quoted(output)));
             case String _ -> List.of();
         };
     }

@@ -47,6 +47,14 @@ final class JobOptions {
     @Spec(Spec.Target.MIXEE)
     private CommandSpec spec;
 
+    @Option(
+            names = "--gpus",
+            paramLabel = "N",
+            description =
+                    "Ranks of the job, in the layout that `ucp layouts` lists first; instead of"
+                            + " degrees.")
+    private Optional<Integer> gpus = Optional.empty();
+
     @Option(names = "--tp", paramLabel = "N", description = "Tensor-parallel ranks of the job.")
     private Optional<Integer> tp = Optional.empty();
 
@@ -128,6 +136,21 @@ final class JobOptions {
                                 : VocabularyPadding.ZERO));
     }
 
+    /// Ranks of a job whose degrees are to be found.
+    OptionalInt gpus() {
+        if (gpus.isPresent()
+                && (tp.isPresent()
+                        || pp.isPresent()
+                        || dp.isPresent()
+                        || ep.isPresent()
+                        || zero.isPresent()
+                        || !stages.isEmpty()
+                        || partition.isPresent())) {
+            throw usage("--gpus finds the degrees; expected it without degrees and stages");
+        }
+        return degree("--gpus", gpus);
+    }
+
     /// What the format itself decides by.
     Map<String, String> options() {
         Map<String, String> options = new LinkedHashMap<>();
@@ -160,6 +183,7 @@ final class JobOptions {
 
     private void refuseForOthers() {
         Map<String, Boolean> given = new LinkedHashMap<>();
+        given.put("--gpus", gpus.isPresent());
         given.put("--tp", tp.isPresent());
         given.put("--pp", pp.isPresent());
         given.put("--dp", dp.isPresent());

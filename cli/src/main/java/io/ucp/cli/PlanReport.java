@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonGenerator;
 
 import io.ucp.convert.Prepared;
 import io.ucp.formats.TargetFile;
+import io.ucp.formats.TargetJob;
 
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -39,6 +40,15 @@ final class PlanReport {
                                 Quantity.bytes(prepared.bytesWritten()),
                                 Quantity.count(prepared.tree().files().size(), "file"),
                                 output));
+        job(out, prepared);
+    }
+
+    private static void job(PrintWriter out, Prepared prepared) {
+        prepared.job()
+                .ifPresent(
+                        j ->
+                                SourceReport.line(
+                                        out, "job", SourceReport.layout(j.mesh(), j.stage())));
     }
 
     static void print(
@@ -61,6 +71,7 @@ final class PlanReport {
                                 prepared.request().to(),
                                 Quantity.count(files.size(), "file"),
                                 compressed(prepared) ? ", sizes before compression" : ""));
+        job(out, prepared);
         SourceReport.line(out, "reads", Quantity.bytes(prepared.bytesRead()));
         SourceReport.line(out, "writes", Quantity.bytes(prepared.bytesWritten()));
         SourceReport.line(
@@ -135,6 +146,10 @@ final class PlanReport {
                 target -> {
                     target.writeStringField("format", prepared.request().to());
                     target.writeBooleanField("compressed", compressed(prepared));
+                    if (prepared.job().isPresent()) {
+                        TargetJob job = prepared.job().get();
+                        SourceReport.layout(target, job.mesh(), job.stage());
+                    }
                     Json.objects(
                             target,
                             "files",

@@ -64,8 +64,13 @@ final class SourceReport {
         boolean whole = described.sharding().isEmpty();
         List<AxisDegree> mesh = whole ? index.origin().mesh() : index.mesh();
         int stage = whole ? index.origin().stage() : index.stage();
-        String layout = ranks(mesh) + (stage < 0 ? "" : ", ZeRO stage " + stage);
+        String layout = layout(mesh, stage);
         return whole ? "every parameter whole; written by " + layout : layout;
+    }
+
+    /// `pp 2 x dp 2 x tp 2 (8 ranks), ZeRO stage 1`.
+    static String layout(List<AxisDegree> mesh, int stage) {
+        return ranks(mesh) + (stage < 0 ? "" : ", ZeRO stage " + stage);
     }
 
     /// Axes of one rank say nothing.
@@ -156,7 +161,8 @@ final class SourceReport {
         json.writeStringField("pointer", candidate.pointer());
     }
 
-    private static void layout(JsonGenerator json, List<AxisDegree> mesh, int stage)
+    /// `"mesh": [..], "zero_stage": ..`.
+    static void layout(JsonGenerator json, List<AxisDegree> mesh, int stage)
             throws IOException {
         Json.objects(
                 json,

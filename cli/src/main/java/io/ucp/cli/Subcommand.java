@@ -11,6 +11,7 @@ enum Subcommand {
     PLAN,
     VERIFY,
     INSPECT,
+    LAYOUTS,
     DIGEST,
     INFER,
     CHECK,
@@ -31,6 +32,7 @@ enum Subcommand {
             case PLAN -> new Plan();
             case VERIFY -> new Verify();
             case INSPECT -> new Inspect();
+            case LAYOUTS -> new LayoutsCommand();
             case DIGEST -> new Digest();
             case INFER -> new Infer();
             case CHECK -> new Check();

@@ -2,8 +2,11 @@ package io.ucp.cli;
 
 import io.ucp.bind.TargetRequest;
 import io.ucp.convert.Conversion;
+import io.ucp.convert.Described;
+import io.ucp.convert.Layouts;
 import io.ucp.convert.Prepared;
 import io.ucp.convert.Request;
+import io.ucp.layout.ImpossibleLayoutException;
 
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -16,6 +19,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 
 /// What is to be written: the options that `convert` and `plan` share.
 final class TargetOptions {
@@ -70,7 +74,7 @@ final class TargetOptions {
         compress.ifPresent(method -> options.put("compress", method(method)));
         Optional<TargetRequest> target = job.job(to);
         options.putAll(job.options());
-        return Conversion.prepare(
+        Request request =
                 new Request(
                         source,
                         reading.from(),
@@ -78,7 +82,40 @@ final class TargetOptions {
                         reading.spec(),
                         reading.settings(),
                         options,
-                        target));
+                        target);
+        OptionalInt gpus = job.gpus();
+        return gpus.isEmpty()
+                ? Conversion.prepare(request)
+                : prepare(request, reading.describe(source), gpus.getAsInt());
+    }
+
+    /// In the layout that is the smallest move.
+    private Prepared prepare(Request request, Described described, int gpus) throws IOException {
+        Layouts layouts =
+                Layouts.of(
+                        request, described, new Layouts.Cluster(gpus, gpus, Long.MAX_VALUE, 1));
+        if (layouts.possible().isEmpty()) {
+            throw new ImpossibleLayoutException(
+                    "--gpus %d: %s"
+                            .formatted(
+                                    gpus,
+                                    layouts.impossible().keySet().stream()
+                                            .findFirst()
+                                            .orElse("no layout")),
+                    "a number of ranks that the model can run on\nhint: `ucp layouts --gpus %d` says why"
+                            .formatted(gpus));
+        }
+        TargetRequest.VocabularyPadding vocabulary = request.target().orElseThrow().vocabulary();
+        return Conversion.prepare(
+                new Request(
+                        request.source(),
+                        request.from(),
+                        request.to(),
+                        request.spec(),
+                        request.settings(),
+                        request.options(),
+                        Optional.of(layouts.possible().getFirst().asked(vocabulary))),
+                described);
     }
 
     private String method(String method) {

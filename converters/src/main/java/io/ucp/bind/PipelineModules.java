@@ -7,9 +7,12 @@ import io.ucp.tensor.DType;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashSet;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.NavigableMap;
+import java.util.NavigableSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.regex.Matcher;
@@ -27,12 +30,12 @@ final class PipelineModules {
     /// What Megatron-DeepSpeed calls a transformer layer.
     private static final String LAYER_CLASS = "ParallelTransformerLayerPipe";
 
-    private final TreeMap<Integer, List<ParameterFacts>> modules;
+    private final NavigableMap<Integer, List<ParameterFacts>> modules;
     private final List<ParameterFacts> tied;
-    private final TreeSet<Integer> layers;
+    private final NavigableSet<Integer> layers;
 
     private PipelineModules(
-            TreeMap<Integer, List<ParameterFacts>> modules, List<ParameterFacts> tied) {
+            NavigableMap<Integer, List<ParameterFacts>> modules, List<ParameterFacts> tied) {
         this.modules = modules;
         this.tied = tied;
         this.layers = layers(modules);
@@ -64,10 +67,10 @@ final class PipelineModules {
     }
 
     /// The modules that hold attention; where none does, those whose names others have too.
-    private static TreeSet<Integer> layers(Map<Integer, List<ParameterFacts>> modules) {
+    private static NavigableSet<Integer> layers(Map<Integer, List<ParameterFacts>> modules) {
         TreeSet<Integer> attending = new TreeSet<>();
         TreeSet<Integer> alike = new TreeSet<>();
-        Map<Set<String>, List<Integer>> bySuffixes = new java.util.HashMap<>();
+        Map<Set<String>, List<Integer>> bySuffixes = new HashMap<>();
         modules.forEach(
                 (number, parameters) -> {
                     Set<String> suffixes = new TreeSet<>();

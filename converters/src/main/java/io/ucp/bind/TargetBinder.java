@@ -78,7 +78,7 @@ public final class TargetBinder {
         TargetCuts found = TargetCuts.of(source, spec, degrees, request, settings, pipeline);
         found.note().ifPresent(notes::add);
         Mesh mesh = found.mesh();
-        checkHeads(found, mesh);
+        checkHeads(found);
         Map<String, Set<Integer>> stages = stages();
         Map<String, List<RankShard>> shards = new LinkedHashMap<>();
         Map<String, Shape> padded = new LinkedHashMap<>();
@@ -94,7 +94,7 @@ public final class TargetBinder {
                 impossible.add(facts.name(), e);
             }
         }
-        impossible.throwIfAny();
+        impossible.throwIfAny(source.parameters().size());
         checkStages(shards);
         return new Bound(
                 new TargetJob(
@@ -122,7 +122,7 @@ public final class TargetBinder {
 
     /// Every tensor-parallel rank has whole heads, unless the spec gives widths of its own. Source:
     /// Megatron-DeepSpeed `core/transformer/attention.py`.
-    private void checkHeads(TargetCuts cuts, Mesh mesh) {
+    private void checkHeads(TargetCuts cuts) {
         Map<String, Long> numbers = source.hints().numbers();
         Long heads = numbers.get("heads");
         if (degrees.tp() == 1 || heads == null || cuts.anyUneven()) {
@@ -254,16 +254,19 @@ public final class TargetBinder {
             names.computeIfAbsent(e.problem(), _ -> new ArrayList<>()).add(name);
         }
 
-        void throwIfAny() {
+        /// @param parameters of the model; what is true of all of them needs no names
+        void throwIfAny(int parameters) {
             if (names.isEmpty()) {
                 return;
             }
             var first = names.entrySet().iterator().next();
             int at = first.getKey().indexOf("; expected ");
+            String of =
+                    first.getValue().size() == parameters
+                            ? ""
+                            : Listing.of(first.getValue()) + ": ";
             throw new ImpossibleLayoutException(
-                    "%s: %s"
-                            .formatted(
-                                    Listing.of(first.getValue()), first.getKey().substring(0, at)),
+                    of + first.getKey().substring(0, at),
                     first.getKey().substring(at + "; expected ".length()));
         }
     }

@@ -1,5 +1,6 @@
 package io.ucp.bind;
 
+import io.ucp.formats.AxisDegree;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.ParameterFacts.Split;
 import io.ucp.formats.RefusedException;
@@ -173,23 +174,26 @@ final class TargetCuts {
         };
     }
 
-    /// The framework's padding, where that explains the rows that there are.
+    /// The framework's padding, where that explains the rows that there are, or were before the
+    /// source's form stripped them; else as many rows as there were.
     private static List<Reading.Padding> padding(
             ParameterFacts p, long multiple, TargetBinder.Source source, TargetDegrees degrees) {
         if (!p.split().vocabulary() && !p.padded()) {
             return List.of();
         }
+        Long known = source.hints().numbers().get("padded_vocab");
         long rows = p.realShape().dim(0);
+        long held = p.padded() || known == null ? p.shape().dim(0) : known;
         long was =
                 source.mesh().stream()
                         .filter(a -> a.axis().equals("tp"))
-                        .mapToInt(a -> a.degree())
+                        .mapToInt(AxisDegree::degree)
                         .findFirst()
                         .orElse(1);
         Reading.Padding before = new Reading.Padding(0, OptionalLong.of(rows), multiple * was);
-        return before.padded(rows) == p.shape().dim(0)
+        return before.padded(rows) == held
                 ? List.of(new Reading.Padding(0, OptionalLong.of(rows), multiple * degrees.tp()))
-                : List.of();
+                : List.of(new Reading.Padding(0, OptionalLong.of(rows), held));
     }
 
     /// Parameters that nothing says enough of.

@@ -67,8 +67,8 @@ final class TargetMembers implements MemberPlaces {
     /// The number of a member in the files of its rank, where names count per rank.
     Optional<String> local(Clause clause, RulePattern.Match match) {
         boolean perRank =
-                clause instanceof Clause.Expert e && e.local()
-                        || clause instanceof Clause.StageOf s && s.renumbered();
+                (clause instanceof Clause.Expert e && e.local())
+                        || (clause instanceof Clause.StageOf s && s.renumbered());
         String member = match.captures().get(capture(clause));
         if (!perRank || member == null) {
             return Optional.empty();

@@ -86,7 +86,7 @@ final class TargetPatterns {
     }
 
     private static boolean chose(TargetCuts.Cut cut, NamePattern written) {
-        return cut.rule().filter(r -> r.chosen().pattern().pattern() == written).isPresent();
+        return cut.rule().filter(r -> r.chosen().pattern().pattern().equals(written)).isPresent();
     }
 
     private static Optional<Pattern> pattern(TargetCuts.Cut cut, Shape shape, String regex) {

@@ -15,6 +15,7 @@ import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.RefusedException;
+import io.ucp.formats.TargetJob;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.TargetTree.SmallFile;
 import io.ucp.formats.WriteRequest;
@@ -68,13 +69,30 @@ public final class Conversion {
 
     /// Everything up to the plan; reads no tensor data and writes nothing.
     public static Prepared prepare(Request request) throws IOException {
-        Described described =
-                describe(request.source(), request.from(), request.spec(), request.settings());
-        CheckpointFormat format = format(request.to());
-        Inventory inventory = described.inventory();
+        return prepare(
+                request,
+                describe(request.source(), request.from(), request.spec(), request.settings()));
+    }
+
+    /// Of a source that is described already.
+    public static Prepared prepare(Request request, Described described) throws IOException {
         Optional<TargetBinder.Bound> bound = TargetJobs.of(request, described);
-        TargetTree tree =
-                format.layout(
+        TargetTree tree = layout(request, described, bound.map(TargetBinder.Bound::job));
+        CopyPlan plan = Planner.plan(described.inventory(), tree.files());
+        return new Prepared(
+                request,
+                described,
+                tree,
+                plan,
+                bound.map(TargetBinder.Bound::job),
+                bound.map(TargetBinder.Bound::notes).orElse(List.of()));
+    }
+
+    /// The files of the target.
+    static TargetTree layout(Request request, Described described, Optional<TargetJob> job) {
+        Inventory inventory = described.inventory();
+        return format(request.to())
+                .layout(
                         new WriteRequest(
                                 inventory.index().tag(),
                                 inventory.index().iteration(),
@@ -83,15 +101,7 @@ public final class Conversion {
                                 inventory.index().hints(),
                                 inventory.carried(),
                                 request.options(),
-                                bound.map(TargetBinder.Bound::job)));
-        CopyPlan plan = Planner.plan(inventory, tree.files());
-        return new Prepared(
-                request,
-                described,
-                tree,
-                plan,
-                bound.map(TargetBinder.Bound::job),
-                bound.map(TargetBinder.Bound::notes).orElse(List.of()));
+                                job));
     }
 
     /// Runs a plan into `output`, which must not exist and appears whole or not at all.
@@ -141,6 +151,7 @@ public final class Conversion {
                 .orElseThrow(
                         () ->
                                 new UnknownFormatException(
+                                        "--to",
                                         name,
                                         formats.stream().map(CheckpointFormat::name).toList()));
     }

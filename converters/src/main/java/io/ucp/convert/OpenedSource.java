@@ -38,6 +38,10 @@ public record OpenedSource(Candidate taken, List<Candidate> left, CheckpointInde
                 CheckpointFormat.all().stream()
                         .sorted(Comparator.comparingInt(CheckpointFormat::precedence))
                         .toList();
+        List<String> names = formats.stream().map(CheckpointFormat::name).toList();
+        if (from.isPresent() && !names.contains(from.get())) {
+            throw new UnknownFormatException("--from", from.get(), names);
+        }
         List<Candidate> found = new ArrayList<>();
         for (CheckpointFormat format : formats) {
             found.addAll(format.find(path));

@@ -3,17 +3,21 @@ package io.ucp.convert;
 import io.ucp.bind.Sharding;
 import io.ucp.bind.SpecLibrary;
 import io.ucp.bind.TargetBinder;
+import io.ucp.bind.TargetRequest;
 import io.ucp.checkpoint.Parameter;
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Origin;
+import io.ucp.formats.TargetJob;
 import io.ucp.lang.Ucl;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.SourceText;
 
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 
 /// The job that a request asks for, over what its source holds.
 final class TargetJobs {
@@ -25,12 +29,30 @@ final class TargetJobs {
         if (request.target().isEmpty()) {
             return Optional.empty();
         }
-        return Optional.of(
+        TargetBinder.Source source = source(described);
+        TargetBinder.Bound bound =
                 TargetBinder.bind(
-                        source(described),
+                        source,
                         spec(request, described),
                         request.target().get(),
-                        request.settings()));
+                        request.settings());
+        if (!isSame(request, described, source, bound.job())) {
+            return Optional.of(bound);
+        }
+        List<String> notes = new ArrayList<>(bound.notes());
+        notes.add("the source has this layout already: nothing to do but to copy it");
+        return Optional.of(new TargetBinder.Bound(bound.job(), notes));
+    }
+
+    private static boolean isSame(
+            Request request, Described described, TargetBinder.Source source, TargetJob job) {
+        TargetRequest asked = request.target().orElseThrow();
+        return described.source().index().format().equals(request.to())
+                && request.options().isEmpty()
+                && asked.stages().isEmpty()
+                && asked.partition().isEmpty()
+                && job.stage() == source.stage()
+                && Set.copyOf(job.mesh()).equals(Set.copyOf(source.mesh()));
     }
 
     /// Whatever the form, by the job that wrote the state first.

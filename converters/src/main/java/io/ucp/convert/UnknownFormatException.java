@@ -2,11 +2,12 @@ package io.ucp.convert;
 
 import java.util.List;
 
-/// `--to` names no format: exit code 2.
+/// `--to` or `--from` names no format: exit code 2.
 public final class UnknownFormatException extends RuntimeException {
-    public UnknownFormatException(String name, List<String> known) {
+    /// @param option `--to` or `--from`
+    public UnknownFormatException(String option, String name, List<String> known) {
         super(
-                "--to %s: there is no such format; expected one of %s"
-                        .formatted(name, String.join(", ", known)));
+                "%s %s: there is no such format; expected one of %s"
+                        .formatted(option, name, String.join(", ", known)));
     }
 }

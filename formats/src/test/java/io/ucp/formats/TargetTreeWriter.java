@@ -4,6 +4,7 @@ import io.ucp.formats.TargetFile.Part;
 import io.ucp.io.ByteReader;
 import io.ucp.io.ChecksumField;
 import io.ucp.io.WindowAssembler;
+import io.ucp.tensor.DType;
 import io.ucp.tensor.Piece;
 
 import java.io.ByteArrayOutputStream;
@@ -22,6 +23,11 @@ public final class TargetTreeWriter {
     public interface States {
         /// Bytes of the whole tensor, row-major.
         byte[] of(String parameter, String state) throws IOException;
+
+        /// The same in another dtype, where the target casts.
+        default byte[] of(String parameter, String state, DType dtype) throws IOException {
+            return of(parameter, state);
+        }
     }
 
     private TargetTreeWriter() {}
@@ -85,7 +91,7 @@ public final class TargetTreeWriter {
     }
 
     private static byte[] gathered(Elementwise of, States states) throws IOException {
-        byte[] whole = states.of(of.parameter(), of.state());
+        byte[] whole = states.of(of.parameter(), of.state(), of.dtype());
         byte[] local = new byte[(int) of.size()];
         for (Piece piece : of.pieces()) {
             gather(piece, 0, 0, piece.localOffset(), of.dtype().width(), whole, local);

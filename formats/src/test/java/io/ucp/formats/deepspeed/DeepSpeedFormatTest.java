@@ -544,7 +544,7 @@ class DeepSpeedFormatTest {
     }
 
     @Test
-    void refusesToWrite() {
+    void refusesToWriteForNoJob() {
         WriteRequest request =
                 new WriteRequest(
                         "global_step3",
@@ -557,7 +557,7 @@ class DeepSpeedFormatTest {
 
         assertThatThrownBy(() -> format.layout(request))
                 .isInstanceOf(RefusedException.class)
-                .hasMessageContaining("--to universal");
+                .hasMessageContaining("--tp");
     }
 
     @Test

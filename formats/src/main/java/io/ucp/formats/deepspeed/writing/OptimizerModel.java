@@ -11,7 +11,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
-/// The first rank's optimizer file, which new ones are made of.
+/// The first rank's optimizer file, which new ones are made of; or what DeepSpeed's universal form
+/// kept of it.
 ///
 /// @param states what is under `optimizer_state_dict`
 /// @param kind of the optimizer that wrote it
@@ -38,11 +39,37 @@ record OptimizerModel(
     static final String STATES = "optimizer_state_dict";
     static final String BASE = "base_optimizer_state";
     static final String STAGE = "zero_stage";
+    private static final String GROUPS = "param_groups";
     static final String FLAT_1_2 = "single_partition_of_fp32_groups";
     static final String FLAT_3 = "fp32_flat_groups";
 
     static OptimizerModel of(SourceFiles source) {
-        CarriedFile file = source.firstOptimizer();
+        return source.firstOptimizer()
+                .map(file -> of(source, file))
+                .orElseGet(() -> universal(source, source.common().orElseThrow()));
+    }
+
+    /// DeepSpeed's universal form keeps the first rank's `optimizer_state_dict` without what is
+    /// cut, of stage 3 with it.
+    ///
+    /// Source: DeepSpeed `checkpoint/ds_to_universal.py` (`_save_optimizer_state`).
+    private static OptimizerModel universal(SourceFiles source, CarriedFile file) {
+        PyDict states = SourceFiles.dict(file);
+        PyDict root = PyDict.empty().with(STATES, states);
+        for (String key : List.of("ds_config", "ds_version")) {
+            Optional<PickleValue> value = SourceFiles.dict(source.firstModel()).find(key);
+            root = value.isPresent() ? root.with(key, value.get()) : root;
+        }
+        Kind kind =
+                states.has(FLAT_3)
+                        ? kind(file, states)
+                        : states.has(STAGE) ? Kind.STAGE_1_2 : Kind.BF16;
+        List<PickleValue> groups =
+                states.find(GROUPS).flatMap(PickleValue::asSequence).orElse(List.of());
+        return new OptimizerModel(file, root, states.without(GROUPS), kind, false, groups);
+    }
+
+    private static OptimizerModel of(SourceFiles source, CarriedFile file) {
         PyDict root = SourceFiles.dict(file);
         PyDict states =
                 root.find(STATES)
@@ -52,7 +79,7 @@ record OptimizerModel(
         Optional<PickleValue> inner = states.find(kind == Kind.STAGE_3 ? STATES : BASE);
         boolean elastic = inner.flatMap(PickleValue::asSequence).isPresent();
         List<PickleValue> groups =
-                inner.flatMap(i -> i.find("param_groups"))
+                inner.flatMap(i -> i.find(GROUPS))
                         .flatMap(PickleValue::asSequence)
                         .orElse(List.of());
         for (CarriedFile other : source.optimizers()) {
@@ -63,7 +90,7 @@ record OptimizerModel(
                                             r.find(
                                                     STATES,
                                                     kind == Kind.STAGE_3 ? STATES : BASE,
-                                                    "param_groups"))
+                                                    GROUPS))
                             .flatMap(PickleValue::asSequence)
                             .map(List::size)
                             .orElse(0);
@@ -102,6 +129,11 @@ record OptimizerModel(
                 found,
                 "the states of BF16_Optimizer or of ZeRO 1, 2 or 3",
                 "--to deepspeed-universal, which holds each parameter by itself");
+    }
+
+    /// Older optimizers keep the step beside the hyperparameters.
+    boolean keepsForGroup(int group, String name) {
+        return group < paramGroups.size() && paramGroups.get(group).find(name).isPresent();
     }
 
     /// The states of a group as the file has them; of stage 3 those of its first sub-group. Their

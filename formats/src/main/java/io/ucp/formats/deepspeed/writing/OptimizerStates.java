@@ -168,7 +168,9 @@ final class OptimizerStates {
             PyDict held = states(torch, group, dp, elastic() ? real : parts.extent());
             if (elastic()) {
                 lean.add(held);
-            } else if (held.size() > 0) {
+                continue;
+            }
+            if (held.size() > 0) {
                 states.add(new PyDict.Entry(PyInt.of(group.number()), held));
             }
             paramGroups.add(paramGroup(group.source(), List.of(PyInt.of(group.number()))));
@@ -194,7 +196,8 @@ final class OptimizerStates {
         return dp == target.dp() - 1 ? parts.extent() * target.dp() - count : 0;
     }
 
-    private static PyDict optimizer(List<PyDict.Entry> states, List<PickleValue> paramGroups) {
+    private static PyDict optimizer(
+            List<PyDict.Entry> states, List<PickleValue> paramGroups) {
         Map<String, PickleValue> optimizer = new LinkedHashMap<>();
         optimizer.put("state", PyDict.of(states));
         optimizer.put("param_groups", PyList.of(paramGroups));
@@ -233,7 +236,6 @@ final class OptimizerStates {
         List<PickleValue> masters = new ArrayList<>();
         List<PyDict.Entry> states = new ArrayList<>();
         Map<Integer, List<PyInt>> members = new LinkedHashMap<>();
-        Map<Integer, Integer> sources = new LinkedHashMap<>();
         List<Group> held = groups.on(mp);
         for (int g = 0; g < held.size(); g++) {
             Group group = held.get(g);
@@ -243,13 +245,10 @@ final class OptimizerStates {
             if (of.size() > 0) {
                 states.add(new PyDict.Entry(PyInt.of(g), of));
             }
-            members.computeIfAbsent(group.number(), _ -> new ArrayList<>()).add(PyInt.of(g));
-            sources.put(group.number(), group.source());
+            members.computeIfAbsent(group.source(), _ -> new ArrayList<>()).add(PyInt.of(g));
         }
         List<PickleValue> paramGroups = new ArrayList<>();
-        members.forEach(
-                (number, ids) ->
-                        paramGroups.add(paramGroup(sources.getOrDefault(number, number), ids)));
+        members.forEach((source, ids) -> paramGroups.add(paramGroup(source, ids)));
         PyDict of =
                 model.kind() == Kind.STAGE_3
                         ? model.states()
@@ -292,7 +291,8 @@ final class OptimizerStates {
     private static PickleValue master(TorchBuilder torch, Group group, int dp, long count) {
         DType dtype = dtype(group, Held.FP32);
         TorchTensor tensor =
-                torch.tensor(dtype, Shape.of(count), group.parts().parts(dp, Held.FP32, dtype));
+                torch.tensor(
+                        dtype, Shape.of(count), group.parts().parts(dp, Held.FP32, dtype));
         return TensorPickles.write(tensor.requiringGrad(true));
     }
 
@@ -321,6 +321,11 @@ final class OptimizerStates {
         Map<String, PickleValue> model = this.model.statesOf(group.source());
         Held first = group.parts().members().getFirst();
         Set<String> names = new LinkedHashSet<>(model.keySet());
+        if (names.isEmpty()) {
+            first.facts().scalars().keySet().stream()
+                    .filter(s -> !this.model.keepsForGroup(group.source(), s))
+                    .forEach(names::add);
+        }
         first.facts().states().keySet().stream()
                 .filter(s -> !s.equals(Held.FP32) && !s.equals(Held.WEIGHT))
                 .forEach(names::add);

@@ -7,6 +7,8 @@ import io.ucp.formats.WriteRequest;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -22,6 +24,9 @@ final class SourceFiles {
     static final String MODEL_STATES = "model_states";
     static final String OPTIMIZER = "optimizer";
 
+    /// `zero/optimizer_state.pt` of DeepSpeed's universal form.
+    static final String OPTIMIZER_STATE = "optimizer_state";
+
     private static final Pattern LAYER =
             Pattern.compile("layer_(\\d+)(?:-[a-z]+_(\\d+))?-model_states\\.pt");
 
@@ -30,6 +35,7 @@ final class SourceFiles {
     private final Map<Integer, Map<Integer, CarriedFile>> layers = new TreeMap<>();
     private final boolean layersNameRanks;
     private final List<CarriedFile> side = new ArrayList<>();
+    private final Optional<CarriedFile> common;
     private final Ranks ranks;
 
     private record Place(int mp, int dp) implements Comparable<Place> {
@@ -43,6 +49,7 @@ final class SourceFiles {
         List<AxisDegree> mesh = request.origin().mesh();
         this.ranks = new Ranks(degree(mesh, "pp"), degree(mesh, "dp"), degree(mesh, "tp"));
         boolean named = false;
+        @Nullable CarriedFile common = null;
         for (CarriedFile file : request.carried()) {
             Matcher layer = LAYER.matcher(file.path());
             int mp = file.at().on("pp") * ranks.tp() + file.at().on("tp");
@@ -50,6 +57,7 @@ final class SourceFiles {
             switch (file.role()) {
                 case MODEL_STATES -> models.put(place, file);
                 case OPTIMIZER -> optimizers.put(place, file);
+                case OPTIMIZER_STATE -> common = file;
                 case "layer" -> {
                     if (layer.matches()) {
                         named |= layer.group(2) != null;
@@ -69,6 +77,7 @@ final class SourceFiles {
             }
         }
         this.layersNameRanks = named;
+        this.common = Optional.ofNullable(common);
         if (!request.origin().format().equals("deepspeed") || models.isEmpty()) {
             throw new RefusedException(
                     request.tag(),
@@ -77,7 +86,7 @@ final class SourceFiles {
                     "a state that came from a rank-sharded DeepSpeed checkpoint",
                     "--to deepspeed-universal, which DeepSpeed loads at any number of ranks");
         }
-        if (optimizers.isEmpty()) {
+        if (optimizers.isEmpty() && this.common.isEmpty()) {
             throw new RefusedException(
                     request.tag(),
                     "the source has no optimizer file of a rank",
@@ -113,9 +122,7 @@ final class SourceFiles {
     }
 
     private static CarriedFile first(
-            @org.jspecify.annotations.Nullable CarriedFile a,
-            @org.jspecify.annotations.Nullable CarriedFile b,
-            CarriedFile c) {
+            @Nullable CarriedFile a, @Nullable CarriedFile b, CarriedFile c) {
         return a != null ? a : b != null ? b : c;
     }
 
@@ -128,8 +135,14 @@ final class SourceFiles {
         return models.values().iterator().next();
     }
 
-    CarriedFile firstOptimizer() {
-        return optimizers.values().iterator().next();
+    Optional<CarriedFile> firstOptimizer() {
+        return optimizers.values().stream().findFirst();
+    }
+
+    /// What the optimizer files of all ranks have in common, where the source is DeepSpeed's
+    /// universal form.
+    Optional<CarriedFile> common() {
+        return common;
     }
 
     List<CarriedFile> optimizers() {

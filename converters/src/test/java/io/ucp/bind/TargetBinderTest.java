@@ -1,0 +1,509 @@
+package io.ucp.bind;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.ucp.formats.AxisDegree;
+import io.ucp.formats.LayoutHints.Kind;
+import io.ucp.formats.LayoutHints.Pattern;
+import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.RankShard;
+import io.ucp.formats.RefusedException;
+import io.ucp.formats.TargetJob;
+import io.ucp.lang.Ucl;
+import io.ucp.lang.ast.Spec;
+import io.ucp.lang.diagnostic.SourceText;
+import io.ucp.layout.ImpossibleLayoutException;
+import io.ucp.tensor.Piece;
+import io.ucp.tensor.Shape;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.TreeSet;
+import java.util.stream.Stream;
+
+class TargetBinderTest {
+    private static final AxisDegree[] ONE_RANK = {
+        new AxisDegree("pp", 1), new AxisDegree("dp", 1), new AxisDegree("tp", 1)
+    };
+
+    /// Of the local tensor: an element of new padding.
+    private static final long PADDING = -1;
+
+    record Case(String family, int from, int tp, int pp, TargetRequest.VocabularyPadding padding) {}
+
+    static Stream<Case> grid() {
+        return Stream.of("llama", "gpt")
+                .flatMap(
+                        family ->
+                                Stream.of(1, 2, 4)
+                                        .flatMap(
+                                                from ->
+                                                        Stream.of(1, 2, 4)
+                                                                .flatMap(
+                                                                        tp ->
+                                                                                cases(
+                                                                                        family,
+                                                                                        from,
+                                                                                        tp))));
+    }
+
+    private static Stream<Case> cases(String family, int from, int tp) {
+        return Stream.of(1, 2, 3, 5)
+                .flatMap(
+                        pp ->
+                                Arrays.stream(TargetRequest.VocabularyPadding.values())
+                                        .map(p -> new Case(family, from, tp, pp, p)));
+    }
+
+    private static TargetModel model(String family, int tp) {
+        return family.equals("llama") ? TargetModel.llama(tp) : TargetModel.gpt(tp);
+    }
+
+    private static Optional<Spec> bundled(String family) {
+        return SpecLibrary.find("megatron_deepspeed_" + family);
+    }
+
+    @ParameterizedTest
+    @MethodSource("grid")
+    void everyRankHoldsTheElementsThatTheFrameworkGivesIt(Case c) {
+        TargetModel model = model(c.family, c.from);
+        TargetBinder.Source source =
+                model.source(
+                        new AxisDegree("pp", 1),
+                        new AxisDegree("dp", 1),
+                        new AxisDegree("tp", c.from));
+        TargetRequest to = TargetModel.to(c.pp, c.tp);
+        TargetRequest request =
+                new TargetRequest(
+                        to.tp(),
+                        to.pp(),
+                        to.dp(),
+                        to.ep(),
+                        to.stage(),
+                        to.stages(),
+                        to.partition(),
+                        c.padding);
+        TargetJob job = TargetBinder.bind(source, bundled(c.family), request, Map.of()).job();
+
+        assertThat(job.shards().keySet())
+                .containsExactlyElementsOf(
+                        source.parameters().stream().map(ParameterFacts::name).toList());
+        for (ParameterFacts p : source.parameters()) {
+            Shape whole =
+                    p.padded() ? p.shape().with(0, TargetModel.paddedVocabulary(c.tp)) : p.shape();
+            boolean kept =
+                    whole.equals(p.shape()) && c.padding == TargetRequest.VocabularyPadding.KEEP;
+            long rows = kept ? p.shape().dim(0) : p.realShape().dim(0);
+            assertThat(job.padded()).containsEntry(p.name(), whole);
+            for (RankShard shard : job.shards().get(p.name())) {
+                assertThat(elements(shard, p.shape()))
+                        .as("%s at %s", p.name(), shard.at())
+                        .isEqualTo(
+                                expected(
+                                        model.cuts.get(p.name()),
+                                        whole,
+                                        rows,
+                                        c.tp,
+                                        shard.at().on("tp")));
+            }
+            int stages = p.name().startsWith("tied_modules") && c.pp > 1 ? 2 : 1;
+            assertThat(job.shards().get(p.name())).hasSize(stages * c.tp);
+            assertThat(job.shards().get(p.name()).stream().map(RankShard::at))
+                    .doesNotHaveDuplicates();
+        }
+    }
+
+    /// The row-major index in the source of each local element.
+    private static long[] elements(RankShard shard, Shape source) {
+        long[] held = new long[Math.toIntExact(shard.shape().count())];
+        Arrays.fill(held, PADDING);
+        long placed = 0;
+        boolean twice = false;
+        for (Piece piece : shard.pieces()) {
+            assertThat(Shape.of(piece.grid()).count()).isEqualTo(source.count());
+            long[] extent = piece.extent();
+            for (long n = 0; n < piece.count(); n++) {
+                long rest = n;
+                long local = piece.localOffset();
+                long index = 0;
+                long stride = 1;
+                for (int d = extent.length - 1; d >= 0; d--) {
+                    long i = rest % extent[d];
+                    rest /= extent[d];
+                    local += i * piece.localStride()[d];
+                    index += (piece.start()[d] + i) * stride;
+                    stride *= piece.grid()[d];
+                }
+                twice |= held[Math.toIntExact(local)] != PADDING || local >= shard.real();
+                held[Math.toIntExact(local)] = index;
+                placed++;
+            }
+        }
+        assertThat(twice).isFalse();
+        assertThat(placed).isEqualTo(shard.real());
+        return held;
+    }
+
+    /// By the framework's rules, one element at a time.
+    ///
+    /// @param rows of the source that are taken
+    private static long[] expected(TargetModel.Cut cut, Shape whole, long rows, int tp, int rank) {
+        long columns = whole.rank() == 1 ? 1 : whole.dim(1);
+        List<Long> mine = new java.util.ArrayList<>();
+        for (long r = 0; r < whole.dim(0); r++) {
+            for (long c = 0; c < columns; c++) {
+                long half = whole.dim(0) / 2;
+                long owner =
+                        switch (cut) {
+                            case WHOLE -> rank;
+                            case ROWS -> r / (whole.dim(0) / tp);
+                            case COLUMNS -> c / (columns / tp);
+                            case HALVES -> r % half / (half / tp);
+                        };
+                if (owner == rank) {
+                    mine.add(r < rows ? r * columns + c : PADDING);
+                }
+            }
+        }
+        return mine.stream().mapToLong(Long::longValue).toArray();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"2, 3, 2", "3, 2, 2", "5, 1, 1"})
+    void layersAreCutAsDeepSpeedDoes(int pp, int first, int second) {
+        TargetJob job =
+                TargetBinder.bind(
+                                TargetModel.gpt(1).source(ONE_RANK),
+                                bundled("gpt"),
+                                TargetModel.to(pp, 1),
+                                Map.of())
+                        .job();
+        List<Integer> ofLayers =
+                Stream.iterate(2, l -> l + 1)
+                        .limit(TargetModel.LAYERS)
+                        .map(l -> stages(job, l + ".mlp.dense_h_to_4h.weight").getFirst())
+                        .toList();
+        assertThat(java.util.Collections.frequency(ofLayers, 0)).isEqualTo(first);
+        assertThat(java.util.Collections.frequency(ofLayers, 1)).isEqualTo(second);
+        assertThat(ofLayers).isSorted();
+        assertThat(stages(job, "7.weight")).containsExactly(pp - 1);
+        assertThat(stages(job, "tied_modules.embed.word_embeddings.weight"))
+                .containsExactly(0, pp - 1);
+    }
+
+    private static List<Integer> stages(TargetJob job, String name) {
+        return List.copyOf(
+                new TreeSet<>(job.shards().get(name).stream().map(s -> s.at().on("pp")).toList()));
+    }
+
+    @Test
+    void stagesMayBeGiven() {
+        TargetJob job =
+                TargetBinder.bind(
+                                TargetModel.llama(1).source(ONE_RANK),
+                                bundled("llama"),
+                                withStages(2, List.of(1, 4)),
+                                Map.of())
+                        .job();
+        assertThat(stages(job, "1.word_embeddings.weight")).containsExactly(0);
+        assertThat(stages(job, "2.input_layernorm.weight")).containsExactly(0);
+        assertThat(stages(job, "3.input_layernorm.weight")).containsExactly(1);
+        assertThat(stages(job, "8.lm_head.weight")).containsExactly(1);
+    }
+
+    private static TargetRequest withStages(int pp, List<Integer> stages) {
+        TargetRequest to = TargetModel.to(pp, 1);
+        return new TargetRequest(
+                to.tp(),
+                to.pp(),
+                to.dp(),
+                to.ep(),
+                to.stage(),
+                Optional.of(stages),
+                to.partition(),
+                to.vocabulary());
+    }
+
+    @Test
+    void aPipelineNeedsNoSpecForItsStagesAndOneTensorParallelRank() {
+        TargetBinder.Bound bound =
+                TargetBinder.bind(
+                        TargetModel.llama(1).source(ONE_RANK),
+                        Optional.empty(),
+                        TargetModel.to(2, 1),
+                        Map.of());
+        assertThat(stages(bound.job(), "6.mlp.dense_4h_to_h.weight")).containsExactly(1);
+        assertThat(bound.notes()).isEmpty();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"llama", "gpt"})
+    void theOneBundledSpecThatFitsGivesTheRulesOfSeveralRanksThatOneRankDoesNotSay(String family) {
+        TargetBinder.Source source = model(family, 1).source(ONE_RANK);
+        TargetBinder.Bound bound =
+                TargetBinder.bind(source, Optional.empty(), TargetModel.to(1, 2), Map.of());
+        assertThat(bound.notes())
+                .containsExactly(
+                        "cut over ranks by the bundled spec megatron_deepspeed_%s, which fits every"
+                                        .formatted(family)
+                                + " name and shape");
+        assertThat(bound.job().shards())
+                .isEqualTo(
+                        TargetBinder.bind(source, bundled(family), TargetModel.to(1, 2), Map.of())
+                                .job()
+                                .shards());
+    }
+
+    @Test
+    void patternsOfSeveralRanksAreMadeOfTheRulesInMegatronsOrder() {
+        Pattern fused =
+                new Pattern(
+                        Kind.TWO_SUB_PARAMS,
+                        "\\d+.mlp.dense_h_to_4h.weight",
+                        0,
+                        List.of(),
+                        List.of());
+        Pattern vocabulary =
+                new Pattern(Kind.VOCABULARY, "\\d+.lm_head.weight", 0, List.of(), List.of());
+        List<Pattern> patterns =
+                TargetBinder.bind(
+                                TargetModel.llama(1).source(List.of(fused, vocabulary), ONE_RANK),
+                                Optional.empty(),
+                                TargetModel.to(1, 2),
+                                Map.of())
+                        .job()
+                        .patterns();
+        assertThat(patterns.stream().map(p -> p.kind() + " " + p.regex()))
+                .containsExactly(
+                        "REPLICATED_OVER_TP \\d+.input_layernorm.weight",
+                        "REPLICATED_OVER_TP \\d+.post_attention_layernorm.weight",
+                        "REPLICATED_OVER_TP \\d+.weight",
+                        "TWO_SUB_PARAMS \\d+.mlp.dense_h_to_4h.weight",
+                        "ROW_PARALLEL \\d+.mlp.dense_4h_to_h.weight",
+                        "ROW_PARALLEL \\d+.self_attention.dense.weight",
+                        "VOCABULARY \\d+.lm_head.weight");
+    }
+
+    @Test
+    void oneRankHasNoPatternsOfSeveral() {
+        Pattern row = new Pattern(Kind.ROW_PARALLEL, "x", 1, List.of(), List.of());
+        Pattern vocabulary = new Pattern(Kind.VOCABULARY, "y", 0, List.of(), List.of());
+        TargetBinder.Source source =
+                TargetModel.llama(2)
+                        .source(
+                                List.of(row, vocabulary),
+                                new AxisDegree("dp", 1),
+                                new AxisDegree("tp", 2));
+        assertThat(patterns(source, 1)).containsExactly(vocabulary);
+        assertThat(patterns(source, 2)).containsExactly(row, vocabulary);
+    }
+
+    private static List<Pattern> patterns(TargetBinder.Source source, int tp) {
+        return TargetBinder.bind(source, bundled("llama"), TargetModel.to(1, tp), Map.of())
+                .job()
+                .patterns();
+    }
+
+    @Test
+    void whatIsNotAskedForStays() {
+        TargetBinder.Source source =
+                TargetModel.llama(2)
+                        .source(
+                                new AxisDegree("pp", 2),
+                                new AxisDegree("dp", 3),
+                                new AxisDegree("tp", 2));
+        TargetJob job =
+                TargetBinder.bind(source, bundled("llama"), TargetRequest.SAME, Map.of()).job();
+        assertThat(job.mesh()).isEqualTo(source.mesh());
+        assertThat(job.stage()).isEqualTo(1);
+    }
+
+    @Test
+    void unevenWidthsHoldForAsManyRanksAsTheyList() {
+        String text =
+                """
+                ucl 1
+                spec uneven
+                mesh (pp, dp, tp)
+                param "**.query_key_value.weight" { shard dim 0 over tp widths [10, 22] }
+                default param "**" { replicate over tp }
+                """;
+        Optional<Spec> spec = Optional.of(Ucl.parse(SourceText.of("uneven.ucl", text)));
+        TargetBinder.Source source = TargetModel.llama(1).source(ONE_RANK);
+        String name = "3.self_attention.query_key_value.weight";
+        assertThat(rows(TargetBinder.bind(source, spec, TargetModel.to(1, 2), Map.of()), name))
+                .containsExactly(10L, 22L);
+        assertThat(rows(TargetBinder.bind(source, spec, TargetModel.to(1, 4), Map.of()), name))
+                .containsExactly(8L, 8L, 8L, 8L);
+    }
+
+    private static List<Long> rows(TargetBinder.Bound bound, String name) {
+        return bound.job().shards().get(name).stream().map(s -> s.shape().dim(0)).toList();
+    }
+
+    @Test
+    void expertsAreDividedInBlocksAndNumberedPerRank() {
+        TargetJob job = experts(2, 4);
+        assertThat(job.mesh())
+                .containsExactly(
+                        new AxisDegree("dp", 4),
+                        new AxisDegree("tp", 1),
+                        new AxisDegree("ep", 2),
+                        new AxisDegree("edp", 2),
+                        new AxisDegree("pp", 1));
+        assertThat(job.shards().get("experts.2.weight"))
+                .singleElement()
+                .satisfies(
+                        s -> {
+                            assertThat(s.localName()).isEqualTo("experts.0.weight");
+                            assertThat(s.at().on("ep")).isEqualTo(1);
+                        });
+        assertThat(experts(1, 1).shards().get("experts.3.weight").getFirst().localName())
+                .isEqualTo("experts.3.weight");
+    }
+
+    private static TargetJob experts(int ep, int dp) {
+        String text =
+                """
+                ucl 1
+                spec experts
+                mesh (dp = (edp, ep), tp)
+                param "experts.{e}.weight" { expert e over ep local; replicate over tp }
+                """;
+        List<ParameterFacts> parameters =
+                Stream.of(0, 1, 2, 3)
+                        .map(
+                                e ->
+                                        new ParameterFacts(
+                                                "experts.%d.weight".formatted(e),
+                                                Shape.of(3, 5),
+                                                Shape.of(3, 5),
+                                                Map.of(),
+                                                Map.of(),
+                                                ParameterFacts.Split.UNKNOWN,
+                                                true,
+                                                false,
+                                                0,
+                                                List.of(),
+                                                Map.of(),
+                                                List.of()))
+                        .toList();
+        TargetBinder.Source source =
+                new TargetBinder.Source(
+                        parameters,
+                        io.ucp.formats.LayoutHints.NONE,
+                        List.of(
+                                new AxisDegree("dp", 2),
+                                new AxisDegree("tp", 1),
+                                new AxisDegree("ep", 2),
+                                new AxisDegree("edp", 1)),
+                        1);
+        TargetRequest to =
+                new TargetRequest(
+                        OptionalInt.empty(),
+                        OptionalInt.empty(),
+                        OptionalInt.of(dp),
+                        OptionalInt.of(ep),
+                        OptionalInt.empty(),
+                        Optional.empty(),
+                        Optional.empty(),
+                        TargetRequest.VocabularyPadding.KEEP);
+        return TargetBinder.bind(
+                        source,
+                        Optional.of(Ucl.parse(SourceText.of("experts.ucl", text))),
+                        to,
+                        Map.of())
+                .job();
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "1|3|tp 3 over 8 attention heads with 4 key-value heads; expected equally many on"
+                        + " every rank: tp 1, 2 or 4",
+                "1|8|tp 8 over 8 attention heads with 4 key-value heads; expected equally many on"
+                        + " every rank: tp 1, 2 or 4",
+                "6|1|pp 6 over 5 layers; expected a layer or more for every stage: pp 1 to 5",
+            })
+    void aModelHasOnlyTheDegreesThatItsSizesAllow(int pp, int tp, String message) {
+        TargetBinder.Source source = TargetModel.llama(1).source(ONE_RANK);
+        assertThatThrownBy(
+                        () ->
+                                TargetBinder.bind(
+                                        source, bundled("llama"), TargetModel.to(pp, tp), Map.of()))
+                .isInstanceOf(ImpossibleLayoutException.class)
+                .hasMessage(message);
+    }
+
+    @Test
+    void stagesThatAreNoStagesOfTheModelAreRefused() {
+        TargetBinder.Source source = TargetModel.llama(1).source(ONE_RANK);
+        assertThatThrownBy(
+                        () ->
+                                TargetBinder.bind(
+                                        source,
+                                        Optional.empty(),
+                                        withStages(2, List.of(3, 3)),
+                                        Map.of()))
+                .isInstanceOf(ImpossibleLayoutException.class)
+                .hasMessage(
+                        "--stages 3,3, 6 layers on 2 stages; expected 2 stages of a layer or more,"
+                            + " 5 layers in all");
+    }
+
+    @Test
+    void expertsThatDoNotDivideAreRefused() {
+        assertThatThrownBy(() -> experts(3, 3))
+                .isInstanceOf(ImpossibleLayoutException.class)
+                .hasMessage(
+                        "ep 3 over 4 experts; expected equally many experts on every rank: ep 1, 2"
+                            + " or 4");
+        assertThatThrownBy(() -> experts(4, 6))
+                .isInstanceOf(ImpossibleLayoutException.class)
+                .hasMessage(
+                        "ep 4 over dp 6; expected an ep that divides dp, whose ranks the experts"
+                                + " share: ep 1, 2, 3 or 6");
+    }
+
+    @Test
+    void ranksThatNothingSaysHowToShareOverAreRefusedWithTheLinesToAdd() {
+        TargetModel model = TargetModel.llama(1);
+        model.numbers.put("ffn", 7L);
+        assertThatThrownBy(
+                        () ->
+                                TargetBinder.bind(
+                                        model.source(ONE_RANK),
+                                        Optional.empty(),
+                                        TargetModel.to(1, 2),
+                                        Map.of()))
+                .isInstanceOf(RefusedException.class)
+                .hasMessage(
+                        """
+                        tp 2: nothing says how ranks share '1.word_embeddings.weight', \
+                        '2.input_layernorm.weight', '2.self_attention.query_key_value.weight', .. (33); \
+                        expected a rule over tp for each parameter, in the checkpoint's metadata, in a \
+                        bundled spec that fits, or in --spec
+                        hint: write a spec with these rules and name it, --spec FILE (`ucp infer` prints \
+                        what is known, `ucp spec list` what is bundled):
+                            param "{l}.word_embeddings.weight" { .. over tp }
+                            param "{l}.input_layernorm.weight" { .. over tp }
+                            param "{l}.self_attention.query_key_value.weight" { .. over tp }
+                            param "{l}.self_attention.dense.weight" { .. over tp }
+                            param "{l}.post_attention_layernorm.weight" { .. over tp }
+                            param "{l}.mlp.dense_h_to_4h.weight" { .. over tp }
+                            param "{l}.mlp.dense_4h_to_h.weight" { .. over tp }
+                            param "{l}.weight" { .. over tp }
+                            param "{l}.lm_head.weight" { .. over tp }\
+                        """);
+    }
+}

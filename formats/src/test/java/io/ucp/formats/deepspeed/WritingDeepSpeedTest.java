@@ -1,0 +1,412 @@
+package io.ucp.formats.deepspeed;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.ucp.formats.AxisDegree;
+import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.RefusedException;
+import io.ucp.formats.TargetTree;
+import io.ucp.formats.deepspeed.GeneratedCheckpoint.Step;
+import io.ucp.formats.deepspeed.GeneratedCheckpoint.Wrapper;
+import io.ucp.formats.deepspeed.GeneratedParameter.Cut;
+import io.ucp.formats.deepspeed.GeneratedParameter.Role;
+import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyInt;
+import io.ucp.formats.torch.pickle.PyObject;
+import io.ucp.formats.torch.pickle.PyText;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.BiFunction;
+import java.util.stream.Collectors;
+
+/// Checkpoints written in one layout and laid out in another, against what the generator, which
+/// follows DeepSpeed's rules on its own, writes in that other layout.
+class WritingDeepSpeedTest {
+    @TempDir Path temporary;
+
+    private Path from() {
+        return temporary.resolve("from");
+    }
+
+    private Path to() {
+        return temporary.resolve("to");
+    }
+
+    /// Every leaf and every byte as in a checkpoint that was saved so.
+    private void assertWrittenAsSaved(GeneratedCheckpoint source, GeneratedCheckpoint target)
+            throws IOException {
+        source.writeTo(from());
+        target.writeTo(temporary.resolve("saved"));
+
+        CheckpointIndex index = new Relayout(source, from(), target).write(to());
+
+        assertHoldsAll(target, index);
+        assertThat(index.findings()).isEmpty();
+        Map<String, String> written = Leaves.of(to());
+        Map<String, String> saved = Leaves.of(temporary.resolve("saved"));
+        assertThat(written.keySet()).isEqualTo(saved.keySet());
+        assertThat(written).isEqualTo(saved);
+        assertThat(to().resolve("latest")).hasContent("global_step3");
+    }
+
+    private static void assertHoldsAll(GeneratedCheckpoint target, CheckpointIndex index)
+            throws IOException {
+        Set<String> seen = HeldValues.check(target, index);
+        for (GeneratedParameter p : target.parameters) {
+            if (p.role() == Role.TRAINABLE) {
+                assertThat(seen)
+                        .contains(p.name() + "/fp32", p.name() + "/exp_avg")
+                        .contains(p.name() + "/exp_avg_sq");
+            } else {
+                assertThat(seen).contains(p.name() + "/weight");
+            }
+        }
+        assertThat(index.stage()).isEqualTo(target.stage);
+        assertThat(index.mesh())
+                .containsExactly(
+                        new AxisDegree("pp", target.pp),
+                        new AxisDegree("dp", target.dp),
+                        new AxisDegree("tp", target.tp));
+    }
+
+    private static GeneratedCheckpoint transformer() {
+        return GeneratedCheckpoint.of(GeneratedCheckpoint.transformer(2, 4));
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "ZERO, 1, 1, 1, 1, 3",
+        "ZERO, 1, 2, 3, 4, 2",
+        "ZERO, 2, 4, 2, 1, 7",
+        "ZERO, 2, 1, 5, 2, 4",
+        "BF16, 1, 2, 2, 1, 5",
+        "BF16, 1, 1, 3, 4, 1",
+        "ELASTIC, 2, 1, 4, 2, 3",
+        "ZERO, 3, 1, 4, 1, 3",
+        "ZERO, 3, 2, 3, 4, 5",
+        "ZERO, 3, 1, 1, 1, 11"
+    })
+    void writesAnyDegreesAsDeepSpeedSavesThem(
+            Wrapper wrapper, int stage, int tp, int dp, int newTp, int newDp) throws IOException {
+        assertWrittenAsSaved(
+                transformer().degrees(1, tp, dp).stage(stage).wrapper(wrapper),
+                transformer().degrees(1, newTp, newDp).stage(stage).wrapper(wrapper));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"ZERO, 1", "ZERO, 2", "BF16, 1", "ELASTIC, 2", "ZERO, 3"})
+    void writesPaddingThatSpansSeveralRanks(Wrapper wrapper, int stage) throws IOException {
+        List<GeneratedParameter> few =
+                List.of(
+                        GeneratedParameter.of("a", 3),
+                        GeneratedParameter.of("scalar"),
+                        GeneratedParameter.of("b", 17).group(1));
+        assertWrittenAsSaved(
+                GeneratedCheckpoint.of(few).stage(stage).wrapper(wrapper),
+                GeneratedCheckpoint.of(few).degrees(1, 1, 8).stage(stage).wrapper(wrapper));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1, 2", "2, 1", "1, 3", "2, 3", "3, 1", "3, 2"})
+    void turnsAStageIntoAnother(int stage, int newStage) throws IOException {
+        GeneratedCheckpoint source = transformer().degrees(1, 2, 3).stage(stage).writeTo(from());
+        GeneratedCheckpoint target = transformer().degrees(1, 1, 4).stage(newStage);
+
+        assertHoldsAll(target, new Relayout(source, from(), target).write(to()));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1, 1, 5", "4, 1, 1", "2, 2, 3", "2, 1, 2", "1, 4, 2"})
+    void movesTheStagesOfAPipeline(int pp, int tp, int dp) throws IOException {
+        assertWrittenAsSaved(
+                GeneratedCheckpoint.of(GeneratedCheckpoint.pipeline(4, 4, 2))
+                        .degrees(2, 2, 2)
+                        .wrapper(Wrapper.BF16),
+                GeneratedCheckpoint.of(GeneratedCheckpoint.pipeline(4, 4, pp))
+                        .degrees(pp, tp, dp)
+                        .wrapper(Wrapper.BF16));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"40, 4, 3", "25, 3, 4", "100000, 2, 1"})
+    void endsSubGroupsWhereDeepSpeedDoes(long size, int dp, int newDp) throws IOException {
+        BiFunction<String, PyDict, PyDict> configured =
+                (_, root) ->
+                        root.with(
+                                "ds_config",
+                                (PyDict)
+                                        TorchTree.of(
+                                                Map.of(
+                                                        "zero_optimization",
+                                                        Map.of("sub_group_size", size))));
+        assertWrittenAsSaved(
+                transformer().degrees(1, 1, dp).stage(3).subGroupSize(size).editing(configured),
+                transformer()
+                        .degrees(1, 1, newDp)
+                        .stage(3)
+                        .subGroupSize(size)
+                        .editing(configured));
+    }
+
+    private static List<GeneratedParameter> withFrozenAndBuffers() {
+        List<GeneratedParameter> all = new ArrayList<>(GeneratedCheckpoint.transformer(1, 2));
+        all.add(GeneratedParameter.of("frozen.weight", 7, 5).role(Role.FROZEN));
+        all.add(GeneratedParameter.of("frozen.cut", 4, 3).cut(Cut.ROWS).role(Role.FROZEN));
+        all.add(GeneratedParameter.of("rotary", 9).role(Role.BUFFER));
+        return all;
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1, 1", "2, 2", "2, 3", "3, 2", "3, 3", "1, 3"})
+    void keepsFrozenParametersAndBuffers(int stage, int newStage) throws IOException {
+        GeneratedCheckpoint source =
+                GeneratedCheckpoint.of(withFrozenAndBuffers())
+                        .degrees(1, 2, 2)
+                        .stage(stage)
+                        .writeTo(from());
+        GeneratedCheckpoint target =
+                GeneratedCheckpoint.of(withFrozenAndBuffers())
+                        .degrees(1, 1, 3)
+                        .stage(newStage)
+                        .writeTo(temporary.resolve("saved"));
+
+        CheckpointIndex index = new Relayout(source, from(), target).write(to());
+
+        assertHoldsAll(target, index);
+        assertThat(ofModelStates(Leaves.of(to())))
+                .isEqualTo(ofModelStates(Leaves.of(temporary.resolve("saved"))));
+    }
+
+    private static Map<String, String> ofModelStates(Map<String, String> leaves) {
+        return leaves.entrySet().stream()
+                .filter(e -> e.getKey().contains("model_states.pt:"))
+                .collect(Collectors.toMap(Map.Entry::getKey, Map.Entry::getValue));
+    }
+
+    @Test
+    void writesTwoNamesOfAParameterAsOneStorage() throws IOException {
+        Map<String, String> tied = Map.of("head.weight", "embed.weight");
+        GeneratedCheckpoint source = transformer().stage(2).aliases(tied).degrees(1, 1, 2);
+        GeneratedCheckpoint target = transformer().stage(2).aliases(tied).degrees(1, 1, 3);
+        assertWrittenAsSaved(source, target);
+
+        CheckpointFile model =
+                CheckpointFile.open(to().resolve("global_step3/mp_rank_00_model_states.pt"));
+        PickleValue head = model.root().find("module", "head.weight").orElseThrow();
+        PickleValue embed = model.root().find("module", "embed.weight").orElseThrow();
+        assertThat(model.tensor(head).orElseThrow().offset())
+                .isEqualTo(model.tensor(embed).orElseThrow().offset());
+    }
+
+    @Test
+    void namesSharedParametersOnTheFirstRankAlone() throws IOException {
+        Map<String, String> tied = Map.of("head.weight", "embed.weight");
+        GeneratedCheckpoint source =
+                transformer().stage(3).aliases(tied).degrees(1, 1, 2).writeTo(from());
+        new Relayout(source, from(), transformer().stage(3).aliases(tied).degrees(1, 1, 2))
+                .write(to());
+
+        Map<String, String> leaves = Leaves.of(to());
+
+        String file = "global_step3/zero_pp_rank_%d_mp_rank_00_model_states.pt:/'shared_params'";
+        assertThat(leaves)
+                .containsEntry(file.formatted(0), "dict of 1")
+                .containsEntry(file.formatted(1), "dict of 0");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"NUMBER", "NONE"})
+    void keepsTheStepWhereItIs(Step step) throws IOException {
+        // A step that is no tensor is given to the writer as the reader finds it.
+        GeneratedCheckpoint source = transformer().degrees(1, 1, 2).step(step).writeTo(from());
+        GeneratedCheckpoint target = transformer().degrees(1, 1, 3);
+
+        assertHoldsAll(target, new Relayout(source, from(), target).write(to()));
+    }
+
+    private static PyDict configuration(Map<String, Object> of) {
+        return (PyDict) TorchTree.of(of);
+    }
+
+    private static BiFunction<String, PyDict, PyDict> megatron(long dp) {
+        Map<String, Object> config = new LinkedHashMap<>();
+        config.put("train_batch_size", 24);
+        config.put("train_micro_batch_size_per_gpu", 24 / dp);
+        config.put("zero_optimization", Map.of("stage", 1));
+        Map<String, Object> args = new LinkedHashMap<>();
+        args.put("tensor_model_parallel_size", 1);
+        args.put("pipeline_model_parallel_size", 1);
+        args.put("data_parallel_size", dp);
+        args.put("world_size", dp);
+        args.put("rank", 0);
+        args.put("local_rank", 0);
+        args.put("micro_batch_size", 24 / dp);
+        args.put("global_batch_size", 24);
+        args.put("zero_stage", 1);
+        args.put("deepspeed_config_dict", configuration(config));
+        return (name, root) ->
+                name.contains("model_states")
+                        ? root.with("ds_config", configuration(config))
+                                .with("args", PyObject.namespace(configuration(args)))
+                                .with("checkpoint_version", PyInt.of(3))
+                                .with("rng_state", PyText.of("state of " + name))
+                        : root;
+    }
+
+    private Map<String, String> written(GeneratedCheckpoint target) throws IOException {
+        GeneratedCheckpoint source =
+                transformer().degrees(1, 1, 2).editing(megatron(2)).writeTo(from());
+        new Relayout(source, from(), target).write(to());
+        return Leaves.of(to());
+    }
+
+    @Test
+    void keepsTheGlobalBatchAndTellsTheScriptItsNewDegrees() throws IOException {
+        Map<String, String> leaves = written(transformer().degrees(1, 2, 3).stage(2));
+
+        String second = "global_step3/mp_rank_01_model_states.pt:";
+        assertThat(leaves)
+                .containsEntry(second + "/'ds_config'/'train_batch_size'", "24")
+                .containsEntry(second + "/'ds_config'/'train_micro_batch_size_per_gpu'", "8")
+                .containsEntry(second + "/'ds_config'/'zero_optimization'/'stage'", "2")
+                .containsEntry(second + "/'args'/'tensor_model_parallel_size'", "2")
+                .containsEntry(second + "/'args'/'data_parallel_size'", "3")
+                .containsEntry(second + "/'args'/'world_size'", "6")
+                .containsEntry(second + "/'args'/'rank'", "1")
+                .containsEntry(second + "/'args'/'micro_batch_size'", "8")
+                .containsEntry(second + "/'args'/'zero_stage'", "2")
+                .containsEntry(
+                        second + "/'args'/'deepspeed_config_dict'/'train_micro_batch_size_per_gpu'",
+                        "8");
+        assertThat(to().resolve("latest_checkpointed_iteration.txt")).hasContent("3");
+    }
+
+    @Test
+    void refusesAGlobalBatchThatDoesNotDivide() throws IOException {
+        GeneratedCheckpoint source =
+                transformer().degrees(1, 1, 2).editing(megatron(2)).writeTo(from());
+        Relayout five = new Relayout(source, from(), transformer().degrees(1, 1, 5));
+
+        assertThatThrownBy(() -> five.tree(Map.of()))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("global batch of 24 over 5")
+                .hasMessageContaining("--global-batch 20 or 25");
+        assertThat(five.tree(Map.of("global-batch", "25")).files()).hasSize(6);
+    }
+
+    @Test
+    void givesNewRanksTheRandomStateOfThoseAtTheSamePlace() throws IOException {
+        Map<String, String> leaves = written(transformer().degrees(1, 2, 1));
+
+        assertThat(leaves)
+                .containsEntry(
+                        "global_step3/mp_rank_01_model_states.pt:/'rng_state'",
+                        "'state of mp_rank_00_model_states.pt'");
+    }
+
+    @Test
+    void dropsRandomStatesAndSaysSo() throws IOException {
+        GeneratedCheckpoint source =
+                transformer().degrees(1, 1, 2).editing(megatron(2)).writeTo(from());
+        TargetTree tree =
+                new Relayout(source, from(), transformer().degrees(1, 1, 3))
+                        .tree(Map.of("rng", "drop"));
+
+        assertThat(tree.losses()).singleElement().asString().contains("--no-load-rng");
+    }
+
+    @Test
+    void namesThePatternsOfTensorParallelismOnlyWhereThereIsSome() throws IOException {
+        GeneratedCheckpoint source =
+                transformer().degrees(1, 2, 1).patterns().writeTo(from());
+        new Relayout(source, from(), transformer()).write(to());
+
+        assertThat(
+                        Leaves.of(to()).keySet().stream()
+                                .filter(k -> k.contains("'universal_checkpoint_info'/")))
+                .noneMatch(k -> k.contains("tp_replicated") || k.contains("row_parallelism"))
+                .anyMatch(k -> k.contains("'universal_checkpoint_version'"));
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "dtype, fp16, the dtype of the source",
+        "rng, shuffle, 'keep, spread, drop'",
+        "global-batch, many, a number of samples",
+        "compress, zstd, 'dtype, global-batch, rng'"
+    })
+    void refusesOptionsThatItCannotFollow(String option, String value, String expected)
+            throws IOException {
+        GeneratedCheckpoint source = transformer().writeTo(from());
+        Relayout same = new Relayout(source, from(), transformer());
+
+        assertThatThrownBy(() -> same.tree(Map.of(option, value)))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining(expected);
+    }
+
+    @Test
+    void refusesParametersThatTakeTurns() throws IOException {
+        GeneratedCheckpoint source =
+                transformer()
+                        .degrees(1, 1, 2)
+                        .stage(2)
+                        .roundRobin(true)
+                        .editing(
+                                (_, root) ->
+                                        root.with(
+                                                "ds_config",
+                                                configuration(
+                                                        Map.of(
+                                                                "zero_optimization",
+                                                                Map.of(
+                                                                        "round_robin_gradients",
+                                                                        true)))))
+                        .writeTo(from());
+        Relayout other = new Relayout(source, from(), transformer().stage(2));
+
+        assertThatThrownBy(() -> other.tree(Map.of()))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("round_robin_gradients");
+    }
+
+    @Test
+    void copiesFilesThatNoRankOwns() throws IOException {
+        GeneratedCheckpoint source = transformer().degrees(1, 1, 2).writeTo(from());
+        Files.writeString(from().resolve("global_step3/notes.txt"), "as it was");
+
+        new Relayout(source, from(), transformer()).write(to());
+
+        assertThat(to().resolve("global_step3/notes.txt")).hasContent("as it was");
+    }
+
+    @Test
+    void doesNotDependOnHowOftenItIsAsked() throws IOException {
+        GeneratedCheckpoint source = transformer().degrees(1, 1, 2).writeTo(from());
+        Relayout again = new Relayout(source, from(), transformer().degrees(1, 2, 1));
+
+        again.write(to());
+        again.write(temporary.resolve("again"));
+
+        try (var files = Files.list(to().resolve("global_step3"))) {
+            for (Path file : files.toList()) {
+                assertThat(temporary.resolve("again/global_step3").resolve(file.getFileName()))
+                        .hasSameBinaryContentAs(file);
+            }
+        }
+    }
+}
