@@ -1,5 +1,7 @@
 package io.ucp.cli;
 
+import com.fasterxml.jackson.core.JsonGenerator;
+
 import io.ucp.convert.Described;
 import io.ucp.convert.Layouts;
 import io.ucp.convert.Layouts.Choice;
@@ -10,8 +12,6 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
-
-import com.fasterxml.jackson.core.JsonGenerator;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -99,8 +99,17 @@ final class LayoutsCommand extends Reporting {
         out().println();
         Table table =
                 new Table(
-                        "", "tp", "pp", "dp", "ep", "ZeRO", "a GPU", "weights", "gradients",
-                        "optimizer", "moves");
+                        "",
+                        "tp",
+                        "pp",
+                        "dp",
+                        "ep",
+                        "ZeRO",
+                        "a GPU",
+                        "weights",
+                        "gradients",
+                        "optimizer",
+                        "moves");
         List<Choice> shown = layouts.possible();
         int number = 0;
         for (Choice c : shown) {
@@ -153,7 +162,9 @@ final class LayoutsCommand extends Reporting {
         StringBuilder line = new StringBuilder("ucp convert ");
         line.append(ConversionReport.quoted(checkpoint)).append(" -o OUT --to deepspeed");
         reading.from().ifPresent(f -> line.append(" --from ").append(f));
-        reading.spec().ifPresent(s -> line.append(" --spec ").append(ConversionReport.quoted(Path.of(s))));
+        reading.spec()
+                .ifPresent(
+                        s -> line.append(" --spec ").append(ConversionReport.quoted(Path.of(s))));
         reading.settings().forEach((k, v) -> line.append(" --set %s=%d".formatted(k, v)));
         line.append(" --tp %d --pp %d --dp %d".formatted(c.tp(), c.pp(), c.dp()));
         if (c.ep() > 1 || c.moved().stream().anyMatch(m -> m.startsWith("ep "))) {
@@ -196,7 +207,9 @@ final class LayoutsCommand extends Reporting {
     private long bytes(String size) {
         Matcher m = SIZE.matcher(size);
         if (!m.matches()) {
-            throw usage("--gpu-memory is '%s'; expected a size such as 80G or 80Gi".formatted(Printable.of(size)));
+            throw usage(
+                    "--gpu-memory is '%s'; expected a size such as 80G or 80Gi"
+                            .formatted(Printable.of(size)));
         }
         long step = m.group(3).isEmpty() ? 1000 : 1024;
         long unit = step * step;

@@ -162,8 +162,7 @@ final class SourceReport {
     }
 
     /// `"mesh": [..], "zero_stage": ..`.
-    static void layout(JsonGenerator json, List<AxisDegree> mesh, int stage)
-            throws IOException {
+    static void layout(JsonGenerator json, List<AxisDegree> mesh, int stage) throws IOException {
         Json.objects(
                 json,
                 "mesh",

@@ -92,8 +92,7 @@ final class TargetOptions {
     /// In the layout that is the smallest move.
     private Prepared prepare(Request request, Described described, int gpus) throws IOException {
         Layouts layouts =
-                Layouts.of(
-                        request, described, new Layouts.Cluster(gpus, gpus, Long.MAX_VALUE, 1));
+                Layouts.of(request, described, new Layouts.Cluster(gpus, gpus, Long.MAX_VALUE, 1));
         if (layouts.possible().isEmpty()) {
             throw new ImpossibleLayoutException(
                     "--gpus %d: %s"

@@ -52,7 +52,8 @@ final class LayoutsCommandTest {
                         "1         ucp convert %s -o OUT --to deepspeed --tp 2 --pp 2 --dp 1 --zero 1\n"
                                 .formatted(SOURCE))
                 .contains(
-                        "left out  ZeRO 2: ZeRO stage 2 of a pipeline's modules; expected stage 0 or 1");
+                        "left out  ZeRO 2: ZeRO stage 2 of a pipeline's modules; expected stage 0"
+                            + " or 1");
     }
 
     @Test
@@ -78,9 +79,7 @@ final class LayoutsCommandTest {
     void convertTakesTheFirst() {
         Path out = folder.resolve("out");
         assertThat(
-                        Run.ucp(
-                                        "convert", SOURCE, "-o", out, "--to", "deepspeed", "--gpus",
-                                        4)
+                        Run.ucp("convert", SOURCE, "-o", out, "--to", "deepspeed", "--gpus", 4)
                                 .isDone()
                                 .out())
                 .contains("job       pp 2 x tp 2 (4 ranks), ZeRO stage 1\n");
@@ -98,13 +97,35 @@ final class LayoutsCommandTest {
         Path wide = folder.resolve("wide");
         Path back = folder.resolve("back");
         Run.ucp(
-                        "convert", SOURCE, "-o", wide, "--to", "deepspeed", "--tp", 4, "--pp", 1,
-                        "--dp", 3, "-q")
+                        "convert",
+                        SOURCE,
+                        "-o",
+                        wide,
+                        "--to",
+                        "deepspeed",
+                        "--tp",
+                        4,
+                        "--pp",
+                        1,
+                        "--dp",
+                        3,
+                        "-q")
                 .isDone();
         Run.ucp("verify", SOURCE, wide).isDone();
         Run.ucp(
-                        "convert", wide, "-o", back, "--to", "deepspeed", "--tp", 2, "--pp", 2,
-                        "--dp", 2, "-q")
+                        "convert",
+                        wide,
+                        "-o",
+                        back,
+                        "--to",
+                        "deepspeed",
+                        "--tp",
+                        2,
+                        "--pp",
+                        2,
+                        "--dp",
+                        2,
+                        "-q")
                 .isDone();
         Run.ucp("verify", SOURCE, back).isDone();
     }
@@ -113,13 +134,13 @@ final class LayoutsCommandTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "--tp 3|tp 3 over 8 attention heads; expected equally many on every rank: tp 1, 2, 4 or"
-                        + " 8",
+                "--tp 3|tp 3 over 8 attention heads; expected equally many on every rank: tp 1, 2,"
+                    + " 4 or 8",
                 "--pp 5|pp 5 over 4 layers; expected a layer or more for every stage: pp 1 to 4",
                 "--zero 3|ZeRO stage 3 of a pipeline's modules; expected stage 0 or 1: DeepSpeed's"
                         + " pipeline engine takes no other",
-                "--pp 2 --stages 4,1|--stages 4,1, 5 layers on 2 stages; expected 2 stages of a layer or"
-                        + " more, 4 layers in all",
+                "--pp 2 --stages 4,1|--stages 4,1, 5 layers on 2 stages; expected 2 stages of a"
+                    + " layer or more, 4 layers in all",
                 "--gpus 2 --tp 2|--gpus finds the degrees; expected it without degrees and stages",
                 "--tp 0|--tp is 0; expected 1 to 1048576",
                 "--zero 4|--zero is 4; expected 0 to 3",
@@ -138,8 +159,8 @@ final class LayoutsCommandTest {
                                 .endsWith(ExitCode.USAGE)
                                 .err())
                 .startsWith(
-                        "ucp plan: --dp is of a job; expected it with --to deepspeed only: other formats"
-                                + " hold every parameter whole, for any job\n");
+                        "ucp plan: --dp is of a job; expected it with --to deepspeed only: other"
+                            + " formats hold every parameter whole, for any job\n");
     }
 
     @Test
@@ -149,6 +170,7 @@ final class LayoutsCommandTest {
                                 .endsWith(ExitCode.REFUSED)
                                 .err())
                 .startsWith("ucp plan: tp 2: nothing says how ranks share ")
-                .contains("    param \"model.layers.{l}.self_attn.q_proj.weight\" { .. over tp }\n");
+                .contains(
+                        "    param \"model.layers.{l}.self_attn.q_proj.weight\" { .. over tp }\n");
     }
 }

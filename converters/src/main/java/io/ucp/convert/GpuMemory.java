@@ -10,11 +10,11 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
-/// What the fullest GPU of a job holds all the time, in bytes. Activations, temporary buffers and what
-/// a framework needs for itself are not counted.
+/// What the fullest GPU of a job holds all the time, in bytes. Activations, temporary buffers and
+/// what a framework needs for itself are not counted.
 ///
-/// ZeRO 1 cuts the optimizer's states over the data-parallel ranks, 2 the gradients too, 3 the weights
-/// too. Source: the ZeRO paper (arXiv 1910.02054), section 3.
+/// ZeRO 1 cuts the optimizer's states over the data-parallel ranks, 2 the gradients too, 3 the
+/// weights too. Source: the ZeRO paper (arXiv 1910.02054), section 3.
 ///
 /// @param weights in the dtype of the model
 /// @param gradients in that dtype too

@@ -23,8 +23,7 @@ import java.util.TreeSet;
 /// @param possible in that order
 /// @param tooLarge how many need more memory than there is
 /// @param impossible a reason -> the degrees that it rules out (`tp 3`)
-public record Layouts(
-        List<Choice> possible, int tooLarge, Map<String, List<String>> impossible) {
+public record Layouts(List<Choice> possible, int tooLarge, Map<String, List<String>> impossible) {
     /// Layouts that are tried, where the format refuses one after the other.
     private static final int TRIES = 64;
 
@@ -163,7 +162,8 @@ public record Layouts(
             }
         }
 
-        /// The first line of a refusal begins with the degrees that it rules out, where it is of degrees.
+        /// The first line of a refusal begins with the degrees that it rules out, where it is of
+        /// degrees.
         private void note(RuntimeException e, int tp, int pp, int ep, int stage) {
             String text = firstLine(e);
             String degrees =

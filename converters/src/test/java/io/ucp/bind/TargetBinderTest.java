@@ -68,8 +68,13 @@ class TargetBinderTest {
         return family.equals("llama") ? TargetModel.llama(tp) : TargetModel.gpt(tp);
     }
 
+    private static final Map<String, Spec> BUNDLED =
+            Map.of(
+                    "llama", SpecLibrary.find("megatron_deepspeed_llama").orElseThrow(),
+                    "gpt", SpecLibrary.find("megatron_deepspeed_gpt").orElseThrow());
+
     private static Optional<Spec> bundled(String family) {
-        return SpecLibrary.find("megatron_deepspeed_" + family);
+        return Optional.ofNullable(BUNDLED.get(family));
     }
 
     @ParameterizedTest
@@ -458,7 +463,7 @@ class TargetBinderTest {
                 .isInstanceOf(ImpossibleLayoutException.class)
                 .hasMessage(
                         "--stages 3,3, 6 layers on 2 stages; expected 2 stages of a layer or more,"
-                            + " 5 layers in all");
+                                + " 5 layers in all");
     }
 
     @Test
@@ -467,7 +472,7 @@ class TargetBinderTest {
                 .isInstanceOf(ImpossibleLayoutException.class)
                 .hasMessage(
                         "ep 3 over 4 experts; expected equally many experts on every rank: ep 1, 2"
-                            + " or 4");
+                                + " or 4");
         assertThatThrownBy(() -> experts(4, 6))
                 .isInstanceOf(ImpossibleLayoutException.class)
                 .hasMessage(
