@@ -51,8 +51,7 @@ final class ConversionReport {
             case "universal" ->
                     List.of(
                             "ucp verify %s".formatted(quoted(output)),
-                            "ucp convert %s -o DIR --to FORMAT"
-                                    .formatted(quoted(output)));
+                            "ucp convert %s -o DIR --to FORMAT".formatted(quoted(output)));
             case "deepspeed-universal" ->
                     List.of(
                             "DeepSpeed resumes from it at any degrees: load_checkpoint(\"%s\"),"

@@ -36,7 +36,9 @@ final class FailureTest {
                 Arguments.of(
                         new OutputExistsException(Path.of("out")), ExitCode.USAGE, "output_exists"),
                 Arguments.of(
-                        new UnknownFormatException("--to", "x", List.of("y")), ExitCode.USAGE, "usage"),
+                        new UnknownFormatException("--to", "x", List.of("y")),
+                        ExitCode.USAGE,
+                        "usage"),
                 Arguments.of(
                         new MalformedFileException(Path.of("f"), 3, "a", "b", ""),
                         ExitCode.MALFORMED_INPUT,

@@ -53,7 +53,7 @@ final class LayoutsCommandTest {
                                 .formatted(SOURCE))
                 .contains(
                         "left out  ZeRO 2: ZeRO stage 2 of a pipeline's modules; expected stage 0"
-                            + " or 1");
+                                + " or 1");
     }
 
     @Test
@@ -135,12 +135,12 @@ final class LayoutsCommandTest {
             delimiter = '|',
             value = {
                 "--tp 3|tp 3 over 8 attention heads; expected equally many on every rank: tp 1, 2,"
-                    + " 4 or 8",
+                        + " 4 or 8",
                 "--pp 5|pp 5 over 4 layers; expected a layer or more for every stage: pp 1 to 4",
                 "--zero 3|ZeRO stage 3 of a pipeline's modules; expected stage 0 or 1: DeepSpeed's"
                         + " pipeline engine takes no other",
                 "--pp 2 --stages 4,1|--stages 4,1, 5 layers on 2 stages; expected 2 stages of a"
-                    + " layer or more, 4 layers in all",
+                        + " layer or more, 4 layers in all",
                 "--gpus 2 --tp 2|--gpus finds the degrees; expected it without degrees and stages",
                 "--tp 0|--tp is 0; expected 1 to 1048576",
                 "--zero 4|--zero is 4; expected 0 to 3",
@@ -160,7 +160,7 @@ final class LayoutsCommandTest {
                                 .err())
                 .startsWith(
                         "ucp plan: --dp is of a job; expected it with --to deepspeed only: other"
-                            + " formats hold every parameter whole, for any job\n");
+                                + " formats hold every parameter whole, for any job\n");
     }
 
     @Test

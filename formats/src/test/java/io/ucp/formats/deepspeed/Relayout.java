@@ -136,8 +136,7 @@ final class Relayout {
             start[0] = tp * half.dim(0);
             Piece first = Piece.box(p.shape(), start, half.dims());
             start[0] += p.shape().dim(0) / 2;
-            return List.of(
-                    first, Piece.box(p.shape(), start, half.dims()).moved(half.count()));
+            return List.of(first, Piece.box(p.shape(), start, half.dims()).moved(half.count()));
         }
         if (p.cut() != Cut.REPLICATED) {
             int dim = p.cut() == Cut.ROWS ? 0 : 1;

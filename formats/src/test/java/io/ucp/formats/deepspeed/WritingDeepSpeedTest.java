@@ -155,11 +155,7 @@ class WritingDeepSpeedTest {
                                                         Map.of("sub_group_size", size))));
         assertWrittenAsSaved(
                 transformer().degrees(1, 1, dp).stage(3).subGroupSize(size).editing(configured),
-                transformer()
-                        .degrees(1, 1, newDp)
-                        .stage(3)
-                        .subGroupSize(size)
-                        .editing(configured));
+                transformer().degrees(1, 1, newDp).stage(3).subGroupSize(size).editing(configured));
     }
 
     private static List<GeneratedParameter> withFrozenAndBuffers() {
@@ -331,8 +327,7 @@ class WritingDeepSpeedTest {
 
     @Test
     void namesThePatternsOfTensorParallelismOnlyWhereThereIsSome() throws IOException {
-        GeneratedCheckpoint source =
-                transformer().degrees(1, 2, 1).patterns().writeTo(from());
+        GeneratedCheckpoint source = transformer().degrees(1, 2, 1).patterns().writeTo(from());
         new Relayout(source, from(), transformer()).write(to());
 
         assertThat(

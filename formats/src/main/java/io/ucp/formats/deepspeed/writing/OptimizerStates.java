@@ -196,8 +196,7 @@ final class OptimizerStates {
         return dp == target.dp() - 1 ? parts.extent() * target.dp() - count : 0;
     }
 
-    private static PyDict optimizer(
-            List<PyDict.Entry> states, List<PickleValue> paramGroups) {
+    private static PyDict optimizer(List<PyDict.Entry> states, List<PickleValue> paramGroups) {
         Map<String, PickleValue> optimizer = new LinkedHashMap<>();
         optimizer.put("state", PyDict.of(states));
         optimizer.put("param_groups", PyList.of(paramGroups));
@@ -291,8 +290,7 @@ final class OptimizerStates {
     private static PickleValue master(TorchBuilder torch, Group group, int dp, long count) {
         DType dtype = dtype(group, Held.FP32);
         TorchTensor tensor =
-                torch.tensor(
-                        dtype, Shape.of(count), group.parts().parts(dp, Held.FP32, dtype));
+                torch.tensor(dtype, Shape.of(count), group.parts().parts(dp, Held.FP32, dtype));
         return TensorPickles.write(tensor.requiringGrad(true));
     }
 

@@ -63,7 +63,8 @@ public final class RankedTree {
         this.optimizer = OptimizerModel.of(source);
     }
 
-    /// @throws RefusedException where DeepSpeed has no form for the state, or there is none here yet
+    /// @throws RefusedException where DeepSpeed has no form for the state, or there is none here
+    ///   yet
     public static TargetTree of(WriteRequest request) {
         TargetJob job =
                 request.job()
@@ -211,10 +212,7 @@ public final class RankedTree {
     private boolean onOneNode() {
         return source.models().stream()
                 .flatMap(m -> m.root().stream())
-                .allMatch(
-                        r ->
-                                r.find("args", "rank")
-                                        .equals(r.find("args", "local_rank")));
+                .allMatch(r -> r.find("args", "rank").equals(r.find("args", "local_rank")));
     }
 
     private List<List<String>> sourceSubGroups() {
@@ -266,8 +264,7 @@ public final class RankedTree {
     }
 
     private void randomStates() {
-        boolean held =
-                source.firstModel().root().flatMap(r -> r.find("rng_state")).isPresent();
+        boolean held = source.firstModel().root().flatMap(r -> r.find("rng_state")).isPresent();
         if (!held) {
             return;
         }
