@@ -356,7 +356,9 @@ class WritingDeepSpeedTest {
                                                 "partition_dim",
                                                 0)),
                                 "sub_param_shard_widths",
-                                Map.of("qkv", List.of(List.of(5, 3), List.of(2, 2), List.of(4, 0)))));
+                                Map.of(
+                                        "qkv",
+                                        List.of(List.of(5, 3), List.of(2, 2), List.of(4, 0)))));
         GeneratedCheckpoint source =
                 transformer()
                         .degrees(1, 2, 1)
