@@ -191,7 +191,7 @@ public final class CopyBenchmark {
                         Map.of(),
                         List.of());
         StateHolding holding =
-                new StateHolding(
+                StateHolding.of(
                         DType.FLOAT32, List.of(new Copy("all", fragments)), Agreement.EQUAL);
         Origin origin = new Origin("bench", "bench", -1, List.of(), Optional.empty());
         CheckpointIndex index =

@@ -5,6 +5,7 @@ import io.ucp.lang.ast.NamePattern;
 import io.ucp.lang.ast.ParamRule;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.NearestNames;
+import io.ucp.layout.Replica;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -112,23 +113,24 @@ final class Aliases {
 
     private BoundParameter with(BoundParameter p, List<String> aliases) {
         List<Shard> shards = new ArrayList<>(p.shards());
-        List<String> labels = new ArrayList<>(p.copyLabels());
-        int copies = labels.size();
+        List<Replica> copies = new ArrayList<>(p.copies());
+        int own = copies.size();
         for (String alias : aliases) {
             List<Holding> holdings = held.getOrDefault(alias, List.of());
             if (holdings.isEmpty()) {
                 continue;
             }
-            for (int c = 0; c < copies; c++) {
+            for (int c = 0; c < own; c++) {
                 boolean any = false;
                 for (Shard s : p.shards()) {
                     if (s.copy() == c && holdings.stream().anyMatch(h -> fits(h, s))) {
-                        shards.add(new Shard(alias, s.at(), s.shape(), s.pieces(), labels.size()));
+                        shards.add(new Shard(alias, s.at(), s.shape(), s.pieces(), copies.size()));
                         any = true;
                     }
                 }
                 if (any) {
-                    labels.add(p.copyLabels().get(c) + " as '" + alias + "'");
+                    Replica same = p.copies().get(c);
+                    copies.add(same.labelled(same.label() + " as '" + alias + "'"));
                 }
             }
         }
@@ -138,8 +140,7 @@ final class Aliases {
                 p.realShape(),
                 p.split(),
                 shards,
-                labels,
-                p.agreement(),
+                copies,
                 p.frozen(),
                 p.casts(),
                 aliases,

@@ -98,8 +98,10 @@ public final class Binder {
         groups.check(membersByGroup());
         Map<String, Sharding.Flatten> flatten = states.flatten();
         List<BoundParameter> all = aliases.attach(bound, problems);
+        List<Renamed> renames =
+                problems.any() ? List.of() : Renames.of(spec, all, numbers, problems);
         problems.throwIfAny();
-        return new Sharding(mesh.axes(), all, flatten, dropped);
+        return new Sharding(mesh.axes(), all, flatten, dropped, renames);
     }
 
     private Set<String> dataAxes() {
@@ -248,7 +250,6 @@ public final class Binder {
                 split,
                 placed.shards(),
                 placed.copies(),
-                reading.agreement(),
                 isFrozen,
                 casts(reading),
                 List.of(),

@@ -1,7 +1,7 @@
 package io.ucp.bind;
 
 import io.ucp.formats.ParameterFacts;
-import io.ucp.layout.Agreement;
+import io.ucp.layout.Replica;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 
@@ -15,8 +15,7 @@ import java.util.Map;
 /// @param realShape without padding
 /// @param split summary for formats that name it
 /// @param shards one for each model-parallel coordinate that holds some of it
-/// @param copyLabels which ranks each copy stands for: `pp 0, tp 1`
-/// @param agreement what the copies are to each other
+/// @param copies by the number that shards name
 /// @param casts state -> dtype in the target
 /// @param aliases other names it is tied to
 /// @param rule the spec's text of the rule that decided, for messages (`line 12: param "..."`)
@@ -26,15 +25,14 @@ public record BoundParameter(
         Shape realShape,
         ParameterFacts.Split split,
         List<Shard> shards,
-        List<String> copyLabels,
-        Agreement agreement,
+        List<Replica> copies,
         boolean frozen,
         Map<String, DType> casts,
         List<String> aliases,
         String rule) {
     public BoundParameter {
         shards = List.copyOf(shards);
-        copyLabels = List.copyOf(copyLabels);
+        copies = List.copyOf(copies);
         casts = Map.copyOf(casts);
         aliases = List.copyOf(aliases);
     }

@@ -4,10 +4,13 @@ import io.ucp.formats.Coordinate;
 import io.ucp.layout.Chain;
 import io.ucp.layout.Chain.Step;
 import io.ucp.layout.Layout;
+import io.ucp.layout.Replica;
 import io.ucp.mesh.Mesh;
 
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.TreeSet;
 
 /// The copies of a parameter: one for each combination of ranks that hold the same of it, in the
@@ -16,17 +19,18 @@ final class Copies {
     private final Mesh mesh;
     private final List<Coordinate> copies;
     private final List<String> replicaAxes;
-    private final List<String> labels;
+    private final List<Replica> replicas;
 
     private Copies(
-            Mesh mesh, List<Coordinate> copies, List<String> replicaAxes, List<String> labels) {
+            Mesh mesh, List<Coordinate> copies, List<String> replicaAxes, List<Replica> replicas) {
         this.mesh = mesh;
         this.copies = copies;
         this.replicaAxes = replicaAxes;
-        this.labels = labels;
+        this.replicas = replicas;
     }
 
-    static Copies of(Chain chain, Mesh mesh) {
+    /// @param takeFirst axes whose ranks may hold other values than the first
+    static Copies of(Chain chain, Mesh mesh, Set<String> takeFirst) {
         List<String> order = new ArrayList<>();
         mesh.axes().forEach(a -> order.add(a.axis()));
         List<Step> steps = new ArrayList<>(chain.steps());
@@ -36,6 +40,7 @@ final class Copies {
                                 order.indexOf(mesh.factors(a.axis()).getFirst()),
                                 order.indexOf(mesh.factors(b.axis()).getFirst())));
         List<Coordinate> copies = List.of(Coordinate.NONE);
+        Set<String> averaged = new HashSet<>();
         List<String> replicaAxes = new ArrayList<>();
         Coordinate fixed = Coordinate.NONE;
         for (Step step : steps) {
@@ -47,6 +52,9 @@ final class Copies {
                 continue;
             }
             replicaAxes.add(step.axis());
+            if (step.layout() instanceof Layout.Averaged) {
+                averaged.add(step.axis());
+            }
             List<Coordinate> next = new ArrayList<>();
             for (Coordinate copy : copies) {
                 for (int index : indices) {
@@ -55,15 +63,37 @@ final class Copies {
             }
             copies = next;
         }
-        List<String> labels = new ArrayList<>();
+        List<Replica> replicas = new ArrayList<>();
+        List<Coordinate> alternatives = new ArrayList<>();
+        List<Coordinate> summands = new ArrayList<>();
         for (Coordinate copy : copies) {
             Coordinate label = fixed;
             for (var e : copy.indices().entrySet()) {
                 label = label.with(e.getKey(), e.getValue());
             }
-            labels.add(label.toString());
+            replicas.add(
+                    new Replica(
+                            label.toString(),
+                            number(on(takeFirst, copy), alternatives),
+                            number(on(averaged, copy), summands)));
         }
-        return new Copies(mesh, copies, replicaAxes, labels);
+        return new Copies(mesh, copies, replicaAxes, replicas);
+    }
+
+    private static Coordinate on(Set<String> axes, Coordinate copy) {
+        Coordinate on = Coordinate.NONE;
+        for (var e : copy.indices().entrySet()) {
+            on = axes.contains(e.getKey()) ? on.with(e.getKey(), e.getValue()) : on;
+        }
+        return on;
+    }
+
+    /// The place of a coordinate among those that came up.
+    private static int number(Coordinate at, List<Coordinate> known) {
+        if (!known.contains(at)) {
+            known.add(at);
+        }
+        return known.indexOf(at);
     }
 
     /// The ranks of a step's axis that hold the same; none for a cut.
@@ -81,8 +111,8 @@ final class Copies {
         };
     }
 
-    List<String> labels() {
-        return labels;
+    List<Replica> replicas() {
+        return replicas;
     }
 
     /// The copy that the shard of a rank belongs to.

@@ -7,6 +7,7 @@ import io.ucp.layout.Chain.Held;
 import io.ucp.layout.Chain.Step;
 import io.ucp.layout.ImpossibleLayoutException;
 import io.ucp.layout.Layout;
+import io.ucp.layout.Replica;
 import io.ucp.mesh.Mesh;
 import io.ucp.tensor.Shape;
 
@@ -28,7 +29,7 @@ final class ParameterBinder {
     ///
     /// @param chain with the axes that the rule does not speak of
     record Placed(
-            Chain chain, Shape shape, Shape realShape, List<Shard> shards, List<String> copies) {}
+            Chain chain, Shape shape, Shape realShape, List<Shard> shards, List<Replica> copies) {}
 
     private final Mesh mesh;
     private final Set<String> dataAxes;
@@ -111,7 +112,7 @@ final class ParameterBinder {
             if (real.isEmpty()) {
                 return Optional.empty();
             }
-            Copies copies = Copies.of(chain, mesh);
+            Copies copies = Copies.of(chain, mesh, reading.takeFirst());
             List<Shard> shards = new ArrayList<>();
             for (var place : byPlace.entrySet()) {
                 Coordinate at = place.getKey();
@@ -133,7 +134,7 @@ final class ParameterBinder {
                     shards.add(new Shard(onDisk, labels.at, held, pieces, copies.number(at)));
                 }
             }
-            return Optional.of(new Placed(chain, shape, real.get(), shards, copies.labels()));
+            return Optional.of(new Placed(chain, shape, real.get(), shards, copies.replicas()));
         }
 
         /// The rule's chain with every other axis: found on one rank of it, where it is found.

@@ -2,7 +2,6 @@ package io.ucp.bind;
 
 import io.ucp.lang.ast.Clause;
 import io.ucp.lang.ast.NamePattern;
-import io.ucp.layout.Agreement;
 import io.ucp.layout.Chain;
 import io.ucp.tensor.DType;
 
@@ -11,10 +10,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.Set;
 
 /// What a rule says of one parameter, evaluated for one mesh.
 ///
 /// @param chain without the axes that the rule does not speak of
+/// @param takeFirst axes whose ranks may hold other values than the first
 /// @param declared the real extents, where the rule gives them
 /// @param isEverywhere the rule has no clauses that place or cut: every rank holds the whole
 /// @param unique exactly one rank holds it
@@ -22,7 +23,7 @@ import java.util.OptionalLong;
 /// @param tiedTo global name of the parameter that it is another name of
 record Reading(
         Chain chain,
-        Agreement agreement,
+        Set<String> takeFirst,
         Optional<List<Long>> declared,
         List<Padding> padding,
         boolean isEverywhere,
@@ -34,6 +35,7 @@ record Reading(
         Optional<NamePattern.Glob> stagedWith,
         Optional<NamePattern.Glob> tiedTo) {
     Reading {
+        takeFirst = Set.copyOf(takeFirst);
         padding = List.copyOf(padding);
         casts = Map.copyOf(casts);
     }
@@ -44,7 +46,7 @@ record Reading(
         steps.add(step);
         return new Reading(
                 new Chain(steps),
-                agreement,
+                takeFirst,
                 declared,
                 padding,
                 isEverywhere,

@@ -9,7 +9,6 @@ import io.ucp.lang.ast.Part;
 import io.ucp.lang.ast.Position;
 import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.lang.diagnostic.Span;
-import io.ucp.layout.Agreement;
 import io.ucp.layout.Chain;
 import io.ucp.layout.Chain.Step;
 import io.ucp.layout.Layout;
@@ -83,7 +82,7 @@ final class RuleReader {
         private final Map<String, Span> axes = new HashMap<>();
         private final List<Reading.Padding> padding = new ArrayList<>();
         private final Map<String, DType> casts = new LinkedHashMap<>();
-        private Agreement agreement = Agreement.EQUAL;
+        private final Set<String> takeFirst = new LinkedHashSet<>();
         private boolean unique;
         private boolean frozen;
         private Optional<Clause.Flatten> flatten = Optional.empty();
@@ -108,7 +107,7 @@ final class RuleReader {
             return Optional.of(
                     new Reading(
                             new Chain(steps),
-                            agreement,
+                            takeFirst,
                             declared,
                             padding,
                             !unique && steps.isEmpty() && stagedWith.isEmpty(),
@@ -127,10 +126,8 @@ final class RuleReader {
                 case Clause.Scalar s ->
                         fail(s.span(), "'scalar' of a parameter; expected it in a states block");
                 case Clause.Replicate r -> replicate(r);
-                case Clause.Average a -> {
-                    agreement = Agreement.AVERAGE;
-                    step(a.axis(), Optional.of(new Layout.Averaged()), a.span());
-                }
+                case Clause.Average a ->
+                        step(a.axis(), Optional.of(new Layout.Averaged()), a.span());
                 case Clause.Shard s ->
                         step(
                                 s.axis(),
@@ -187,8 +184,8 @@ final class RuleReader {
         }
 
         private void replicate(Clause.Replicate r) {
-            if (r.takeFirst() && agreement == Agreement.EQUAL) {
-                agreement = Agreement.FIRST;
+            if (r.takeFirst()) {
+                takeFirst.add(r.axis().text());
             }
             if (r.at().isEmpty()) {
                 step(r.axis(), Optional.of(new Layout.Replicated()), r.span());

@@ -11,16 +11,19 @@ import java.util.Map;
 /// @param parameters in the order in which the checkpoint names them
 /// @param flatten state -> how data parallelism cuts it: absent for states that are held whole
 /// @param dropped local names that the spec drops, with the rule that does
+/// @param renames what the parameters become in forms that hold each of them whole
 public record Sharding(
         List<AxisDegree> mesh,
         List<BoundParameter> parameters,
         Map<String, Flatten> flatten,
-        Map<String, String> dropped) {
+        Map<String, String> dropped,
+        List<Renamed> renames) {
     public Sharding {
         mesh = List.copyOf(mesh);
         parameters = List.copyOf(parameters);
         flatten = Map.copyOf(flatten);
         dropped = Map.copyOf(dropped);
+        renames = List.copyOf(renames);
     }
 
     /// @param axis the data-parallel axis

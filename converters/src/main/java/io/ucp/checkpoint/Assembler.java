@@ -11,7 +11,6 @@ import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.Origin;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.WholeParameter;
-import io.ucp.layout.Agreement;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -71,8 +70,7 @@ public final class Assembler {
                         state,
                         new StateHolding(
                                 tensor.dtype(),
-                                List.of(new Copy("", List.of(Fragment.whole(shaped)))),
-                                Agreement.EQUAL));
+                                List.of(new Copy("", List.of(Fragment.whole(shaped))))));
             }
             parameters.add(new Parameter(whole.facts(), states));
         }

@@ -1,13 +1,24 @@
 package io.ucp.checkpoint;
 
+import io.ucp.layout.Replica;
+
 import java.util.List;
 
 /// One complete holding of a parameter's state: fragments that cover each of its elements exactly
 /// once. Replicas are further copies.
 ///
-/// @param label which ranks hold it, for messages: `pp 0, tp 1`
-public record Copy(String label, List<Fragment> fragments) {
+/// @param replica which ranks hold it, and what it is to the other copies
+public record Copy(Replica replica, List<Fragment> fragments) {
     public Copy {
         fragments = List.copyOf(fragments);
+    }
+
+    /// A copy that equals every other one.
+    public Copy(String label, List<Fragment> fragments) {
+        this(Replica.equal(label), fragments);
+    }
+
+    public String label() {
+        return replica.label();
     }
 }

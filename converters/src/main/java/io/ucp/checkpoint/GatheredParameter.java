@@ -6,7 +6,7 @@ import io.ucp.formats.Coordinate;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.Scalar;
-import io.ucp.layout.Agreement;
+import io.ucp.layout.Replica;
 import io.ucp.tensor.DType;
 
 import java.util.ArrayList;
@@ -51,7 +51,7 @@ final class GatheredParameter {
             }
         }
         while (overlaps(held, copy, span)) {
-            copy += bound.copyLabels().size();
+            copy += bound.copies().size();
         }
         add(new Span(span.tensor(), span.offset(), copy, span.of()));
     }
@@ -129,7 +129,7 @@ final class GatheredParameter {
         DType dtype = spans.getFirst().tensor().dtype();
         List<Copy> copies = new ArrayList<>();
         for (Map.Entry<Integer, List<Span>> copy : byCopy.entrySet()) {
-            String label = label(copy.getKey());
+            Replica replica = replica(copy.getKey());
             long held = 0;
             List<Fragment> fragments = new ArrayList<>();
             for (Span span : copy.getValue()) {
@@ -150,22 +150,21 @@ final class GatheredParameter {
             }
             if (held != bound.shape().count()) {
                 throw new IncompleteCheckpointException(
-                        "%s: %s at %s".formatted(bound.name(), state, label),
+                        "%s: %s at %s".formatted(bound.name(), state, replica.label()),
                         "%d elements".formatted(held),
                         "%d, for shape %s (%s)"
                                 .formatted(bound.shape().count(), bound.shape(), bound.rule()),
                         "a rank's file is missing, or the spec does not fit the checkpoint");
             }
-            copies.add(new Copy(label, fragments));
+            copies.add(new Copy(replica, fragments));
         }
-        return new StateHolding(
-                dtype, copies, copies.size() == 1 ? Agreement.EQUAL : bound.agreement());
+        return new StateHolding(dtype, copies);
     }
 
-    private String label(int copy) {
-        int known = bound.copyLabels().size();
-        return copy < known
-                ? bound.copyLabels().get(copy)
-                : bound.copyLabels().get(copy % known) + " (held again)";
+    /// What a rank holds once more must equal what it held before.
+    private Replica replica(int copy) {
+        int known = bound.copies().size();
+        Replica first = bound.copies().get(copy % known);
+        return copy < known ? first : first.labelled(first.label() + " (held again)");
     }
 }

@@ -6,6 +6,7 @@ import io.ucp.bind.TargetBinder;
 import io.ucp.checkpoint.Assembler;
 import io.ucp.checkpoint.Inventory;
 import io.ucp.checkpoint.Parameter;
+import io.ucp.checkpoint.Renaming;
 import io.ucp.execute.ExecutionResult;
 import io.ucp.execute.ExecutionResult.Difference;
 import io.ucp.execute.Options;
@@ -37,7 +38,8 @@ import java.util.stream.Collectors;
 /// The chain from source files to target files.
 ///
 /// ```
-/// index -> spec -> bind -> assemble    what the source is             describe
+/// index -> spec -> bind -> assemble -> rename
+///                                      what the source is             describe
 ///   -> lay the target out -> plan      what is to be copied where     prepare
 ///     -> execute -> commit             the target, whole or not       run
 /// ```
@@ -53,18 +55,16 @@ public final class Conversion {
         OpenedSource opened = OpenedSource.open(source, from);
         CheckpointIndex index = opened.index();
         if (!index.wholes().isEmpty()) {
+            Inventory wholes = Assembler.wholes(index);
             return new Described(
-                    opened,
-                    "",
-                    index.origin().spec().orElse(""),
-                    Optional.empty(),
-                    Assembler.wholes(index));
+                    opened, "", index.origin().spec().orElse(""), Optional.empty(), wholes, wholes);
         }
         SpecSource found = SpecSource.of(spec, index);
         Sharding sharding = Binder.bind(found.spec(), index, settings);
         String text = Ucl.format(found.spec());
-        Inventory inventory = Assembler.assemble(index, sharding, text);
-        return new Described(opened, found.name(), text, Optional.of(sharding), inventory);
+        Inventory held = Assembler.assemble(index, sharding, text);
+        Inventory inventory = Renaming.apply(held, sharding.renames());
+        return new Described(opened, found.name(), text, Optional.of(sharding), held, inventory);
     }
 
     /// Everything up to the plan; reads no tensor data and writes nothing.
@@ -77,20 +77,21 @@ public final class Conversion {
     /// Of a source that is described already.
     public static Prepared prepare(Request request, Described described) throws IOException {
         Optional<TargetBinder.Bound> bound = TargetJobs.of(request, described);
-        TargetTree tree = layout(request, described, bound.map(TargetBinder.Bound::job));
-        CopyPlan plan = Planner.plan(described.inventory(), tree.files());
+        Optional<TargetJob> job = bound.map(TargetBinder.Bound::job);
+        TargetTree tree = layout(request, described, job);
+        CopyPlan plan = Planner.plan(described.towards(job), tree.files());
         return new Prepared(
                 request,
                 described,
                 tree,
                 plan,
-                bound.map(TargetBinder.Bound::job),
+                job,
                 bound.map(TargetBinder.Bound::notes).orElse(List.of()));
     }
 
     /// The files of the target.
     static TargetTree layout(Request request, Described described, Optional<TargetJob> job) {
-        Inventory inventory = described.inventory();
+        Inventory inventory = described.towards(job);
         return format(request.to())
                 .layout(
                         new WriteRequest(

@@ -32,8 +32,9 @@ public record Prepared(
         notes = List.copyOf(notes);
     }
 
+    /// The parameters by the names that the target has.
     public Inventory inventory() {
-        return described.inventory();
+        return described.towards(job);
     }
 
     /// Odd things in the source, and what the target does otherwise than one might think.

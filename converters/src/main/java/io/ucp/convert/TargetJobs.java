@@ -8,6 +8,7 @@ import io.ucp.checkpoint.Parameter;
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Origin;
+import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetJob;
 import io.ucp.lang.Ucl;
 import io.ucp.lang.ast.Spec;
@@ -62,7 +63,7 @@ final class TargetJobs {
         Origin origin = index.origin();
         List<AxisDegree> mesh = sharding.isPresent() ? index.mesh() : origin.mesh();
         return new TargetBinder.Source(
-                described.inventory().parameters().stream().map(Parameter::facts).toList(),
+                described.held().parameters().stream().map(Parameter::facts).toList(),
                 index.hints(),
                 mesh,
                 sharding.isPresent() ? index.stage() : origin.stage());
@@ -76,11 +77,24 @@ final class TargetJobs {
         }
         return described.specText().isBlank()
                 ? Optional.empty()
-                : Optional.of(
-                        Ucl.parse(
-                                SourceText.of(
-                                        whole ? "the source's spec" : described.specName(),
-                                        described.specText()),
-                                SpecLibrary.imports()));
+                : Optional.of(remembered(request, described, whole));
+    }
+
+    /// @throws RefusedException where the state has other names by now than that spec has
+    private static Spec remembered(Request request, Described described, boolean whole) {
+        Spec spec =
+                Ucl.parse(
+                        SourceText.of(
+                                whole ? "the source's spec" : described.specName(),
+                                described.specText()),
+                        SpecLibrary.imports());
+        if (whole && !spec.renames().isEmpty()) {
+            throw new RefusedException(
+                    request.to(),
+                    "a state that was renamed by the spec of the job that wrote it",
+                    "a spec of a job that has these names",
+                    "write it and name it: --spec FILE");
+        }
+        return spec;
     }
 }

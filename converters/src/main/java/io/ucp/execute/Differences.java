@@ -16,10 +16,20 @@ import java.util.TreeMap;
 final class Differences {
     private final Map<Integer, Map<Integer, Found>> byLabelAndCopy = new TreeMap<>();
 
-    private record Found(Step.Rule rule, long elements, long first, OptionalDouble largest) {
+    /// Two copies that are compared.
+    ///
+    /// @param label whose copies they are
+    /// @param with number of the copy that the second is held against, or [#MEAN]
+    /// @param rule what the second is to the first
+    record Pair(int label, int with, int copy, Step.Rule rule) {
+        /// The value, where it is a mean.
+        static final int MEAN = -1;
+    }
+
+    private record Found(Pair pair, long elements, long first, OptionalDouble largest) {
         Found and(Found other) {
             return new Found(
-                    rule,
+                    pair,
                     elements + other.elements,
                     Math.min(first, other.first),
                     largest.isPresent() && other.largest.isPresent()
@@ -32,9 +42,7 @@ final class Differences {
     /// Compares elements `[low, high)` of a step: `value` from byte `at`, `other` from its start.
     void compare(
             Step.Elements step,
-            Step.Rule rule,
-            int label,
-            int copy,
+            Pair pair,
             DType dtype,
             long low,
             long high,
@@ -64,14 +72,14 @@ final class Differences {
         }
         Found found =
                 new Found(
-                        rule,
+                        pair,
                         elements,
                         step.index(low + first),
                         number ? OptionalDouble.of(largest) : OptionalDouble.empty());
         synchronized (this) {
             byLabelAndCopy
-                    .computeIfAbsent(label, _ -> new TreeMap<>())
-                    .merge(copy, found, Found::and);
+                    .computeIfAbsent(pair.label(), _ -> new TreeMap<>())
+                    .merge(pair.copy(), found, Found::and);
         }
     }
 
@@ -86,9 +94,11 @@ final class Differences {
                                             new ExecutionResult.Difference(
                                                     l.parameter(),
                                                     l.state(),
-                                                    l.copies().getFirst(),
+                                                    found.pair().with() == Pair.MEAN
+                                                            ? "the mean"
+                                                            : l.copies().get(found.pair().with()),
                                                     l.copies().get(copy),
-                                                    found.rule(),
+                                                    found.pair().rule(),
                                                     label,
                                                     copy,
                                                     found.elements(),

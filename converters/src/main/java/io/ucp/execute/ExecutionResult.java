@@ -19,7 +19,7 @@ public record ExecutionResult(
     /// Two copies of a state that are not equal byte for byte.
     ///
     /// @param rule what they should be to each other; two checkpoints compared count as equal
-    /// @param copy number of the copy in its label, compared with copy 0
+    /// @param copy number of the copy in its label, compared with `firstCopy`
     /// @param label number of the label in the plan
     /// @param first row-major index of an element that differs, the first where the state lies
     ///   whole

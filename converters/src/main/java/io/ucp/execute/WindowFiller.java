@@ -26,6 +26,10 @@ final class WindowFiller {
     /// Another copy.
     private final ByteBuffer replica;
 
+    /// A copy that others are compared with.
+    private final ByteBuffer leader;
+
+    /// Of an average, then the means.
     private final double[] sums = new double[AVERAGED_AT_ONCE];
 
     WindowFiller(OpenSources sources, Differences differences, Buffers buffers) {
@@ -33,6 +37,7 @@ final class WindowFiller {
         this.differences = differences;
         this.uncast = buffers.uncast();
         this.replica = buffers.replica();
+        this.leader = buffers.leader();
         this.gatherer = new Gatherer(sources, buffers.staging());
     }
 
@@ -69,11 +74,7 @@ final class WindowFiller {
                 int width = elements.to().width();
                 long first = (low - elements.offset()) / width;
                 long last = (high - elements.offset()) / width;
-                if (elements.rule() == Step.Rule.AVERAGE && elements.copies().size() > 1) {
-                    average(elements, first, last, window, at);
-                } else {
-                    elements(elements, first, last, window, at);
-                }
+                elements(elements, first, last, window, at);
             }
         }
     }
@@ -82,59 +83,111 @@ final class WindowFiller {
     private void elements(Step.Elements step, long low, long high, ByteBuffer window, int at)
             throws IOException {
         DType from = step.from();
-        DType to = step.to();
-        boolean direct = from == to;
+        boolean direct = from == step.to();
+        long scratch = replica.capacity() / from.width();
         long block =
-                direct && step.copies().size() == 1
-                        ? high - low
-                        : replica.capacity() / from.width();
+                step.averages()
+                        ? Math.min(AVERAGED_AT_ONCE, scratch)
+                        : direct && step.copies().size() == 1 ? high - low : scratch;
         for (long first = low; first < high; first += block) {
             long last = Math.min(high, first + block);
-            int index = at + (int) ((first - low) * to.width());
+            int index = at + (int) ((first - low) * step.to().width());
             ByteBuffer value = direct ? window : uncast;
             int valueAt = direct ? index : 0;
-            gatherer.gather(step.copies().getFirst(), from.width(), first, last, value, valueAt);
-            for (int copy = 1; copy < step.copies().size(); copy++) {
-                gatherer.gather(step.copies().get(copy), from.width(), first, last, replica, 0);
-                differences.compare(
-                        step,
-                        step.rule(),
-                        step.label(),
-                        copy,
-                        from,
-                        first,
-                        last,
-                        value,
-                        valueAt,
-                        replica);
+            int others;
+            if (step.averages()) {
+                others = average(step, first, last, window, index);
+                if (!direct && others < step.copies().size()) {
+                    means(from, (int) (last - first), uncast, 0);
+                }
+            } else {
+                others = 1;
+                gatherer.gather(
+                        step.copies().getFirst(), from.width(), first, last, value, valueAt);
             }
-            if (!direct) {
+            compare(step, others, first, last, value, valueAt);
+            if (!direct && !step.averages()) {
                 for (int k = 0; k < last - first; k++) {
                     double number = Floats.get(from, uncast, k * from.width());
-                    Floats.put(to, window, index + k * to.width(), number);
+                    Floats.put(step.to(), window, index + k * step.to().width(), number);
                 }
             }
         }
     }
 
-    private void average(Step.Elements step, long low, long high, ByteBuffer window, int at)
+    /// Holds copies `[others, ..)` against the value and against each other.
+    private void compare(
+            Step.Elements step, int others, long first, long last, ByteBuffer value, int valueAt)
             throws IOException {
         DType from = step.from();
-        DType to = step.to();
-        int block = Math.min(AVERAGED_AT_ONCE, replica.capacity() / from.width());
-        for (long first = low; first < high; first += block) {
-            int count = (int) Math.min(block, high - first);
-            Arrays.fill(sums, 0, count, 0.0);
-            for (Step.Copy copy : step.copies()) {
-                gatherer.gather(copy, from.width(), first, first + count, replica, 0);
-                for (int k = 0; k < count; k++) {
-                    sums[k] += Floats.get(from, replica, k * from.width());
-                }
+        int leads = 0;
+        for (int copy = others; copy < step.copies().size(); copy++) {
+            Step.Copy held = step.copies().get(copy);
+            boolean equal = held.rule() == Step.Rule.EQUAL;
+            ByteBuffer read = equal ? replica : leader;
+            gatherer.gather(held, from.width(), first, last, read, 0);
+            boolean withValue = !equal || leads == 0;
+            int with = withValue && step.averages() ? Differences.Pair.MEAN : withValue ? 0 : leads;
+            differences.compare(
+                    step,
+                    new Differences.Pair(step.label(), with, copy, held.rule()),
+                    from,
+                    first,
+                    last,
+                    withValue ? value : leader,
+                    withValue ? valueAt : 0,
+                    read);
+            leads = equal ? leads : copy;
+        }
+    }
+
+    /// The mean of the first copies to `window`, from byte `at`; their replicas are compared.
+    ///
+    /// @return the number of the copy behind them
+    private int average(Step.Elements step, long first, long last, ByteBuffer window, int at)
+            throws IOException {
+        DType from = step.from();
+        int count = (int) (last - first);
+        Arrays.fill(sums, 0, count, 0.0);
+        int summands = 0;
+        int leads = 0;
+        int copy = 0;
+        for (; copy < step.copies().size(); copy++) {
+            Step.Copy held = step.copies().get(copy);
+            if (held.rule() == Step.Rule.FIRST) {
+                break;
             }
-            int index = at + (int) ((first - low) * to.width());
+            boolean equal = held.rule() == Step.Rule.EQUAL;
+            ByteBuffer read = equal ? replica : leader;
+            gatherer.gather(held, from.width(), first, last, read, 0);
+            if (equal) {
+                differences.compare(
+                        step,
+                        new Differences.Pair(step.label(), leads, copy, held.rule()),
+                        from,
+                        first,
+                        last,
+                        leader,
+                        0,
+                        replica);
+                continue;
+            }
+            leads = copy;
+            summands++;
             for (int k = 0; k < count; k++) {
-                Floats.put(to, window, index + k * to.width(), sums[k] / step.copies().size());
+                sums[k] += Floats.get(from, leader, k * from.width());
             }
+        }
+        for (int k = 0; k < count; k++) {
+            sums[k] /= summands;
+        }
+        means(step.to(), count, window, at);
+        return copy;
+    }
+
+    private void means(DType dtype, int count, ByteBuffer into, int at) {
+        for (int k = 0; k < count; k++) {
+            Floats.put(dtype, into, at + k * dtype.width(), sums[k]);
         }
     }
 
@@ -157,9 +210,7 @@ final class WindowFiller {
             long high = Math.min(to, step.end());
             differences.compare(
                     step,
-                    Step.Rule.EQUAL,
-                    against.label(),
-                    1,
+                    new Differences.Pair(against.label(), 0, 1, Step.Rule.EQUAL),
                     dtype,
                     (low - step.offset()) / dtype.width(),
                     (high - step.offset()) / dtype.width(),

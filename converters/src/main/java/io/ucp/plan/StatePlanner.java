@@ -8,6 +8,8 @@ import io.ucp.checkpoint.StateHolding;
 import io.ucp.formats.Elementwise;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.RefusedException;
+import io.ucp.layout.Agreement;
+import io.ucp.layout.Replica;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Floats;
 import io.ucp.tensor.Piece;
@@ -18,6 +20,7 @@ import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalLong;
 
 /// Finds where one source holds the elements of states.
@@ -62,31 +65,45 @@ final class StatePlanner {
                     "one among float64, float32, float16 and bfloat16",
                     "");
         }
-        Step.Rule rule =
-                switch (holding.agreement()) {
-                    case EQUAL -> Step.Rule.EQUAL;
-                    case FIRST -> Step.Rule.FIRST;
-                    case AVERAGE -> Step.Rule.AVERAGE;
-                };
-        if (rule == Step.Rule.AVERAGE && !Floats.covers(from)) {
+        List<Step.Rule> rules = rules(holding);
+        if (rules.getFirst() == Step.Rule.AVERAGE && !Floats.covers(from)) {
             throw new RefusedException(
                     place,
                     "an average of " + from.torchName(),
                     "one of float64, float32, float16 or bfloat16",
                     "take the first copy instead");
         }
-        List<Copy> read =
-                compare || rule == Step.Rule.AVERAGE
-                        ? holding.copies()
-                        : holding.copies().subList(0, 1);
-        List<Step.Copy> copies = new ArrayList<>(read.size());
-        for (Copy copy : read) {
-            copies.add(origins(place, copy, of, from));
+        List<Step.Copy> copies = new ArrayList<>();
+        for (int c = 0; c < holding.copies().size(); c++) {
+            if (compare || c == 0 || rules.get(c) == Step.Rule.AVERAGE) {
+                copies.add(
+                        new Step.Copy(
+                                origins(place, holding.copies().get(c), of, from), rules.get(c)));
+            }
         }
-        return new Step.Elements(offset, of, from, rule, copies, label(target, of));
+        return new Step.Elements(offset, of, from, copies, label(target, of));
     }
 
-    private Step.Copy origins(String place, Copy copy, Elementwise of, DType dtype) {
+    /// What each copy is for: the first of those that must be equal stands for them.
+    private static List<Step.Rule> rules(StateHolding holding) {
+        boolean averages = holding.agreement() == Agreement.AVERAGE;
+        Replica first = holding.copies().getFirst().replica();
+        List<Step.Rule> rules = new ArrayList<>(holding.copies().size());
+        Optional<Replica> before = Optional.empty();
+        for (Copy copy : holding.copies()) {
+            Replica own = copy.replica();
+            boolean equal =
+                    before.isPresent()
+                            && before.get().alternative() == own.alternative()
+                            && before.get().summand() == own.summand();
+            boolean summand = averages && own.alternative() == first.alternative();
+            rules.add(equal ? Step.Rule.EQUAL : summand ? Step.Rule.AVERAGE : Step.Rule.FIRST);
+            before = Optional.of(own);
+        }
+        return rules;
+    }
+
+    private Spans<Step.Origin> origins(String place, Copy copy, Elementwise of, DType dtype) {
         Spans<Fragment> fragments = placed.computeIfAbsent(copy, StatePlanner::place);
         List<Step.Origin> origins = new ArrayList<>();
         for (Piece piece : of.pieces()) {
@@ -116,8 +133,7 @@ final class StatePlanner {
                         "each element once");
             }
         }
-        return new Step.Copy(
-                Spans.of(merged(origins), o -> o.moves().to(), o -> o.moves().toEnd()));
+        return Spans.of(merged(origins), o -> o.moves().to(), o -> o.moves().toEnd());
     }
 
     private static Spans<Fragment> place(Copy copy) {

@@ -37,11 +37,9 @@ public sealed interface Step {
     ///
     /// @param of what lies here; its dtype differs from `from` where the step casts
     /// @param from dtype of the copies
-    /// @param copies at least one, each of which holds every element; the first is the value for
-    ///   [Rule#EQUAL] and [Rule#FIRST], the others are compared with it
+    /// @param copies at least one, each of which holds every element; the first is no [Rule#EQUAL]
     /// @param label index in [CopyPlan#labels], for messages and digests
-    record Elements(
-            long offset, Elementwise of, DType from, Rule rule, List<Copy> copies, int label)
+    record Elements(long offset, Elementwise of, DType from, List<Copy> copies, int label)
             implements Step {
         public Elements {
             copies = List.copyOf(copies);
@@ -50,6 +48,11 @@ public sealed interface Step {
         @Override
         public long size() {
             return of.size();
+        }
+
+        /// Whether the value is a mean.
+        public boolean averages() {
+            return copies.getFirst().rule() == Rule.AVERAGE;
         }
 
         /// Elements that the step writes.
@@ -80,19 +83,22 @@ public sealed interface Step {
 
     /// Where one copy (replica) holds the elements of a step: origins whose moves tile `[0,
     /// of.count())` exactly, found by target position.
-    record Copy(Spans<Origin> origins) {}
+    record Copy(Spans<Origin> origins, Rule rule) {}
 
     /// Where elements come from: `from` position `p` of the moves is at byte `base + p * width` of
     /// the source; `to` positions count elements from the step's offset.
     record Origin(ByteSource source, long base, Transfer moves) {}
 
-    /// What the copies of a step are to each other.
+    /// What a copy of a step is for.
     enum Rule {
-        /// A difference is an error of the checkpoint.
+        /// The same as the last copy before it that is no such one; a difference is an error of the
+        /// checkpoint.
         EQUAL,
-        /// They may differ; differences are counted.
+        /// The value, where it is the first copy of all. A later one may differ from the value;
+        /// differences are counted.
         FIRST,
-        /// The value is their mean, summed in fp64 and rounded once.
+        /// The value is the mean of these, summed in fp64 and rounded once. They go before those
+        /// that may differ from it.
         AVERAGE
     }
 }

@@ -12,7 +12,7 @@ import io.ucp.lang.Ucl;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.SourceText;
 import io.ucp.lang.diagnostic.SpecException;
-import io.ucp.layout.Agreement;
+import io.ucp.layout.Replica;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 
@@ -90,8 +90,8 @@ class BinderTest {
         BoundParameter embed = only(sharding, "embed.weight");
         assertThat(embed.shape()).isEqualTo(Shape.of(8, 4));
         assertThat(embed.realShape()).isEqualTo(Shape.of(7, 4));
-        assertThat(embed.agreement()).isEqualTo(Agreement.FIRST);
-        assertThat(embed.copyLabels()).containsExactly("pp 0", "pp 1");
+        assertThat(embed.copies())
+                .containsExactly(new Replica("pp 0", 0, 0), new Replica("pp 1", 1, 0));
         assertThat(embed.split().vocabulary()).isTrue();
         assertThat(embed.shards()).extracting(Shard::copy).containsExactly(0, 0, 1, 1);
         BoundParameter fc = only(sharding, "3.fc.weight");
@@ -102,9 +102,38 @@ class BinderTest {
                 .extracting(Shard::at)
                 .containsExactly(at("pp", 1, "tp", 0), at("pp", 1, "tp", 1));
         assertThat(fc.rule()).isEqualTo("line 7: param \"{l}.fc.weight\"");
-        assertThat(only(sharding, "2.norm.weight").copyLabels())
-                .containsExactly("pp 0, tp 0", "pp 0, tp 1");
+        assertThat(only(sharding, "2.norm.weight").copies())
+                .containsExactly(new Replica("pp 0, tp 0", 0, 0), new Replica("pp 0, tp 1", 0, 0));
         assertThat(sharding.flatten()).containsEntry("exp_avg", new Sharding.Flatten("dp", false));
+    }
+
+    @Test
+    void everyAxisSaysForItselfWhetherItsCopiesAreEqual() {
+        IndexBuilder index = new IndexBuilder().axis("tp", 2).axis("pp", 2);
+        for (int tp = 0; tp < 2; tp++) {
+            for (int pp = 0; pp < 2; pp++) {
+                index.zero(0, at("tp", tp, "pp", pp), member("first", 4), member("mean", 4));
+            }
+        }
+        Sharding sharding =
+                bind(
+                        """
+                        param "first" { replicate over tp; replicate over pp at (first, last) take first }
+                        param "mean" { average over tp; replicate over pp take first }
+                        """,
+                        index.build());
+        assertThat(only(sharding, "first").copies())
+                .containsExactly(
+                        new Replica("pp 0, tp 0", 0, 0),
+                        new Replica("pp 1, tp 0", 1, 0),
+                        new Replica("pp 0, tp 1", 0, 0),
+                        new Replica("pp 1, tp 1", 1, 0));
+        assertThat(only(sharding, "mean").copies())
+                .containsExactly(
+                        new Replica("pp 0, tp 0", 0, 0),
+                        new Replica("pp 1, tp 0", 1, 0),
+                        new Replica("pp 0, tp 1", 0, 1),
+                        new Replica("pp 1, tp 1", 1, 1));
     }
 
     @Test
@@ -233,7 +262,7 @@ class BinderTest {
         BoundParameter a = only(sharding, "a");
         assertThat(a.casts()).containsExactly(Map.entry("weight", DType.BFLOAT16));
         assertThat(a.aliases()).containsExactly("head");
-        assertThat(a.copyLabels()).containsExactly("tp 0", "tp 0 as 'head'");
+        assertThat(a.copies()).extracting(Replica::label).containsExactly("tp 0", "tp 0 as 'head'");
         assertThat(sharding.dropped())
                 .containsEntry("rope.inv_freq", "line 5: drop \"**.inv_freq\"");
     }

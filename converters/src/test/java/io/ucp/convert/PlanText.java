@@ -50,12 +50,12 @@ final class PlanText {
                                 label.parameter(),
                                 label.state(),
                                 elements.copies().stream()
-                                        .map(this::copy)
-                                        .collect(
-                                                Collectors.joining(
-                                                        "\n    " + elements.rule() + " ",
-                                                        "\n    ",
-                                                        "")));
+                                        .map(
+                                                copy ->
+                                                        copy == elements.copies().getFirst()
+                                                                ? copy(copy)
+                                                                : copy.rule() + " " + copy(copy))
+                                        .collect(Collectors.joining("\n    ", "\n    ", "")));
             }
         };
     }

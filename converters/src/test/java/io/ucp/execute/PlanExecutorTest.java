@@ -20,6 +20,7 @@ import io.ucp.io.MalformedFileException;
 import io.ucp.io.PlainFile;
 import io.ucp.io.WindowAssembler;
 import io.ucp.layout.Agreement;
+import io.ucp.layout.Replica;
 import io.ucp.plan.CopyPlan;
 import io.ucp.plan.IndexedJob;
 import io.ucp.plan.IndexedJob.Layout;
@@ -278,7 +279,7 @@ class PlanExecutorTest {
                                         job.tensors().getFirst().facts(),
                                         Map.of(
                                                 STATE,
-                                                new StateHolding(
+                                                StateHolding.of(
                                                         DType.FLOAT32, held, Agreement.AVERAGE)))));
         for (DType dtype : List.of(DType.FLOAT32, DType.BFLOAT16, DType.FLOAT64)) {
             Path target = out.resolve(dtype.torchName());
@@ -290,6 +291,88 @@ class PlanExecutorTest {
             Floats.put(dtype, expected, 2 * dtype.width(), (2 + 0x1.000006p0) / 3);
             assertThat(got).isEqualTo(Arrays.copyOf(expected.array(), got.length));
         }
+    }
+
+    /// What the copies of a state of 300 elements, each of one number, come to.
+    private ExecutionResult copies(DType to, int buffer, List<Replica> replicas, float... numbers)
+            throws IOException {
+        int count = 300;
+        List<Copy> held = new ArrayList<>();
+        for (int c = 0; c < numbers.length; c++) {
+            ByteBuffer bytes = ByteBuffer.allocate(4 * count).order(ByteOrder.LITTLE_ENDIAN);
+            for (int k = 0; k < count; k++) {
+                bytes.putFloat(numbers[c]);
+            }
+            Path path = Files.write(in.resolve("c" + c), bytes.array());
+            held.add(
+                    new Copy(
+                            replicas.get(c),
+                            List.of(whole(PlainFile.of(path), DType.FLOAT32, count))));
+        }
+        IndexedJob job = IndexedJob.of("w", DType.FLOAT32, count);
+        Inventory source =
+                IndexedJob.inventory(
+                        List.of(
+                                new Parameter(
+                                        job.tensors().getFirst().facts(),
+                                        Map.of(STATE, new StateHolding(DType.FLOAT32, held)))));
+        CopyPlan plan = Planner.plan(source, List.of(file("w" + buffer, to, count)));
+        return PlanExecutor.execute(
+                plan, out, Options.standard().withBufferBytes(buffer), Progress.NONE);
+    }
+
+    private static List<Replica> grid(boolean averaged) {
+        return List.of(
+                new Replica("pp 0, tp 0", 0, 0),
+                new Replica("pp 1, tp 0", 1, 0),
+                new Replica("pp 0, tp 1", 0, averaged ? 1 : 0),
+                new Replica("pp 1, tp 1", 1, averaged ? 1 : 0));
+    }
+
+    private static List<String> lines(ExecutionResult result) {
+        return result.differences().stream()
+                .map(d -> d.rule() + " " + d.firstCopy() + " | " + d.otherCopy())
+                .toList();
+    }
+
+    private float written(int buffer, DType dtype) throws IOException {
+        byte[] bytes = Files.readAllBytes(out.resolve("w" + buffer));
+        ByteBuffer buffered = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+        for (int k = 1; k < 300; k++) {
+            assertThat(Floats.get(dtype, buffered, k * dtype.width()))
+                    .isEqualTo(Floats.get(dtype, buffered, 0));
+        }
+        return (float) Floats.get(dtype, buffered, 0);
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 64, 1000, 1 << 20})
+    void copiesThatMayDifferOnOneAxisMustBeEqualOnTheOther(int buffer) throws IOException {
+        for (DType to : List.of(DType.FLOAT32, DType.BFLOAT16)) {
+            assertThat(lines(copies(to, buffer, grid(false), 3, 5, 3, 5)))
+                    .containsExactly("FIRST pp 0, tp 0 | pp 1, tp 0");
+            assertThat(written(buffer, to)).isEqualTo(3);
+            assertThat(lines(copies(to, buffer, grid(false), 3, 3, 4, 3)))
+                    .containsExactly("EQUAL pp 0, tp 0 | pp 0, tp 1");
+            assertThat(lines(copies(to, buffer, grid(false), 3, 5, 3, 6)))
+                    .containsExactly(
+                            "FIRST pp 0, tp 0 | pp 1, tp 0", "EQUAL pp 1, tp 0 | pp 1, tp 1");
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 64, 1000, 1 << 20})
+    void theMeanIsOfTheFirstAlternativeAlone(int buffer) throws IOException {
+        for (DType to : List.of(DType.FLOAT32, DType.BFLOAT16)) {
+            assertThat(lines(copies(to, buffer, grid(true), 3, 4, 5, 7)))
+                    .containsExactly("FIRST the mean | pp 1, tp 1");
+            assertThat(written(buffer, to)).isEqualTo(4);
+        }
+        List<Replica> equalStages =
+                grid(true).stream().map(r -> new Replica(r.label(), 0, r.summand())).toList();
+        assertThat(lines(copies(DType.FLOAT32, buffer, equalStages, 3, 3, 5, 6)))
+                .containsExactly("EQUAL pp 0, tp 1 | pp 1, tp 1");
+        assertThat(written(buffer, DType.FLOAT32)).isEqualTo(4);
     }
 
     @ParameterizedTest
@@ -645,7 +728,7 @@ class PlanExecutorTest {
 
     private static Inventory source(Tensor t, List<Fragment> fragments) {
         StateHolding holding =
-                new StateHolding(t.dtype(), List.of(new Copy("tp 0", fragments)), Agreement.EQUAL);
+                StateHolding.of(t.dtype(), List.of(new Copy("tp 0", fragments)), Agreement.EQUAL);
         return IndexedJob.inventory(List.of(new Parameter(t.facts(), Map.of(STATE, holding))));
     }
 

@@ -280,7 +280,7 @@ public record IndexedJob(List<Tensor> tensors) {
             parameters.add(
                     new Parameter(
                             t.facts(),
-                            Map.of(STATE, new StateHolding(t.dtype(), named, agreement))));
+                            Map.of(STATE, StateHolding.of(t.dtype(), named, agreement))));
         }
         return inventory(parameters);
     }

@@ -93,8 +93,7 @@ class PlannerTest {
     @Test
     void replicasAreReadAtThePlaceThatHoldsTheStateWholeOnly() {
         Copy copy = copy(rows(0, 8));
-        StateHolding holding =
-                new StateHolding(DType.FLOAT32, List.of(copy, copy), Agreement.EQUAL);
+        StateHolding holding = StateHolding.of(DType.FLOAT32, List.of(copy, copy), Agreement.EQUAL);
         Inventory source = source(holding);
         Elementwise half = new Elementwise("w", STATE, DType.FLOAT32, 24, List.of(rows(0, 4)));
         TargetFile part =
@@ -148,7 +147,7 @@ class PlannerTest {
                             t.facts(),
                             Map.of(
                                     STATE,
-                                    new StateHolding(
+                                    StateHolding.of(
                                             DType.FLOAT32,
                                             List.of(new Copy("tp 0", fragments)),
                                             Agreement.EQUAL))));
@@ -197,7 +196,7 @@ class PlannerTest {
         for (Piece p : pieces) {
             fragments.add(new Fragment(FILE, 0, dtype, p));
         }
-        return source(new StateHolding(dtype, List.of(new Copy("tp 0", fragments)), agreement));
+        return source(StateHolding.of(dtype, List.of(new Copy("tp 0", fragments)), agreement));
     }
 
     private static Inventory source(StateHolding holding) {

@@ -129,12 +129,13 @@ class TilingTest {
                 new Elementwise(
                         "w", "fp32", DType.FLOAT32, 12_000, List.of(Piece.whole(Shape.of(12_000))));
         Step.Copy copy =
-                new Step.Copy(Spans.of(origins, o -> o.moves().to(), o -> o.moves().toEnd()));
-        Step.Rule rule = Step.Rule.EQUAL;
+                new Step.Copy(
+                        Spans.of(origins, o -> o.moves().to(), o -> o.moves().toEnd()),
+                        Step.Rule.FIRST);
         return target(
                 7 + 48_000,
                 new Step.Fill(0, 7),
-                new Step.Elements(7, of, DType.FLOAT32, rule, List.of(copy), 0));
+                new Step.Elements(7, of, DType.FLOAT32, List.of(copy), 0));
     }
 
     private static TargetPlan target(long size, Step... steps) {

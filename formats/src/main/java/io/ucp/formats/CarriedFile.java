@@ -11,7 +11,8 @@ import java.util.Optional;
 /// counters, RNG, user state). Its tensors that are shards of parameters are named, not held.
 ///
 /// @param path relative to the checkpoint's folder, `/` between parts
-/// @param role what the source's format calls it: `model_states`, `optimizer`, `layer`, `side`
+/// @param role what the source's format calls it: `model_states`, `optimizer`, `layer`, `side`;
+///   behind [#BEFORE_RENAME] where its object has other names than the parameters have by now
 /// @param file the bytes as they lie on disk, absent where the file is not on disk in its own form
 ///   (it was taken into the universal format)
 /// @param root the pickled object, absent for files that are not torch files (`config.json`)
@@ -23,6 +24,10 @@ public record CarriedFile(
         Optional<ByteSource> file,
         Optional<PickleValue> root,
         Map<String, Storage> storages) {
+    /// Put before the role of files of a renamed state: a form that would hand them to a framework
+    /// beside the new names must not take them for its own.
+    public static final String BEFORE_RENAME = "before_rename:";
+
     public CarriedFile {
         storages = Map.copyOf(storages);
     }

@@ -34,11 +34,15 @@ final class Losses {
     /// The source is not DeepSpeed's, or what made it so is not there.
     void plain(WriteRequest request) {
         lines.add(
-                ("no DeepSpeed model states in the source (%s): written as one rank's of ZeRO stage"
-                     + " 1 (%s), without the training script's own state; a learning-rate scheduler"
-                     + " gets last_batch_iteration %d and nothing else")
+                ("%s: written as one rank's of ZeRO stage 1 (%s), without the training script's own"
+                     + " state; a learning-rate scheduler gets last_batch_iteration %d and nothing"
+                     + " else")
                         .formatted(
-                                request.origin().format(),
+                                renamed(request)
+                                        ? "the source's DeepSpeed model states have the names from"
+                                                + " before the spec's renames"
+                                        : "no DeepSpeed model states in the source (%s)"
+                                                .formatted(request.origin().format()),
                                 PlainModelStates.FILE,
                                 request.iteration().orElse(0) - 1));
         long weights =
@@ -52,6 +56,11 @@ final class Losses {
                     "the weights of %d trainable parameters are left out: DeepSpeed rounds them from fp32"
                             .formatted(weights));
         }
+    }
+
+    private static boolean renamed(WriteRequest request) {
+        return request.carried().stream()
+                .anyMatch(c -> c.role().startsWith(CarriedFile.BEFORE_RENAME));
     }
 
     void optimizer(boolean groups) {

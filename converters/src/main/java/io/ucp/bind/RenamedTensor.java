@@ -1,0 +1,138 @@
+package io.ucp.bind;
+
+import io.ucp.layout.ImpossibleLayoutException;
+import io.ucp.layout.Rearrangement;
+import io.ucp.tensor.Shape;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+
+/// A tensor on its way through the steps of a rename.
+///
+/// @param real its shape without padding
+/// @param origins of each dimension, the dimension of the parameter that it came from; one of its
+///   own where several came together
+/// @param moves so far
+record RenamedTensor(Shape shape, Shape real, List<Integer> origins, List<Rearrangement> moves) {
+    static RenamedTensor of(Shape shape, Shape real) {
+        return new RenamedTensor(
+                shape, real, IntStream.range(0, shape.rank()).boxed().toList(), List.of());
+    }
+
+    /// The same tensor, from which moves are counted anew.
+    RenamedTensor fresh() {
+        return new RenamedTensor(shape, real, origins, List.of());
+    }
+
+    RenamedTensor viewed(Shape view) {
+        if (view.count() != shape.count()) {
+            throw new ImpossibleLayoutException(
+                    "view %s of %d elements".formatted(view, view.count()),
+                    "the %d of %s".formatted(shape.count(), shape));
+        }
+        unpadded("a view");
+        return new RenamedTensor(view, view, origins(view), moves);
+    }
+
+    /// Dimensions of equal products belong together.
+    private List<Integer> origins(Shape view) {
+        List<Integer> out = new ArrayList<>();
+        int i = 0;
+        int j = 0;
+        while (j < view.rank()) {
+            int from = i;
+            int viewFrom = j;
+            long left = i < shape.rank() ? shape.dim(i++) : 1;
+            long right = view.dim(j++);
+            while (left != right && (i < shape.rank() || j < view.rank())) {
+                if ((left < right && i < shape.rank()) || j == view.rank()) {
+                    left *= shape.dim(i++);
+                } else {
+                    right *= view.dim(j++);
+                }
+            }
+            int origin = from < shape.rank() ? origins.get(from) : -1 - j;
+            for (int d = from + 1; d < i; d++) {
+                if (shape.dim(d) != 1 && !origins.get(d).equals(origin)) {
+                    origin = -1 - j;
+                }
+            }
+            for (int d = viewFrom; d < j; d++) {
+                out.add(origin);
+            }
+        }
+        return out;
+    }
+
+    RenamedTensor permuted(List<Integer> order) {
+        Rearrangement move = new Rearrangement.Permuted(shape, order);
+        return new RenamedTensor(
+                move.after(),
+                new Rearrangement.Permuted(real, order).after(),
+                order.stream().map(origins::get).toList(),
+                with(move));
+    }
+
+    RenamedTensor cut(int dim, long start, long extent) {
+        unpadded("a split");
+        return after(new Rearrangement.Cut(shape, dim, start, extent));
+    }
+
+    /// As a part of a larger tensor.
+    RenamedTensor laid(Shape whole, int dim, long start) {
+        unpadded("a join");
+        return after(new Rearrangement.Laid(whole, dim, start, shape.dim(dim)));
+    }
+
+    private RenamedTensor after(Rearrangement move) {
+        return new RenamedTensor(move.after(), move.after(), origins, with(move));
+    }
+
+    private List<Rearrangement> with(Rearrangement move) {
+        List<Rearrangement> all = new ArrayList<>(moves);
+        all.add(move);
+        return all;
+    }
+
+    private void unpadded(String step) {
+        if (!shape.equals(real)) {
+            throw new ImpossibleLayoutException(
+                    "%s of a tensor %s that is padded from %s".formatted(step, shape, real),
+                    "one without padding");
+        }
+    }
+
+    /// Neighbours that came from one dimension are one.
+    RenamedTensor folded() {
+        List<Long> dims = new ArrayList<>();
+        List<Long> reals = new ArrayList<>();
+        List<Integer> from = new ArrayList<>();
+        for (int d = 0; d < shape.rank(); d++) {
+            if (d > 0 && origins.get(d).equals(origins.get(d - 1))) {
+                dims.add(dims.removeLast() * shape.dim(d));
+                reals.add(reals.removeLast() * real.dim(d));
+            } else {
+                dims.add(shape.dim(d));
+                reals.add(real.dim(d));
+                from.add(origins.get(d));
+            }
+        }
+        return new RenamedTensor(shape(dims), shape(reals), from, moves);
+    }
+
+    private static Shape shape(List<Long> dims) {
+        return Shape.of(dims.stream().mapToLong(Long::longValue).toArray());
+    }
+
+    /// Where each dimension of the parameter went, of those that are still dimensions.
+    Map<Integer, Integer> places() {
+        Map<Integer, Integer> places = new HashMap<>();
+        for (int d = 0; d < origins.size(); d++) {
+            places.putIfAbsent(origins.get(d), d);
+        }
+        return places;
+    }
+}
