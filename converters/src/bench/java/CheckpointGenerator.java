@@ -85,8 +85,15 @@ public final class CheckpointGenerator {
             long rest = count - 2 * vocab * hidden;
             long usual = 12 * hidden * hidden;
             int layers = PP * (int) Math.max(1, rest / usual / PP);
-            long ffn = (rest / layers - 4 * hidden * hidden) / (3 * hidden) / 64 * 64;
+            long ffn = ffn(rest, layers, hidden);
+            if (ffn < 64) {
+                throw new IllegalArgumentException(bytes + " bytes; expected 128 MiB or more");
+            }
             return new Model(hidden, ffn, hidden / 64, layers, vocab);
+        }
+
+        private static long ffn(long rest, int layers, long hidden) {
+            return (rest / layers - 4 * hidden * hidden) / (3 * hidden) / 64 * 64;
         }
 
         /// As one tensor-parallel rank of a stage has them, in the model's order.

@@ -45,22 +45,30 @@ public final class ConvertBenchmark {
                    RssAnon   File  Shmem    read written\
                 """);
         for (String folder : args[5].split(",")) {
-            Path place = Files.createTempDirectory(Path.of(folder), "ucp-bench-");
-            try {
-                var bench = new ConvertBenchmark(args[0], source, place, rounds, more);
-                for (String target : args[4].split(",")) {
-                    bench.target(folder, target.strip());
-                }
-            } finally {
-                delete(place);
+            Path place = place(folder);
+            var bench = new ConvertBenchmark(args[0], source, place, rounds, more);
+            for (String target : args[4].split(",")) {
+                bench.target(folder, target.strip());
             }
         }
-        Path place = Files.createTempDirectory(Path.of(args[5].split(",")[0]), "ucp-bench-");
-        try {
-            new ConvertBenchmark(args[0], Path.of(args[1]), place, 9, List.of()).small();
-        } finally {
-            delete(place);
-        }
+        Path place = place(args[5].split(",")[0]);
+        new ConvertBenchmark(args[0], Path.of(args[1]), place, 9, List.of()).small();
+    }
+
+    /// A folder that is removed however this ends.
+    private static Path place(String in) throws IOException {
+        Path place = Files.createTempDirectory(Path.of(in), "ucp-bench-");
+        Runtime.getRuntime()
+                .addShutdownHook(
+                        new Thread(
+                                () -> {
+                                    try {
+                                        delete(place);
+                                    } catch (IOException e) {
+                                        System.err.println("left behind: " + e.getMessage());
+                                    }
+                                }));
+        return place;
     }
 
     /// What one process took.

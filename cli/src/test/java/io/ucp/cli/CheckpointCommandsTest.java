@@ -43,7 +43,7 @@ final class CheckpointCommandsTest {
                         states    exp_avg 30, exp_avg_sq 30, fp32 30, step 30
                         output    %s
                         next      ucp verify '%s'
-                                  ucp convert '%s' -o DIR --to deepspeed-universal
+                                  ucp convert '%s' -o DIR --to FORMAT
                         """
                                 .formatted(TAG, out, out, out, out));
         assertThat(out.resolve("manifest.json")).isRegularFile();

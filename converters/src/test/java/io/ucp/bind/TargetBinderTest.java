@@ -25,6 +25,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.TreeSet;
@@ -68,8 +69,13 @@ class TargetBinderTest {
         return family.equals("llama") ? TargetModel.llama(tp) : TargetModel.gpt(tp);
     }
 
+    private static final Map<String, Spec> BUNDLED =
+            Map.of(
+                    "llama", SpecLibrary.find("megatron_deepspeed_llama").orElseThrow(),
+                    "gpt", SpecLibrary.find("megatron_deepspeed_gpt").orElseThrow());
+
     private static Optional<Spec> bundled(String family) {
-        return SpecLibrary.find("megatron_deepspeed_" + family);
+        return Optional.ofNullable(BUNDLED.get(family));
     }
 
     @ParameterizedTest
@@ -104,20 +110,20 @@ class TargetBinderTest {
                     whole.equals(p.shape()) && c.padding == TargetRequest.VocabularyPadding.KEEP;
             long rows = kept ? p.shape().dim(0) : p.realShape().dim(0);
             assertThat(job.padded()).containsEntry(p.name(), whole);
-            for (RankShard shard : job.shards().get(p.name())) {
+            for (RankShard shard : shards(job, p.name())) {
                 assertThat(elements(shard, p.shape()))
                         .as("%s at %s", p.name(), shard.at())
                         .isEqualTo(
                                 expected(
-                                        model.cuts.get(p.name()),
+                                        Objects.requireNonNull(model.cuts.get(p.name())),
                                         whole,
                                         rows,
                                         c.tp,
                                         shard.at().on("tp")));
             }
             int stages = p.name().startsWith("tied_modules") && c.pp > 1 ? 2 : 1;
-            assertThat(job.shards().get(p.name())).hasSize(stages * c.tp);
-            assertThat(job.shards().get(p.name()).stream().map(RankShard::at))
+            assertThat(shards(job, p.name())).hasSize(stages * c.tp);
+            assertThat(shards(job, p.name()).stream().map(RankShard::at))
                     .doesNotHaveDuplicates();
         }
     }
@@ -200,9 +206,13 @@ class TargetBinderTest {
                 .containsExactly(0, pp - 1);
     }
 
+    private static List<RankShard> shards(TargetJob job, String name) {
+        return Objects.requireNonNull(job.shards().get(name));
+    }
+
     private static List<Integer> stages(TargetJob job, String name) {
         return List.copyOf(
-                new TreeSet<>(job.shards().get(name).stream().map(s -> s.at().on("pp")).toList()));
+                new TreeSet<>(shards(job, name).stream().map(s -> s.at().on("pp")).toList()));
     }
 
     @Test
@@ -347,7 +357,7 @@ class TargetBinderTest {
     }
 
     private static List<Long> rows(TargetBinder.Bound bound, String name) {
-        return bound.job().shards().get(name).stream().map(s -> s.shape().dim(0)).toList();
+        return shards(bound.job(), name).stream().map(s -> s.shape().dim(0)).toList();
     }
 
     @Test
@@ -360,14 +370,14 @@ class TargetBinderTest {
                         new AxisDegree("ep", 2),
                         new AxisDegree("edp", 2),
                         new AxisDegree("pp", 1));
-        assertThat(job.shards().get("experts.2.weight"))
+        assertThat(shards(job, "experts.2.weight"))
                 .singleElement()
                 .satisfies(
                         s -> {
                             assertThat(s.localName()).isEqualTo("experts.0.weight");
                             assertThat(s.at().on("ep")).isEqualTo(1);
                         });
-        assertThat(experts(1, 1).shards().get("experts.3.weight").getFirst().localName())
+        assertThat(shards(experts(1, 1), "experts.3.weight").getFirst().localName())
                 .isEqualTo("experts.3.weight");
     }
 

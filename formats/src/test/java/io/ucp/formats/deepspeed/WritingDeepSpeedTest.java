@@ -337,6 +337,49 @@ class WritingDeepSpeedTest {
                 .anyMatch(k -> k.contains("'universal_checkpoint_version'"));
     }
 
+    @Test
+    void cutsTheWidthsOfSubParametersAnew() throws IOException {
+        PyDict info =
+                configuration(
+                        Map.of(
+                                "universal_checkpoint_version",
+                                0.4,
+                                "tp_replicated_parameter_patterns",
+                                List.of("norm"),
+                                "parameter_with_sub_params",
+                                List.of(
+                                        Map.of(
+                                                "patterns",
+                                                List.of("qkv"),
+                                                "shape",
+                                                List.of(List.of(8, 4, 4), 6),
+                                                "partition_dim",
+                                                0)),
+                                "sub_param_shard_widths",
+                                Map.of(
+                                        "qkv",
+                                        List.of(List.of(5, 3), List.of(2, 2), List.of(4, 0)))));
+        GeneratedCheckpoint source =
+                transformer()
+                        .degrees(1, 2, 1)
+                        .editing(
+                                (name, root) ->
+                                        name.contains("model_states")
+                                                ? root.with("universal_checkpoint_info", info)
+                                                : root)
+                        .writeTo(from());
+        new Relayout(source, from(), transformer().degrees(1, 4, 1)).write(to());
+
+        String widths =
+                "global_step3/mp_rank_03_model_states.pt:/'universal_checkpoint_info'"
+                        + "/'sub_param_shard_widths'/'qkv'/%d/%d";
+        assertThat(Leaves.of(to()))
+                .containsEntry(widths.formatted(0, 3), "2")
+                .containsEntry(widths.formatted(1, 0), "1")
+                .containsEntry(widths.formatted(2, 1), "1")
+                .doesNotContainKey(widths.formatted(0, 4));
+    }
+
     @ParameterizedTest
     @CsvSource({
         "dtype, fp16, the dtype of the source",

@@ -36,10 +36,14 @@ import java.util.Set;
 final class OptimizerStates {
     private static final String SCALER_MODULE = "deepspeed.runtime.fp16.loss_scaler";
 
+    /// AutoTP keeps it with the optimizer too.
+    private static final String INFO = "universal_checkpoint_info";
+
     private final Ranks target;
     private final OptimizerModel model;
     private final OptimizerGroups groups;
     private final Configuration configuration;
+    private final CheckpointInfo checkpoint;
     private final Kind kind;
     private final List<List<String>> sourceSubGroups;
 
@@ -49,12 +53,14 @@ final class OptimizerStates {
             OptimizerModel model,
             OptimizerGroups groups,
             Configuration configuration,
+            CheckpointInfo checkpoint,
             Kind kind,
             List<List<String>> sourceSubGroups) {
         this.target = target;
         this.model = model;
         this.groups = groups;
         this.configuration = configuration;
+        this.checkpoint = checkpoint;
         this.kind = kind;
         this.sourceSubGroups = sourceSubGroups;
     }
@@ -67,7 +73,14 @@ final class OptimizerStates {
                     case STAGE_1_2 -> flat(stage12(), torch, mp, dp);
                     case STAGE_3 -> stage3(torch, mp, dp);
                 };
-        PyDict root = model.root().with(OptimizerModel.STATES, states);
+        Optional<PickleValue> info = states.find(INFO);
+        PyDict root =
+                model.root()
+                        .with(
+                                OptimizerModel.STATES,
+                                info.isPresent()
+                                        ? states.with(INFO, checkpoint.changed(info.get()))
+                                        : states);
         if (root.find("ds_config").flatMap(PickleValue::asDict).isPresent()) {
             root = root.with("ds_config", configuration.changed());
         }
@@ -103,8 +116,8 @@ final class OptimizerStates {
         for (String key : keys) {
             common = common.with(key, model.states().find(key).orElseGet(() -> made(key)));
         }
-        Optional<PickleValue> info = model.states().find("universal_checkpoint_info");
-        return info.isPresent() ? common.with("universal_checkpoint_info", info.get()) : common;
+        Optional<PickleValue> info = model.states().find(INFO);
+        return info.isPresent() ? common.with(INFO, info.get()) : common;
     }
 
     private PickleValue made(String key) {

@@ -1,6 +1,7 @@
 package io.ucp.formats.deepspeed.writing;
 
 import io.ucp.formats.CarriedFile;
+import io.ucp.formats.LayoutHints;
 import io.ucp.formats.LayoutHints.Pattern;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.RefusedException;
@@ -95,6 +96,7 @@ public final class RankedTree {
         RankHoldings holdings = new RankHoldings(request, job, target);
         OptimizerGroups groups = new OptimizerGroups(holdings, target, configuration);
         OptionalLong vocabulary = paddedVocabulary();
+        CheckpointInfo checkpoint = new CheckpointInfo(target, job.patterns(), vocabulary);
         ModelStates models =
                 new ModelStates(
                         target,
@@ -103,12 +105,18 @@ public final class RankedTree {
                         groups,
                         configuration,
                         new ScriptArguments(target, configuration, vocabulary, onOneNode()),
-                        new CheckpointInfo(target, job.patterns(), vocabulary),
+                        checkpoint,
                         choices,
                         aliases());
         OptimizerStates optimizers =
                 new OptimizerStates(
-                        target, optimizer, groups, configuration, kind, sourceSubGroups());
+                        target,
+                        optimizer,
+                        groups,
+                        configuration,
+                        checkpoint,
+                        kind,
+                        sourceSubGroups());
         String prefix = prefix(configuration);
         for (int mp = 0; mp < target.mp(); mp++) {
             for (int dp = 0; dp < models.files(); dp++) {
@@ -188,7 +196,7 @@ public final class RankedTree {
     /// Rows of vocabulary parameters in the target; absent where no pattern names one.
     private OptionalLong paddedVocabulary() {
         for (Pattern pattern : request.hints().patterns()) {
-            if (pattern.kind() != io.ucp.formats.LayoutHints.Kind.VOCABULARY) {
+            if (pattern.kind() != LayoutHints.Kind.VOCABULARY) {
                 continue;
             }
             java.util.regex.Pattern regex = java.util.regex.Pattern.compile(pattern.regex());
