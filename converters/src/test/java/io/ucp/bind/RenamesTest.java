@@ -332,7 +332,7 @@ class RenamesTest {
         assertThat(errors("rename \"a\" <-> \"c\" rename \"{n}\" <-> \"m.{n}\"", index))
                 .contains("'a' is renamed by line 3: rename \"a\" too; expected one rename");
         assertThat(errors("rename \"a\" <-> \"c\", \"d\" { split dim 0 (c: 4, d: 1) }", index))
-                .contains("a.ucl:3:23")
+                .contains("a.ucl:3:27")
                 .contains(
                         "'a' cannot be renamed so: parts [4, 1] that come to 5; expected the 6 of"
                                 + " the dimension");
