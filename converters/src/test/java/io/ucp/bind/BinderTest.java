@@ -125,14 +125,14 @@ class BinderTest {
         assertThat(only(sharding, "first").copies())
                 .containsExactly(
                         new Replica("pp 0, tp 0", 0, 0),
-                        new Replica("pp 1, tp 0", 1, 0),
                         new Replica("pp 0, tp 1", 0, 0),
+                        new Replica("pp 1, tp 0", 1, 0),
                         new Replica("pp 1, tp 1", 1, 0));
         assertThat(only(sharding, "mean").copies())
                 .containsExactly(
                         new Replica("pp 0, tp 0", 0, 0),
-                        new Replica("pp 1, tp 0", 1, 0),
                         new Replica("pp 0, tp 1", 0, 1),
+                        new Replica("pp 1, tp 0", 1, 0),
                         new Replica("pp 1, tp 1", 1, 1));
     }
 

@@ -317,6 +317,7 @@ class PlanExecutorTest {
                                         job.tensors().getFirst().facts(),
                                         Map.of(STATE, new StateHolding(DType.FLOAT32, held)))));
         CopyPlan plan = Planner.plan(source, List.of(file("w" + buffer, to, count)));
+        Files.deleteIfExists(out.resolve("w" + buffer));
         return PlanExecutor.execute(
                 plan, out, Options.standard().withBufferBytes(buffer), Progress.NONE);
     }

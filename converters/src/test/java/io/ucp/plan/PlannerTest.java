@@ -70,7 +70,9 @@ class PlannerTest {
         assertThatThrownBy(() -> Planner.plan(source, List.of(whole(DType.INT32))))
                 .isInstanceOf(RefusedException.class)
                 .hasMessageContaining("a cast from float32 to int32");
-        Inventory averaged = source(DType.INT32, Agreement.AVERAGE, rows(0, 8));
+        Copy copy = new Copy("tp 0", List.of(new Fragment(FILE, 0, DType.INT32, rows(0, 8))));
+        Inventory averaged =
+                source(StateHolding.of(DType.INT32, List.of(copy, copy), Agreement.AVERAGE));
         assertThatThrownBy(() -> Planner.plan(averaged, List.of(whole(DType.INT32))))
                 .isInstanceOf(RefusedException.class)
                 .hasMessageContaining("an average of int32");
