@@ -5,6 +5,7 @@ import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyGlobal;
 import io.ucp.formats.torch.pickle.PyObject;
 import io.ucp.io.MalformedFileException;
+
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -15,8 +16,23 @@ import java.util.Set;
 final class RunningCalls {
     private static final Set<String> MODULES =
             Set.of(
-                    "os", "posix", "nt", "subprocess", "sys", "runpy", "importlib", "pty", "shutil",
-                    "socket", "ctypes", "webbrowser", "commands", "code", "pdb", "timeit", "pip");
+                    "os",
+                    "posix",
+                    "nt",
+                    "subprocess",
+                    "sys",
+                    "runpy",
+                    "importlib",
+                    "pty",
+                    "shutil",
+                    "socket",
+                    "ctypes",
+                    "webbrowser",
+                    "commands",
+                    "code",
+                    "pdb",
+                    "timeit",
+                    "pip");
     private static final Set<String> BUILTINS =
             Set.of("eval", "exec", "execfile", "compile", "__import__", "open", "input");
 
@@ -39,10 +55,11 @@ final class RunningCalls {
                     file,
                     -1,
                     "its pickle calls %s.%s, which runs something wherever it is loaded (nothing was"
-                            .formatted(found.getFirst().module(), found.getFirst().name())
+                                    .formatted(found.getFirst().module(), found.getFirst().name())
                             + " run here)",
                     "data",
-                    "do not load this file anywhere; take the checkpoint from a place that you trust");
+                    "do not load this file anywhere; take the checkpoint from a place that you"
+                            + " trust");
         }
     }
 

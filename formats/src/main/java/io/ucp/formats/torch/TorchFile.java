@@ -48,8 +48,8 @@ public final class TorchFile {
         this.tensors = tensors;
     }
 
-    /// @throws MalformedFileException where it is not a `torch.save` container, a damaged one, or one
-    ///     whose pickle would run something where it is loaded
+    /// @throws MalformedFileException where it is not a `torch.save` container, a damaged one, or
+    ///   one whose pickle would run something where it is loaded
     public static TorchFile open(Path file) throws IOException {
         return open(PlainFile.of(file));
     }
