@@ -71,7 +71,8 @@ final class AssemblerTest {
                         List.of(),
                         List.of(bound("a", Map.of(), "tp 0")),
                         Map.of(),
-                        Map.of("b", "line 3: drop \"b\""));
+                        Map.of("b", "line 3: drop \"b\""),
+                        List.of());
 
         Inventory inventory =
                 Assembler.assemble(
@@ -212,7 +213,7 @@ final class AssemblerTest {
     }
 
     private static Sharding sharding(BoundParameter... parameters) {
-        return new Sharding(List.of(), List.of(parameters), Map.of(), Map.of());
+        return new Sharding(List.of(), List.of(parameters), Map.of(), Map.of(), List.of());
     }
 
     private static CheckpointIndex index(List<HeldTensor> tensors, List<FlatGroup> groups) {
