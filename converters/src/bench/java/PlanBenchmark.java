@@ -38,8 +38,9 @@ import java.util.Set;
 
 /// Planning without data: what Megatron-DeepSpeed LLaMAs of 1/16, 1/4 and 1/1 of 20,000 parameters,
 /// 10^12 elements and 4,096 optimizer files (TP8·PP16·DP32, bf16 weights beside the optimizer) say
-/// of themselves, from their index to the plan of a conversion. CPU seconds a phase, wall
-/// seconds of all, and heap in use with all of it held. Run from the root of the repository, after `mvn package`:
+/// of themselves, from their index to the plan of a conversion. CPU seconds a phase, wall seconds
+/// of all, and heap in use with all of it held. Run from the root of the repository, after `mvn
+/// package`:
 ///
 /// ```
 /// java -Xmx4g -cp 'cli/target/app/lib/*' converters/src/bench/java/PlanBenchmark.java [FORMAT [SHARE..]]

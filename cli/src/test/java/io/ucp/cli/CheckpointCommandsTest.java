@@ -102,6 +102,29 @@ final class CheckpointCommandsTest {
     }
 
     @Test
+    void damagedFileIsNamedOnceInOneLine() throws IOException {
+        Path copy = folder.resolve("copy");
+        copy(SOURCE, copy);
+        Path file = copy.resolve("global_step3/bf16_zero_pp_rank_1_mp_rank_00_optim_states.pt");
+        try (RandomAccessFile bytes = new RandomAccessFile(file.toFile(), "rw")) {
+            long middle = bytes.length() / 2;
+            bytes.seek(middle);
+            int bits = bytes.read();
+            bytes.seek(middle);
+            bytes.write(bits ^ 1);
+        }
+        JsonNode difference =
+                Run.ucp("verify", "--json", copy)
+                        .endsWith(ExitCode.DIFFERENCE)
+                        .json()
+                        .get("differences")
+                        .get(0);
+        assertThat(difference.get("parameter").asText()).isEqualTo(file.toString());
+        assertThat(difference.get("what").asText())
+                .matches("at byte \\d+: '.*' has the CRC-32 \\w+; expected \\w+, .*");
+    }
+
+    @Test
     void planSaysWhatIsNeededAndWritesNothing() throws IOException {
         Path out = folder.resolve("out");
         Run run = Run.ucp("plan", SOURCE, "-o", out, "--to", "universal").isDone();

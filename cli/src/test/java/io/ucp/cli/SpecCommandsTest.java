@@ -8,6 +8,8 @@ import io.ucp.bind.SpecLibrary;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -22,6 +24,19 @@ final class SpecCommandsTest {
     private static final String BROKEN = "ucl 1\nspec x\nmesh (pp dp)\n";
 
     @TempDir private Path folder;
+
+    @ParameterizedTest
+    @ValueSource(strings = {"check", "fmt"})
+    void folderIsNoSpec(String command) {
+        Run run = Run.ucp(command, folder).endsWith(ExitCode.MALFORMED_INPUT);
+        assertThat(run.err())
+                .isEqualTo(
+                        """
+                        ucp %s: %s: a folder; expected the text of a spec, in UTF-8
+                        hint: name a spec (.ucl)
+                        """
+                                .formatted(command, folder));
+    }
 
     @Test
     void fmtRewritesInPlaceAndNamesWhatChanged() throws IOException {

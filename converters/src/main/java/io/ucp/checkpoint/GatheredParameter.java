@@ -6,15 +6,18 @@ import io.ucp.formats.Coordinate;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.Scalar;
+import io.ucp.formats.TensorEntry;
 import io.ucp.layout.Replica;
 import io.ucp.tensor.DType;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.stream.Stream;
 
 /// A parameter while its spans are being collected.
@@ -45,8 +48,8 @@ final class GatheredParameter {
         List<Span> held = states.getOrDefault(span.of().state(), List.of());
         int copy = span.copy();
         for (Span other : held) {
-            if (other.tensor().source().equals(span.tensor().source())
-                    && other.offset() == span.offset()) {
+            if (isSame(other.tensor(), span.tensor())
+                    && other.of().pieces().equals(span.of().pieces())) {
                 return;
             }
         }
@@ -54,6 +57,14 @@ final class GatheredParameter {
             copy += bound.copies().size();
         }
         add(new Span(span.tensor(), span.offset(), copy, span.of()));
+    }
+
+    private static boolean isSame(TensorEntry a, TensorEntry b) {
+        return a.source().equals(b.source())
+                && a.offset() == b.offset()
+                && a.dtype() == b.dtype()
+                && a.shape().equals(b.shape())
+                && Arrays.equals(a.strides(), b.strides());
     }
 
     private static boolean overlaps(List<Span> held, int copy, Span span) {
@@ -87,13 +98,42 @@ final class GatheredParameter {
         return states.values().stream().flatMap(List::stream);
     }
 
+    /// Every copy that the optimizer holds has all of its states; else a replica would go
+    /// uncompared. The model's own copy may be kept by fewer ranks (of a tied stage).
+    private void checkCopies() throws IncompleteCheckpointException {
+        Map<String, TreeSet<Integer>> copiesOf = new TreeMap<>(STATE_ORDER);
+        states.forEach(
+                (state, spans) -> {
+                    if (!state.equals("weight")) {
+                        TreeSet<Integer> copies = new TreeSet<>();
+                        spans.forEach(s -> copies.add(s.copy() % bound.copies().size()));
+                        copiesOf.put(state, copies);
+                    }
+                });
+        TreeSet<Integer> all = new TreeSet<>();
+        copiesOf.values().forEach(all::addAll);
+        for (Map.Entry<String, TreeSet<Integer>> held : copiesOf.entrySet()) {
+            for (int copy : all) {
+                if (!held.getValue().contains(copy)) {
+                    throw new IncompleteCheckpointException(
+                            "%s: %s".formatted(bound.name(), held.getKey()),
+                            "none at %s, where there are other states".formatted(replica(copy).label()),
+                            "every state, as at %s".formatted(replica(held.getValue().first()).label()),
+                            "a rank's file is of another save; copy that save's files again");
+                }
+            }
+        }
+    }
+
     Parameter finish(CheckpointIndex index) throws IncompleteCheckpointException {
+        checkCopies();
         Map<String, StateHolding> holdings = new LinkedHashMap<>();
         Map<String, DType> dtypes = new LinkedHashMap<>();
         for (Map.Entry<String, List<Span>> state : states.entrySet()) {
             StateHolding holding = holding(state.getKey(), state.getValue());
             holdings.put(state.getKey(), holding);
-            dtypes.put(state.getKey(), holding.dtype());
+            DType cast = bound.casts().get(state.getKey());
+            dtypes.put(state.getKey(), cast == null ? holding.dtype() : cast);
         }
         boolean buffer = index.hints().buffers().contains(bound.name());
         boolean frozen = bound.frozen() || index.hints().frozen().contains(bound.name());

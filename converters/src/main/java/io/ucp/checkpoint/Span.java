@@ -7,10 +7,10 @@ import io.ucp.tensor.Piece;
 import java.util.ArrayList;
 import java.util.List;
 
-/// A stretch of a source file that holds elements of one parameter's state, dense from `offset`.
+/// A stretch of a tensor that holds elements of one parameter's state.
 ///
 /// @param tensor the tensor it lies in
-/// @param offset bytes from the start of the source
+/// @param offset bytes from the start of the source, where the tensor is dense; else as if it were
 record Span(TensorEntry tensor, long offset, int copy, Elementwise of) {
     /// Local positions `[from, to)` of a shard, lying from element `at` of a flat tensor.
     static Span flat(
@@ -40,16 +40,18 @@ record Span(TensorEntry tensor, long offset, int copy, Elementwise of) {
 
     /// The placed bytes, piece by piece.
     List<Fragment> fragments() {
+        // Elements of the tensor before this stretch, in its order.
+        long before = (offset - tensor.offset()) / tensor.dtype().width();
         List<Fragment> out = new ArrayList<>(of.pieces().size());
         for (Piece piece : of.pieces()) {
             out.add(
-                    new Fragment(
-                            tensor.source(),
-                            offset,
-                            tensor.dtype(),
-                            tensor.isDense()
-                                    ? piece
-                                    : piece.lying(tensor.shape(), tensor.strides())));
+                    tensor.isDense()
+                            ? new Fragment(tensor.source(), offset, tensor.dtype(), piece)
+                            : new Fragment(
+                                    tensor.source(),
+                                    tensor.offset(),
+                                    tensor.dtype(),
+                                    piece.moved(before).lying(tensor.shape(), tensor.strides())));
         }
         return out;
     }

@@ -55,6 +55,9 @@ public record SpecSource(String name, Spec spec) {
     ///
     /// @throws MalformedFileException where it is no text
     public static SourceText read(Path file) throws IOException {
+        if (Files.isDirectory(file)) {
+            throw malformed(file, "a folder");
+        }
         try (InputStream in = Files.newInputStream(file)) {
             return read(file, in);
         }

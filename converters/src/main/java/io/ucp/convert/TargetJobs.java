@@ -50,10 +50,17 @@ final class TargetJobs {
         TargetRequest asked = request.target().orElseThrow();
         return described.source().index().format().equals(request.to())
                 && request.options().isEmpty()
+                && described.sharding().map(TargetJobs::isUnchanged).orElse(true)
                 && asked.stages().isEmpty()
                 && asked.partition().isEmpty()
                 && job.stage() == source.stage()
                 && Set.copyOf(job.mesh()).equals(Set.copyOf(source.mesh()));
+    }
+
+    /// The spec leaves nothing out and casts nothing.
+    private static boolean isUnchanged(Sharding sharding) {
+        return sharding.dropped().isEmpty()
+                && sharding.parameters().stream().allMatch(p -> p.casts().isEmpty());
     }
 
     /// Whatever the form, by the job that wrote the state first.

@@ -123,8 +123,7 @@ class TargetBinderTest {
             }
             int stages = p.name().startsWith("tied_modules") && c.pp > 1 ? 2 : 1;
             assertThat(shards(job, p.name())).hasSize(stages * c.tp);
-            assertThat(shards(job, p.name()).stream().map(RankShard::at))
-                    .doesNotHaveDuplicates();
+            assertThat(shards(job, p.name()).stream().map(RankShard::at)).doesNotHaveDuplicates();
         }
     }
 

@@ -7,6 +7,7 @@ import java.nio.file.Path;
 public final class MalformedFileException extends IOException {
     private final transient Path file;
     private final long offset;
+    private final String problem;
 
     /// @param offset bytes from the start of the file, or -1 where no single byte is to blame
     /// @param remedy what the user can do; may be empty
@@ -15,6 +16,9 @@ public final class MalformedFileException extends IOException {
         super(message(file, offset, found, expected, remedy));
         this.file = file;
         this.offset = offset;
+        this.problem =
+                "%s%s; expected %s"
+                        .formatted(offset < 0 ? "" : "at byte " + offset + ": ", found, expected);
     }
 
     private static String message(
@@ -30,5 +34,11 @@ public final class MalformedFileException extends IOException {
 
     public long offset() {
         return offset;
+    }
+
+    /// The message in one line without the file and the remedy, for a table that names the file
+    /// beside it: `at byte 64: FOUND; expected EXPECTED`.
+    public String problem() {
+        return problem;
     }
 }

@@ -48,7 +48,8 @@ public final class TorchFile {
         this.tensors = tensors;
     }
 
-    /// @throws MalformedFileException where it is not a `torch.save` container, or a damaged one
+    /// @throws MalformedFileException where it is not a `torch.save` container, a damaged one, or
+    ///   one whose pickle would run something where it is loaded
     public static TorchFile open(Path file) throws IOException {
         return open(PlainFile.of(file));
     }
@@ -82,6 +83,7 @@ public final class TorchFile {
         TorchRecord pickle = container.pickle();
         PickleValue tree =
                 PickleReader.read(region.path(), pickle.offset(), container.content(pickle));
+        RunningCalls.refuse(region.path(), tree);
         Map<String, TorchRecord> byName = new LinkedHashMap<>();
         all.forEach(record -> byName.put(record.name(), record));
         Map<String, TorchRecord> unmodifiable = Collections.unmodifiableMap(byName);

@@ -34,7 +34,7 @@ public final class TorchFolder {
                     file.verifyCrc(record);
                 }
             } catch (MalformedFileException e) {
-                out.add(new Finding(path.toString(), String.valueOf(e.getMessage())));
+                out.add(new Finding(path.toString(), e.problem()));
             }
         }
         return out;

@@ -157,7 +157,7 @@ final class ManifestReader {
             throw top.wrong("digest", "\"" + top.text("digest") + "\"", Manifest.DIGEST);
         }
         return new Manifest(
-                top.text("tag"),
+                tag(top),
                 top.optionalNumber("iteration"),
                 top.text("digest"),
                 origin(top.object("origin")),
@@ -165,6 +165,15 @@ final class ManifestReader {
                 files(top),
                 parameters,
                 carried(top));
+    }
+
+    /// It becomes the name of a folder.
+    private static String tag(JsonObject top) throws MalformedFileException {
+        String tag = top.text("tag");
+        if (tag.contains("/") || !PathNames.staysInside(tag)) {
+            throw top.wrong("tag", "\"" + tag + "\"", "the name of a folder");
+        }
+        return tag;
     }
 
     private void checkUnique(List<Manifest.Held> parameters) throws MalformedFileException {

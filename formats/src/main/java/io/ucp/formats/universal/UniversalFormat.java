@@ -89,7 +89,7 @@ public final class UniversalFormat implements CheckpointFormat {
             try {
                 CarriedReader.verify(index.folder(), carried);
             } catch (MalformedFileException e) {
-                findings.add(new Finding(carried.archive(), String.valueOf(e.getMessage())));
+                findings.add(new Finding(carried.archive(), e.problem()));
             }
         }
         return findings;

@@ -326,6 +326,18 @@ class WritingDeepSpeedTest {
     }
 
     @Test
+    void keepsFilesBesideWhateverTheTagBeginsWith() throws IOException {
+        GeneratedCheckpoint source = transformer().writeTo(from());
+        Path tag = temporary.resolve("latest_stable");
+        Files.move(from().resolve("global_step" + source.iteration), tag);
+        Files.writeString(tag.resolve("notes.txt"), "kept");
+
+        new Relayout(source, tag, transformer()).write(to());
+
+        assertThat(to().resolve("latest_stable/notes.txt")).hasContent("kept");
+    }
+
+    @Test
     void namesThePatternsOfTensorParallelismOnlyWhereThereIsSome() throws IOException {
         GeneratedCheckpoint source = transformer().degrees(1, 2, 1).patterns().writeTo(from());
         new Relayout(source, from(), transformer()).write(to());

@@ -23,6 +23,7 @@ import io.ucp.tensor.Shape;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 import java.io.IOException;
@@ -200,14 +201,23 @@ class TorchFileTest {
                 .satisfies(e -> assertThat(e.offset()).isEqualTo(record.offset()));
     }
 
-    @Test
-    void aPickleThatWouldRunSomethingIsOnlyATree() throws IOException {
+    @ParameterizedTest
+    @CsvSource({"os, system", "posix, system", "subprocess, Popen", "builtins, eval"})
+    void aPickleThatWouldRunSomethingIsRefusedAndNotRun(String module, String name) {
         PickleValue call =
-                PyObject.call(
-                        new PyGlobal("os", "system"), PyText.of("touch " + folder + "/pwned"));
-        TorchFile file = file(call, SmallTorchFiles.storages());
-        assertThat(file.tree()).isInstanceOf(PyObject.class);
+                PyObject.call(new PyGlobal(module, name), PyText.of("touch " + folder + "/pwned"));
+        assertThatExceptionOfType(MalformedFileException.class)
+                .isThrownBy(() -> file(call, SmallTorchFiles.storages()))
+                .withMessageContaining("its pickle calls " + module + "." + name)
+                .withMessageContaining("nothing was run here");
         assertThat(folder.resolve("pwned")).doesNotExist();
+    }
+
+    @Test
+    void anUnknownClassIsOnlyATree() throws IOException {
+        PickleValue call =
+                PyObject.call(new PyGlobal("their.module", "Thing"), PyText.of("argument"));
+        TorchFile file = file(call, SmallTorchFiles.storages());
         assertThat(PickleWriter.write(file.tree())).isEqualTo(PickleWriter.write(call));
     }
 

@@ -70,6 +70,8 @@ class HostileManifestTest {
                     "digest":"crc32c+crc32"| "digest":7                 | digest is 7; expected a string
                     "digest":"crc32c+crc32"| "digest":"x","digest":"y"  | Duplicate field
                     "digest":"crc32c+crc32"| "digest":"md5"             | digest is "md5"; expected crc32c+crc32
+                    "tag":"global_step3"   | "tag":"../../elsewhere"    | tag is "../../elsewhere"; expected the name of a folder
+                    "tag":"global_step3"   | "tag":""                   | tag is ""; expected the name of a folder
                     "name":"b"             | "name":"a"                 | two parameters are named "a"
                     "name":"b"             | "name":"c"                 | tensor 1 is not "c"
                     "shape":[4,6]          | "shape":[6,4]              | tensor 0 is not "a"

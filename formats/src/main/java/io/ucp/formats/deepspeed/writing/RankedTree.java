@@ -29,6 +29,10 @@ import java.util.Set;
 public final class RankedTree {
     private static final String LATEST = "latest";
     private static final String MEGATRON_LATEST = "latest_checkpointed_iteration.txt";
+
+    /// Written anew, or of what is not copied along.
+    private static final Set<String> POINTERS = Set.of(LATEST, "latest_universal", MEGATRON_LATEST);
+
     private static final String BESIDE = "beside/";
 
     private final WriteRequest request;
@@ -249,7 +253,7 @@ public final class RankedTree {
                     beside
                             ? file.path().substring(BESIDE.length())
                             : request.tag() + "/" + file.path();
-            if (path.startsWith(LATEST) || !taken.add(path)) {
+            if (POINTERS.contains(path) || !taken.add(path)) {
                 continue;
             }
             if (file.file().isPresent()) {

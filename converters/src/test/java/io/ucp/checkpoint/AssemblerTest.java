@@ -1,0 +1,271 @@
+package io.ucp.checkpoint;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.ucp.bind.BoundParameter;
+import io.ucp.bind.Shard;
+import io.ucp.bind.Sharding;
+import io.ucp.execute.Options;
+import io.ucp.execute.PlanExecutor;
+import io.ucp.execute.Progress;
+import io.ucp.formats.AxisDegree;
+import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.Coordinate;
+import io.ucp.formats.Elementwise;
+import io.ucp.formats.Finding;
+import io.ucp.formats.FlatGroup;
+import io.ucp.formats.HeldTensor;
+import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.formats.LayoutHints;
+import io.ucp.formats.Origin;
+import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.TargetFile;
+import io.ucp.formats.TensorEntry;
+import io.ucp.io.PlainFile;
+import io.ucp.layout.Replica;
+import io.ucp.plan.Planner;
+import io.ucp.tensor.DType;
+import io.ucp.tensor.Piece;
+import io.ucp.tensor.Shape;
+
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.Set;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+
+final class AssemblerTest {
+    private static final Shape SQUARE = Shape.of(2, 2);
+
+    @TempDir private Path folder;
+
+    private PlainFile file = new PlainFile(Path.of("unset"), 0);
+
+    /// Holds the numbers 0, 1, 2, .. 63.
+    @BeforeEach
+    void write() throws IOException {
+        ByteBuffer bytes = ByteBuffer.allocate(256).order(ByteOrder.LITTLE_ENDIAN);
+        for (int k = 0; k < 64; k++) {
+            bytes.putFloat(k);
+        }
+        file = new PlainFile(folder.resolve("numbers"), bytes.capacity());
+        Files.write(file.path(), bytes.array());
+    }
+
+    @Test
+    void namesWhatTheSpecDrops() throws IOException {
+        Sharding sharding =
+                new Sharding(
+                        List.of(),
+                        List.of(bound("a", Map.of(), "tp 0")),
+                        Map.of(),
+                        Map.of("b", "line 3: drop \"b\""),
+                        List.of());
+
+        Inventory inventory =
+                Assembler.assemble(
+                        index(List.of(weight("a", 0), weight("b", 4)), List.of()), sharding, "");
+
+        assertThat(inventory.findings())
+                .containsExactly(new Finding("line 3: drop \"b\"", "left out with all states: b"));
+    }
+
+    @Test
+    void castsTheStatesThatTheSpecCasts() throws IOException {
+        Inventory inventory =
+                Assembler.assemble(
+                        index(List.of(weight("a", 0)), List.of()),
+                        sharding(bound("a", Map.of("weight", DType.BFLOAT16), "tp 0")),
+                        "");
+
+        Parameter a = inventory.parameters().getFirst();
+        assertThat(a.facts().states()).containsEntry("weight", DType.BFLOAT16);
+        assertThat(a.states().get("weight"))
+                .extracting(StateHolding::dtype)
+                .isEqualTo(DType.FLOAT32);
+    }
+
+    @Test
+    void findsElementsOfAFlatTensorThatIsNotDense() throws IOException {
+        TensorEntry everySecond =
+                new TensorEntry(file, 0, DType.FLOAT32, Shape.of(8), new long[] {2});
+        FlatGroup group =
+                group(
+                        0,
+                        Map.of("fp32", everySecond),
+                        new FlatGroup.Member("a", SQUARE),
+                        new FlatGroup.Member("b", SQUARE));
+
+        Inventory inventory =
+                Assembler.assemble(
+                        index(List.of(), List.of(group)),
+                        sharding(bound("a", Map.of(), "tp 0"), bound("b", Map.of(), "tp 0")),
+                        "");
+
+        assertThat(values(inventory, "a", "fp32")).containsExactly(0, 2, 4, 6);
+        assertThat(values(inventory, "b", "fp32")).containsExactly(8, 10, 12, 14);
+    }
+
+    @Test
+    void refusesAReplicaThatLacksAState() {
+        FlatGroup first =
+                group(
+                        0,
+                        Map.of("fp32", dense(0), "exp_avg", dense(4)),
+                        new FlatGroup.Member("a", SQUARE));
+        FlatGroup second = group(1, Map.of("fp32", dense(0)), new FlatGroup.Member("a", SQUARE));
+
+        assertThatThrownBy(
+                        () ->
+                                Assembler.assemble(
+                                        index(List.of(), List.of(first, second)),
+                                        sharding(bound("a", Map.of(), "tp 0", "tp 1")),
+                                        ""))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("a: exp_avg")
+                .hasMessageContaining("none at tp 1");
+    }
+
+    @Test
+    void comparesAliasesThatReadTheSameBytesInAnotherOrder() throws IOException {
+        HeldTensor transposed =
+                new HeldTensor(
+                        "a",
+                        "weight",
+                        Coordinate.of("tp", 0),
+                        new TensorEntry(file, 0, DType.FLOAT32, SQUARE, new long[] {1, 2}));
+
+        Inventory inventory =
+                Assembler.assemble(
+                        index(List.of(weight("a", 0), transposed), List.of()),
+                        sharding(bound("a", Map.of(), "tp 0")),
+                        "");
+
+        assertThat(
+                        PlanExecutor.read(
+                                        Planner.digests(inventory),
+                                        Options.standard(),
+                                        Progress.NONE)
+                                .differences())
+                .singleElement()
+                .satisfies(d -> assertThat(d.elements()).isEqualTo(2));
+    }
+
+    private TensorEntry dense(int from) {
+        return TensorEntry.dense(file, from * 4L, DType.FLOAT32, SQUARE);
+    }
+
+    private HeldTensor weight(String name, int from) {
+        return new HeldTensor(name, "weight", Coordinate.of("tp", 0), dense(from));
+    }
+
+    private static FlatGroup group(
+            int tp, Map<String, TensorEntry> states, FlatGroup.Member... members) {
+        Coordinate at = Coordinate.of("tp", tp);
+        long extent = 4L * members.length;
+        return new FlatGroup(
+                0,
+                0,
+                at,
+                "dp",
+                false,
+                List.of(members),
+                List.of(new FlatGroup.Part(at, extent, states, Map.of())));
+    }
+
+    /// Held whole by every rank, each a copy.
+    private static BoundParameter bound(
+            String name, Map<String, DType> casts, String... copyLabels) {
+        List<Shard> shards =
+                IntStream.range(0, copyLabels.length)
+                        .mapToObj(
+                                k ->
+                                        new Shard(
+                                                name,
+                                                Coordinate.of("tp", k),
+                                                SQUARE,
+                                                List.of(Piece.whole(SQUARE)),
+                                                k))
+                        .toList();
+        return new BoundParameter(
+                name,
+                SQUARE,
+                SQUARE,
+                ParameterFacts.Split.UNKNOWN,
+                shards,
+                Stream.of(copyLabels).map(Replica::equal).toList(),
+                false,
+                casts,
+                List.of(),
+                "line 1");
+    }
+
+    private static Sharding sharding(BoundParameter... parameters) {
+        return new Sharding(List.of(), List.of(parameters), Map.of(), Map.of(), List.of());
+    }
+
+    private static CheckpointIndex index(List<HeldTensor> tensors, List<FlatGroup> groups) {
+        List<AxisDegree> mesh = List.of();
+        return new CheckpointIndex(
+                "deepspeed",
+                Path.of("made-by-hand"),
+                "global_step3",
+                OptionalLong.of(3),
+                1,
+                mesh,
+                tensors,
+                groups,
+                List.of(),
+                new LayoutHints(
+                        Optional.empty(),
+                        List.of(),
+                        OptionalLong.empty(),
+                        Map.of(),
+                        Set.of(),
+                        Set.of(),
+                        Map.of()),
+                List.of(),
+                new Origin("deepspeed", "global_step3", 1, mesh, Optional.empty()),
+                List.of());
+    }
+
+    private int[] values(Inventory inventory, String name, String state) throws IOException {
+        Elementwise whole =
+                new Elementwise(
+                        name, state, DType.FLOAT32, SQUARE.count(), List.of(Piece.whole(SQUARE)));
+        Path out = Files.createDirectory(folder.resolve("out-" + name));
+        PlanExecutor.execute(
+                Planner.plan(
+                        inventory,
+                        List.of(
+                                new TargetFile(
+                                        "values",
+                                        whole.size(),
+                                        List.of(new TargetFile.Part.Elements(0, whole)),
+                                        List.of(),
+                                        Optional.empty()))),
+                out,
+                Options.standard(),
+                Progress.NONE);
+        ByteBuffer bytes =
+                ByteBuffer.wrap(Files.readAllBytes(out.resolve("values")))
+                        .order(ByteOrder.LITTLE_ENDIAN);
+        int[] values = new int[(int) SQUARE.count()];
+        for (int k = 0; k < values.length; k++) {
+            values[k] = (int) bytes.getFloat(4 * k);
+        }
+        return values;
+    }
+}
