@@ -11,6 +11,7 @@ import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.Origin;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.WholeParameter;
+import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -56,7 +57,7 @@ public final class Assembler {
             Map<String, StateHolding> states = new LinkedHashMap<>();
             for (String state : whole.facts().states().keySet()) {
                 TensorEntry tensor = whole.states().get(state);
-                if (tensor == null || tensor.shape().count() != whole.facts().shape().count()) {
+                if (tensor == null || !isOf(tensor.shape(), whole.facts().shape())) {
                     throw new IncompleteCheckpointException(
                             "%s: %s".formatted(whole.facts().name(), state),
                             tensor == null ? "no tensor" : "shape " + tensor.shape(),
@@ -80,6 +81,11 @@ public final class Assembler {
             parameters.add(new Parameter(whole.facts(), states));
         }
         return new Inventory(index, parameters, index.carried(), index.origin(), index.findings());
+    }
+
+    /// Whether a tensor is the parameter's: of its shape, or all its elements in one row.
+    private static boolean isOf(Shape held, Shape whole) {
+        return held.equals(whole) || (held.rank() == 1 && held.count() == whole.count());
     }
 
     private Inventory assemble(String spec) throws IncompleteCheckpointException {

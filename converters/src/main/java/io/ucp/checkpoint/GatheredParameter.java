@@ -117,8 +117,10 @@ final class GatheredParameter {
                 if (!held.getValue().contains(copy)) {
                     throw new IncompleteCheckpointException(
                             "%s: %s".formatted(bound.name(), held.getKey()),
-                            "none at %s, where there are other states".formatted(replica(copy).label()),
-                            "every state, as at %s".formatted(replica(held.getValue().first()).label()),
+                            "none at %s, where there are other states"
+                                    .formatted(replica(copy).label()),
+                            "every state, as at %s"
+                                    .formatted(replica(held.getValue().first()).label()),
                             "a rank's file is of another save; copy that save's files again");
                 }
             }
