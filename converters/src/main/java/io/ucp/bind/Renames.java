@@ -110,7 +110,7 @@ final class Renames {
                 return;
             }
             RenameRule before = taken.get(name);
-            if (before != null && before != rule) {
+            if (before != null && !before.equals(rule)) {
                 if (!spec.firstMatchWins()) {
                     problems.error(
                             pattern.span(),
