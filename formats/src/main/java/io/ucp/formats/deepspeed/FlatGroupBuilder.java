@@ -171,16 +171,36 @@ final class FlatGroupBuilder {
                                     + " order of `param_shapes`"));
             return listed;
         }
-        List<Member> ordered = new FlatOrder(holders, listed, number, extent).members();
-        if (!ordered.equals(listed)) {
+        List<Member> mapped = new FlatOrder(holders, listed, number, extent).members();
+        if (!mapped.equals(listed)) {
+            if (!dealtRound(mapped, parts()).equals(listed)) {
+                throw file(0).malformed(
+                                "`param_slice_mappings` of group %d names the parameters in an order"
+                                                .formatted(number)
+                                        + " that is not `param_shapes`'",
+                                "the same order, or the one that round_robin_gradients deals it to",
+                                "");
+            }
             findings.add(
                     new Finding(
                             place(),
-                            "the parameters do not lie in the order of `param_shapes`"
-                                    + " (round_robin_gradients): taken in the order of"
-                                    + " `param_slice_mappings`"));
+                            "round_robin_gradients: the parameters lie in the order of"
+                                    + " `param_shapes`; `param_slice_mappings` tells of the model's"
+                                    + " order and not of the file"));
         }
-        return ordered;
+        return listed;
+    }
+
+    /// Parameter `i` to bucket `i mod parts`, the buckets end to end: how DeepSpeed reorders a
+    /// group before it flattens it (`stage_1_and_2.py`, `_round_robin_reorder`).
+    private static List<Member> dealtRound(List<Member> members, int parts) {
+        List<Member> dealt = new ArrayList<>();
+        for (int bucket = 0; bucket < parts; bucket++) {
+            for (int i = bucket; i < members.size(); i += parts) {
+                dealt.add(members.get(i));
+            }
+        }
+        return dealt;
     }
 
     /// States that are flat tensors on every rank; the rest is told of once.

@@ -60,7 +60,6 @@ public final class GeneratedCheckpoint {
     List<String> states = List.of("exp_avg", "exp_avg_sq");
     boolean expertsAcrossTensor;
     boolean roundRobin;
-    boolean shapesInModelOrder;
     boolean slices = true;
     boolean nested;
     boolean patterns;
@@ -175,13 +174,10 @@ public final class GeneratedCheckpoint {
         return this;
     }
 
-    /// Parameter `i` goes to bucket `i mod dp`; `param_shapes` in the order of `listedFlat`.
-    ///
-    /// @param listedFlat whether `param_shapes` follows the flat order, as newer DeepSpeed writes
-    ///   it
-    public GeneratedCheckpoint roundRobin(boolean listedFlat) {
+    /// Parameter `i` goes to bucket `i mod dp`. `param_shapes` follows that flat order and
+    /// `param_slice_mappings` the model's, as DeepSpeed writes them.
+    public GeneratedCheckpoint roundRobin() {
         roundRobin = true;
-        shapesInModelOrder = !listedFlat;
         return this;
     }
 

@@ -180,8 +180,7 @@ final class GeneratedFiles {
 
     private List<Map<String, Object>> paramShapes(int stage) {
         List<Map<String, Object>> all = new ArrayList<>();
-        for (List<Shard> group :
-                of.shapesInModelOrder ? shards.groups(stage, 0) : shards.flat(stage, 0)) {
+        for (List<Shard> group : shards.flat(stage, 0)) {
             SequencedMap<String, Object> shapes = new LinkedHashMap<>();
             group.forEach(s -> shapes.put(s.name(), s.shape()));
             all.add(shapes);

@@ -57,11 +57,12 @@ final class GeneratedOptimizer {
             return extent - Math.clamp(count() - part * extent, 0, extent);
         }
 
-        /// Not for ZeRO-3: name -> where the part has it.
+        /// Not for ZeRO-3: name -> where the part has it; under round_robin_gradients, where it
+        /// would have it if the members lay in the model's order.
         Map<String, Object> addresses() {
             SequencedMap<String, Object> all = new LinkedHashMap<>();
             long at = 0;
-            for (Shard shard : members) {
+            for (Shard shard : of.roundRobin ? inModelOrder() : members) {
                 long from = Math.max(at, part * extent);
                 long to = Math.min(at + shard.shape().count(), (part + 1) * extent);
                 if (from < to) {
@@ -70,6 +71,17 @@ final class GeneratedOptimizer {
                 at += shard.shape().count();
             }
             return all;
+        }
+
+        private List<Shard> inModelOrder() {
+            Shard[] model = new Shard[members.size()];
+            int next = 0;
+            for (int bucket = 0; bucket < parts; bucket++) {
+                for (int i = bucket; i < model.length; i += parts) {
+                    model[i] = members.get(next++);
+                }
+            }
+            return List.of(model);
         }
 
         PyObject tensor(TorchTree tree, String state, boolean padded) {

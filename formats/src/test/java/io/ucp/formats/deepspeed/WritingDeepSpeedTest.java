@@ -415,7 +415,7 @@ class WritingDeepSpeedTest {
                 transformer()
                         .degrees(1, 1, 2)
                         .stage(2)
-                        .roundRobin(true)
+                        .roundRobin()
                         .editing(
                                 (_, root) ->
                                         root.with(
