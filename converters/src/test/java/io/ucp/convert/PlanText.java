@@ -49,13 +49,12 @@ final class PlanText {
                                 range,
                                 label.parameter(),
                                 label.state(),
-                                elements.copies().stream()
-                                        .map(
-                                                copy ->
-                                                        copy == elements.copies().getFirst()
-                                                                ? copy(copy)
-                                                                : copy.rule() + " " + copy(copy))
-                                        .collect(Collectors.joining("\n    ", "\n    ", "")));
+                                "\n    "
+                                        + copy(elements.copies().getFirst())
+                                        + elements.copies().stream()
+                                                .skip(1)
+                                                .map(c -> "\n    " + c.rule() + " " + copy(c))
+                                                .collect(Collectors.joining()));
             }
         };
     }
