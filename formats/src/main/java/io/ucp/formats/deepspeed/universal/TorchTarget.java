@@ -4,20 +4,16 @@ import io.ucp.formats.CarriedFile.Content;
 import io.ucp.formats.CarriedFile.Storage;
 import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetFile.Part;
+import io.ucp.formats.torch.StorageKeys;
 import io.ucp.formats.torch.TorchLayout;
 import io.ucp.formats.torch.TorchStorage;
-import io.ucp.formats.torch.pickle.PickleGraph;
 import io.ucp.formats.torch.pickle.PickleValue;
-import io.ucp.formats.torch.pickle.PyPersistent;
-import io.ucp.formats.torch.pickle.PyTuple;
 
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 
 /// Lays out torch files whose storages are described, not held.
 final class TorchTarget {
@@ -26,7 +22,7 @@ final class TorchTarget {
     /// The object with those of the storages that it names, in the order in which it names them.
     static TargetFile file(String path, PickleValue tree, Map<String, Storage> storages) {
         List<TorchStorage> named = new ArrayList<>();
-        for (String key : keys(tree)) {
+        for (String key : StorageKeys.in(tree)) {
             named.add(new TorchStorage(key, storage(path, storages, key).size()));
         }
         TorchLayout layout = TorchLayout.of(TorchLayout.rootOf(path), tree, named);
@@ -48,20 +44,6 @@ final class TorchTarget {
                         () ->
                                 new IllegalArgumentException(
                                         "%s: no storage '%s'".formatted(path, key)));
-    }
-
-    private static Set<String> keys(PickleValue tree) {
-        Set<String> keys = new LinkedHashSet<>();
-        PickleGraph.forEach(
-                tree,
-                container -> {
-                    if (container instanceof PyPersistent persistent
-                            && persistent.id() instanceof PyTuple id
-                            && id.elements().size() > 2) {
-                        id.elements().get(2).asText().ifPresent(keys::add);
-                    }
-                });
-        return keys;
     }
 
     /// The contents in order, zeros between them.

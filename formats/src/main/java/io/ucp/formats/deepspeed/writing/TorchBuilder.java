@@ -5,16 +5,14 @@ import io.ucp.formats.CarriedFile.Storage;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetFile.Part;
+import io.ucp.formats.torch.StorageKeys;
 import io.ucp.formats.torch.TensorPickles;
 import io.ucp.formats.torch.TorchLayout;
 import io.ucp.formats.torch.TorchStorage;
 import io.ucp.formats.torch.TorchTensor;
-import io.ucp.formats.torch.pickle.PickleGraph;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyFloat;
 import io.ucp.formats.torch.pickle.PyInt;
-import io.ucp.formats.torch.pickle.PyPersistent;
-import io.ucp.formats.torch.pickle.PyTuple;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 
@@ -23,11 +21,9 @@ import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 
 /// A torch file in the making: trees of one source file with their storages, and new tensors.
 final class TorchBuilder {
@@ -74,7 +70,7 @@ final class TorchBuilder {
     /// The object with those of the storages that it names.
     TargetFile file(String path, PickleValue tree) {
         List<TorchStorage> named = new ArrayList<>();
-        for (String key : keys(tree)) {
+        for (String key : StorageKeys.in(tree)) {
             named.add(new TorchStorage(key, filled(path, key).size()));
         }
         TorchLayout layout = TorchLayout.of(TorchLayout.rootOf(path), tree, named);
@@ -112,20 +108,6 @@ final class TorchBuilder {
                                                     (Part) new Part.Elements(offset, of);
                                         })
                         .toList());
-    }
-
-    private static Set<String> keys(PickleValue tree) {
-        Set<String> keys = new LinkedHashSet<>();
-        PickleGraph.forEach(
-                tree,
-                container -> {
-                    if (container instanceof PyPersistent persistent
-                            && persistent.id() instanceof PyTuple id
-                            && id.elements().size() > 2) {
-                        id.elements().get(2).asText().ifPresent(keys::add);
-                    }
-                });
-        return keys;
     }
 
     private static List<Part> placed(long offset, Filled filled) {
