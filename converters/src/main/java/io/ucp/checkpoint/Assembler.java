@@ -11,6 +11,8 @@ import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.Origin;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.WholeParameter;
+import io.ucp.tensor.DType;
+import io.ucp.tensor.Piece;
 import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
@@ -56,31 +58,60 @@ public final class Assembler {
         for (WholeParameter whole : index.wholes()) {
             Map<String, StateHolding> states = new LinkedHashMap<>();
             for (String state : whole.facts().states().keySet()) {
-                TensorEntry tensor = whole.states().get(state);
-                if (tensor == null || !isOf(tensor.shape(), whole.facts().shape())) {
-                    throw new IncompleteCheckpointException(
-                            "%s: %s".formatted(whole.facts().name(), state),
-                            tensor == null ? "no tensor" : "shape " + tensor.shape(),
-                            "shape " + whole.facts().shape(),
-                            "");
-                }
-                TensorEntry shaped =
-                        tensor.isDense()
-                                ? TensorEntry.dense(
-                                        tensor.source(),
-                                        tensor.offset(),
-                                        tensor.dtype(),
-                                        whole.facts().shape())
-                                : tensor;
-                states.put(
-                        state,
-                        new StateHolding(
-                                tensor.dtype(),
-                                List.of(new Copy("", List.of(Fragment.whole(shaped))))));
+                states.put(state, holding(whole, state));
             }
             parameters.add(new Parameter(whole.facts(), states));
         }
         return new Inventory(index, parameters, index.carried(), index.origin(), index.findings());
+    }
+
+    private static StateHolding holding(WholeParameter whole, String state)
+            throws IncompleteCheckpointException {
+        String place = "%s: %s".formatted(whole.facts().name(), state);
+        Shape shape = whole.facts().shape();
+        List<WholeParameter.Placed> tensors = whole.states().getOrDefault(state, List.of());
+        if (tensors.isEmpty()) {
+            throw new IncompleteCheckpointException(place, "no tensor", "shape " + shape, "");
+        }
+        if (tensors.size() == 1 && !isOf(tensors.getFirst().tensor().shape(), shape)) {
+            throw new IncompleteCheckpointException(
+                    place, "shape " + tensors.getFirst().tensor().shape(), "shape " + shape, "");
+        }
+        DType dtype = tensors.getFirst().tensor().dtype();
+        long held = 0;
+        List<Fragment> fragments = new ArrayList<>();
+        for (WholeParameter.Placed placed : tensors) {
+            TensorEntry tensor = placed.tensor();
+            held = Math.addExact(held, placed.piece().count());
+            if (tensor.dtype() != dtype) {
+                throw new IncompleteCheckpointException(
+                        place,
+                        "%s in %s and %s in %s"
+                                .formatted(
+                                        dtype,
+                                        tensors.getFirst().tensor().source().path(),
+                                        tensor.dtype(),
+                                        tensor.source().path()),
+                        "one dtype",
+                        "");
+            }
+            fragments.add(
+                    new Fragment(
+                            tensor.source(),
+                            tensor.offset(),
+                            dtype,
+                            tensor.isDense()
+                                    ? tensors.size() == 1 ? Piece.whole(shape) : placed.piece()
+                                    : placed.piece().lying(tensor.shape(), tensor.strides())));
+        }
+        if (held != shape.count()) {
+            throw new IncompleteCheckpointException(
+                    place,
+                    "%d elements".formatted(held),
+                    "%d, for shape %s".formatted(shape.count(), shape),
+                    "a file is missing; copy the checkpoint again as a whole");
+        }
+        return new StateHolding(dtype, List.of(new Copy("", fragments)));
     }
 
     /// Whether a tensor is the parameter's: of its shape, or all its elements in one row.

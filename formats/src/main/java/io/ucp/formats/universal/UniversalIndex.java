@@ -125,7 +125,7 @@ final class UniversalIndex {
                                     state.getValue(),
                                     facts.shape()));
         }
-        return new WholeParameter(facts, states);
+        return WholeParameter.of(facts, states);
     }
 
     private MalformedFileException wrong(String found, String expected) {

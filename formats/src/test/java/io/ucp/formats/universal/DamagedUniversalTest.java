@@ -65,7 +65,7 @@ class DamagedUniversalTest {
             throw new MalformedFileException(folder, -1, finding.message(), "none", "");
         }
         for (WholeParameter whole : index.wholes()) {
-            for (TensorEntry tensor : whole.states().values()) {
+            for (TensorEntry tensor : whole.tensors().values()) {
                 Samples.read(tensor);
             }
         }
@@ -101,7 +101,7 @@ class DamagedUniversalTest {
         BitSet bytes = new BitSet();
         boolean compressed = ManifestReader.read(folder).files().getFirst().compressed();
         for (WholeParameter whole : Samples.index(folder).wholes()) {
-            for (TensorEntry tensor : whole.states().values()) {
+            for (TensorEntry tensor : whole.tensors().values()) {
                 if (!tensor.source().path().equals(file)) {
                     continue;
                 }

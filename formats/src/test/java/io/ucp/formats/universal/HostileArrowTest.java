@@ -91,7 +91,7 @@ class HostileArrowTest {
     }
 
     private void read() throws IOException {
-        for (TensorEntry tensor : Samples.index(folder).wholes().getFirst().states().values()) {
+        for (TensorEntry tensor : Samples.index(folder).wholes().getFirst().tensors().values()) {
             Samples.read(tensor);
         }
     }

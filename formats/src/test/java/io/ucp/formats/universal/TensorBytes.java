@@ -63,7 +63,7 @@ final class TensorBytes {
     }
 
     static TensorEntry entry(WholeParameter whole, String state) {
-        TensorEntry entry = whole.states().get(state);
+        TensorEntry entry = whole.tensor(state);
         if (entry == null) {
             throw new NoSuchElementException(state);
         }

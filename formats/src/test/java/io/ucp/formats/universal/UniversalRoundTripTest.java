@@ -59,8 +59,8 @@ class UniversalRoundTripTest {
             assertThat(index.wholes().stream().map(WholeParameter::facts))
                     .containsExactlyElementsOf(digested(tensors));
             for (WholeParameter whole : index.wholes()) {
-                assertThat(whole.states().keySet()).isEqualTo(whole.facts().states().keySet());
-                for (Map.Entry<String, TensorEntry> state : whole.states().entrySet()) {
+                assertThat(whole.tensors().keySet()).isEqualTo(whole.facts().states().keySet());
+                for (Map.Entry<String, TensorEntry> state : whole.tensors().entrySet()) {
                     assertThat(state.getValue().shape()).isEqualTo(whole.facts().shape());
                     assertThat(Samples.read(state.getValue()))
                             .isEqualTo(tensors.get(whole.facts().name(), state.getKey()));

@@ -157,7 +157,7 @@ final class Assembly {
         }
         Map<String, Scalar> scalars = new LinkedHashMap<>();
         found.step().or(entry::step).ifPresent(step -> scalars.put(StateFolder.STEP, step));
-        return new WholeParameter(
+        return WholeParameter.of(
                 facts(name, shape, states, scalars, found.split(), true, false, entry.group()),
                 states);
     }
@@ -245,7 +245,7 @@ final class Assembly {
                     Map<String, TensorEntry> states = Map.of(WEIGHT, weight);
                     Shape shape = weight.shape();
                     into.add(
-                            new WholeParameter(
+                            WholeParameter.of(
                                     facts(
                                             name,
                                             shape,

@@ -152,8 +152,8 @@ final class UniversalIndex {
     private List<CarriedFile> carried(List<WholeParameter> wholes) throws IOException {
         List<Carried.Named> named = new ArrayList<>();
         for (WholeParameter whole : wholes) {
-            TensorEntry weight = whole.states().get(Assembly.WEIGHT);
-            if (weight != null) {
+            if (whole.states().containsKey(Assembly.WEIGHT)) {
+                TensorEntry weight = whole.tensor(Assembly.WEIGHT);
                 named.add(new Carried.Named(weight, whole.facts().name(), Assembly.WEIGHT));
             }
         }

@@ -13,18 +13,15 @@ import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
 import io.ucp.formats.torch.TensorPickles;
+import io.ucp.formats.torch.TorchBuilder;
 import io.ucp.formats.torch.TorchTensor;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
-import io.ucp.formats.torch.pickle.PyFloat;
-import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.io.ByteSource;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Piece;
 import io.ucp.tensor.Shape;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -225,18 +222,9 @@ final class UniversalLayout {
         }
     }
 
-    /// An int64 and a float64 are Python's own numbers, others 0-d tensors.
     private TargetFile step(String path, Scalar value) {
-        ByteBuffer bytes = ByteBuffer.wrap(value.bytes()).order(ByteOrder.LITTLE_ENDIAN);
-        if (value.dtype() == DType.INT64) {
-            return torch(path, PyInt.of(bytes.getLong()), Map.of());
-        }
-        if (value.dtype() == DType.FLOAT64) {
-            return torch(path, new PyFloat(bytes.getDouble()), Map.of());
-        }
-        PickleValue tensor =
-                TensorPickles.write(TorchTensor.contiguous(value.dtype(), Shape.of(), "0"));
-        return TorchTarget.file(folder + "/" + path, tensor, value.bytes());
+        TorchBuilder torch = new TorchBuilder(Map.of());
+        return torch.file(folder + "/" + path, torch.scalar(value));
     }
 
     private void optimizerState(List<ParameterFacts> trained) {
@@ -281,6 +269,6 @@ final class UniversalLayout {
 
     /// @param path inside the folder
     private TargetFile torch(String path, PickleValue root, Map<String, Storage> storages) {
-        return TorchTarget.file(folder + "/" + path, root, storages);
+        return new TorchBuilder(storages).file(folder + "/" + path, root);
     }
 }

@@ -3,6 +3,7 @@ package io.ucp.formats.deepspeed.writing;
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetFile;
+import io.ucp.formats.torch.TorchBuilder;
 
 import java.util.ArrayList;
 import java.util.List;

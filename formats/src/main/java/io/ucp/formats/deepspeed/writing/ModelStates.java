@@ -4,6 +4,7 @@ import io.ucp.formats.CarriedFile;
 import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetFile.Part;
 import io.ucp.formats.torch.TensorPickles;
+import io.ucp.formats.torch.TorchBuilder;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyGlobal;

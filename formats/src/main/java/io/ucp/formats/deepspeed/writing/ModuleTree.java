@@ -3,6 +3,7 @@ package io.ucp.formats.deepspeed.writing;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetFile.Part;
 import io.ucp.formats.torch.TensorPickles;
+import io.ucp.formats.torch.TorchBuilder;
 import io.ucp.formats.torch.TorchTensor;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;

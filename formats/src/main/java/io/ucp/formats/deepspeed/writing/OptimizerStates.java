@@ -7,6 +7,7 @@ import io.ucp.formats.deepspeed.writing.FlatParts.Slice;
 import io.ucp.formats.deepspeed.writing.OptimizerGroups.Group;
 import io.ucp.formats.deepspeed.writing.OptimizerModel.Kind;
 import io.ucp.formats.torch.TensorPickles;
+import io.ucp.formats.torch.TorchBuilder;
 import io.ucp.formats.torch.TorchTensor;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyBool;

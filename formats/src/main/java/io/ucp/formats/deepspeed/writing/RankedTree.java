@@ -11,6 +11,7 @@ import io.ucp.formats.TargetTree;
 import io.ucp.formats.TargetTree.SmallFile;
 import io.ucp.formats.WriteRequest;
 import io.ucp.formats.deepspeed.writing.OptimizerModel.Kind;
+import io.ucp.formats.torch.TorchBuilder;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.tensor.Shape;

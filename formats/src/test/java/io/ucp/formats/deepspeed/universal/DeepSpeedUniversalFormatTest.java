@@ -193,7 +193,7 @@ class DeepSpeedUniversalFormatTest {
 
         assertThat(index.stage()).isEqualTo(3);
         assertThat(facts(index, "a.weight").shape()).isEqualTo(Shape.of(5, 3));
-        assertThat(index.wholes().getFirst().states().values())
+        assertThat(index.wholes().getFirst().tensors().values())
                 .allSatisfy(tensor -> assertThat(tensor.shape()).isEqualTo(Shape.of(5, 3)));
         assertThat(facts(index, "b.weight").optimizerGroup()).isZero();
         assertThat(facts(index, "b.weight").scalars()).containsKey("step");

@@ -123,7 +123,7 @@ class UniversalLayoutTest {
         index.wholes()
                 .forEach(
                         w ->
-                                w.states()
+                                w.tensors()
                                         .forEach(
                                                 (state, t) ->
                                                         tensors.put(w.facts().name() + state, t)));

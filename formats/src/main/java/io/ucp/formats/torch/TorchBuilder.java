@@ -1,15 +1,10 @@
-package io.ucp.formats.deepspeed.writing;
+package io.ucp.formats.torch;
 
 import io.ucp.formats.CarriedFile.Content;
 import io.ucp.formats.CarriedFile.Storage;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetFile.Part;
-import io.ucp.formats.torch.StorageKeys;
-import io.ucp.formats.torch.TensorPickles;
-import io.ucp.formats.torch.TorchLayout;
-import io.ucp.formats.torch.TorchStorage;
-import io.ucp.formats.torch.TorchTensor;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyFloat;
 import io.ucp.formats.torch.pickle.PyInt;
@@ -26,7 +21,7 @@ import java.util.Map;
 import java.util.Optional;
 
 /// A torch file in the making: trees of one source file with their storages, and new tensors.
-final class TorchBuilder {
+public final class TorchBuilder {
     /// @param parts in order, at offsets from the start of the storage; zeros between them
     private record Filled(long size, List<Part> parts) {}
 
@@ -35,14 +30,14 @@ final class TorchBuilder {
     private int next;
 
     /// @param kept storages of the file whose trees are to be used again
-    TorchBuilder(Map<String, Storage> kept) {
+    public TorchBuilder(Map<String, Storage> kept) {
         this.kept = kept;
     }
 
     /// A new dense tensor.
     ///
     /// @param parts of its storage, in order, at offsets from its start; zeros where there are none
-    TorchTensor tensor(DType dtype, Shape shape, List<Part> parts) {
+    public TorchTensor tensor(DType dtype, Shape shape, List<Part> parts) {
         String key = Integer.toString(next++);
         while (kept.containsKey(key)) {
             key = Integer.toString(next++);
@@ -53,7 +48,7 @@ final class TorchBuilder {
     }
 
     /// An int64 and a float64 are Python's own numbers, others 0-d tensors.
-    PickleValue scalar(Scalar value) {
+    public PickleValue scalar(Scalar value) {
         ByteBuffer bytes = ByteBuffer.wrap(value.bytes()).order(ByteOrder.LITTLE_ENDIAN);
         return switch (value.dtype()) {
             case INT64 -> PyInt.of(bytes.getLong());
@@ -68,7 +63,7 @@ final class TorchBuilder {
     }
 
     /// The object with those of the storages that it names.
-    TargetFile file(String path, PickleValue tree) {
+    public TargetFile file(String path, PickleValue tree) {
         List<TorchStorage> named = new ArrayList<>();
         for (String key : StorageKeys.in(tree)) {
             named.add(new TorchStorage(key, filled(path, key).size()));
