@@ -7,6 +7,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /// What is known of a parameter apart from its bytes.
 ///
@@ -41,6 +42,23 @@ public record ParameterFacts(
         aliases = List.copyOf(aliases);
         digests = Map.copyOf(digests);
         notes = List.copyOf(notes);
+    }
+
+    /// The state whose values `state` has: itself where it is held; the model's own copy
+    /// (`weight`) and the master (`fp32`) stand in for each other. Frameworks that train in fp32
+    /// keep one of them; a `weight` of fewer bits is made by rounding, a master widened from one is
+    /// as exact as that.
+    public Optional<String> heldAs(String state) {
+        if (states.containsKey(state)) {
+            return Optional.of(state);
+        }
+        return Optional.ofNullable(
+                        switch (state) {
+                            case "weight" -> "fp32";
+                            case "fp32" -> "weight";
+                            default -> null;
+                        })
+                .filter(states::containsKey);
     }
 
     public boolean padded() {
