@@ -94,6 +94,9 @@ final class Distribution {
         Files.copy(
                 picocli, lib.resolve(picocli.getFileName()), StandardCopyOption.REPLACE_EXISTING);
         for (Path jar : list(lib)) {
+            if (jar.getFileName().toString().matches("uc[lp].*")) {
+                Unbootstrapped.rewrite(jar, time);
+            }
             Files.setLastModifiedTime(jar, time);
         }
     }

@@ -57,10 +57,12 @@ public final class Main implements Runnable {
     /// Runs one command in this process and returns its exit code; writes to nothing but the two
     /// writers, exits never.
     static int run(String[] args, PrintWriter out, PrintWriter err) {
-        CommandLine command = withHelp(Terminal.out());
-        if (!asksForVersion(args)) {
-            named(args).ifPresentOrElse(only -> add(command, only), () -> addAll(command));
+        if (asksForVersion(args)) {
+            Version.lines().forEach(out::println);
+            return ExitCode.DONE.code();
         }
+        CommandLine command = withHelp(Terminal.out());
+        named(args).ifPresentOrElse(only -> add(command, only), () -> addAll(command));
         Failures failures = new Failures(args);
         command.setOut(out)
                 .setErr(err)
@@ -93,7 +95,7 @@ public final class Main implements Runnable {
         throw new ParameterException(spec.commandLine(), "a command is missing");
     }
 
-    /// Then no command is worth loading.
+    /// Then not even the parser of arguments is worth loading.
     private static boolean asksForVersion(String[] args) {
         return args.length == 1 && (args[0].equals("--version") || args[0].equals("-V"));
     }

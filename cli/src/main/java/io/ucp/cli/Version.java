@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 
 /// What `ucp --version` prints: the project's version, and the Java that runs it.
 final class Version implements IVersionProvider {
@@ -13,15 +14,20 @@ final class Version implements IVersionProvider {
 
     @Override
     public String[] getVersion() {
-        return new String[] {
-            "ucp " + project(),
-            "Java %s (%s), %s %s"
-                    .formatted(
-                            System.getProperty("java.runtime.version"),
-                            System.getProperty("java.vendor"),
-                            System.getProperty("os.name"),
-                            System.getProperty("os.arch"))
-        };
+        return lines().toArray(String[]::new);
+    }
+
+    static List<String> lines() {
+        return List.of(
+                "ucp " + project(),
+                "Java "
+                        + System.getProperty("java.runtime.version")
+                        + " ("
+                        + System.getProperty("java.vendor")
+                        + "), "
+                        + System.getProperty("os.name")
+                        + " "
+                        + System.getProperty("os.arch"));
     }
 
     /// The version that Maven wrote into the resources when it built this.

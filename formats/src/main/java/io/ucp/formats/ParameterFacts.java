@@ -44,10 +44,10 @@ public record ParameterFacts(
         notes = List.copyOf(notes);
     }
 
-    /// The state whose values `state` has: itself where it is held; the model's own copy
-    /// (`weight`) and the master (`fp32`) stand in for each other. Frameworks that train in fp32
-    /// keep one of them; a `weight` of fewer bits is made by rounding, a master widened from one is
-    /// as exact as that.
+    /// The state whose values `state` has: itself where it is held; the model's own copy (`weight`)
+    /// and the master (`fp32`) stand in for each other. Frameworks that train in fp32 keep one of
+    /// them; a `weight` of fewer bits is made by rounding, a master widened from one is as exact as
+    /// that.
     public Optional<String> heldAs(String state) {
         if (states.containsKey(state)) {
             return Optional.of(state);

@@ -116,7 +116,7 @@ public final class UniversalFormat implements CheckpointFormat {
         }
         Set<String> archives = new HashSet<>();
         for (CarriedFile carried : request.carried()) {
-            String archive = "carried/" + PathNames.path(carried.path()) + ".zip";
+            String archive = archive(carried);
             if (!PathNames.staysInside(carried.path()) || !archives.add(archive)) {
                 throw new RefusedException(
                         carried.path(),
@@ -124,9 +124,13 @@ public final class UniversalFormat implements CheckpointFormat {
                         "every carried file to have a path of its own",
                         "");
             }
-            files.add(CarriedArchive.layout(archive, carried));
             manifest.add(carried, archive);
         }
+        // Pickling and printing the trees of a thousand ranks takes seconds: all processors do it.
+        files.addAll(
+                request.carried().parallelStream()
+                        .map(carried -> CarriedArchive.layout(archive(carried), carried))
+                        .toList());
         return new TargetTree(
                 files,
                 outcome ->
@@ -137,6 +141,10 @@ public final class UniversalFormat implements CheckpointFormat {
                 List.of(),
                 List.of(),
                 List.of());
+    }
+
+    private static String archive(CarriedFile carried) {
+        return "carried/" + PathNames.path(carried.path()) + ".zip";
     }
 
     /// The zstd level, empty for no compression.
