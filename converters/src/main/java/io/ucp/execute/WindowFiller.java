@@ -107,10 +107,7 @@ final class WindowFiller {
             }
             compare(step, others, first, last, value, valueAt);
             if (!direct && !step.averages()) {
-                for (int k = 0; k < last - first; k++) {
-                    double number = Floats.get(from, uncast, k * from.width());
-                    Floats.put(step.to(), window, index + k * step.to().width(), number);
-                }
+                Floats.cast(from, uncast, 0, step.to(), window, index, (int) (last - first));
             }
         }
     }

@@ -61,6 +61,44 @@ class FloatsTest {
     }
 
     @Test
+    void castingManyIsCastingEach() {
+        int count = 70_000;
+        DType[] floats = {DType.FLOAT64, DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16};
+        Random random = new Random(5);
+        for (DType held : floats) {
+            ByteBuffer source =
+                    ByteBuffer.allocateDirect(3 + count * held.width())
+                            .order(ByteOrder.LITTLE_ENDIAN);
+            for (int k = 0; k < count; k++) {
+                // All bit patterns of 16 bits, in the high bits: NaN and infinities among them.
+                for (int b = 0; b < held.width(); b++) {
+                    int top = held.width() - 1 - b;
+                    int bits = top == 0 ? k >>> 8 : top == 1 ? k : random.nextInt();
+                    source.put(3 + (k + 1) * held.width() - 1 - top, (byte) bits);
+                }
+            }
+            for (DType wanted : floats) {
+                ByteBuffer target =
+                        ByteBuffer.allocateDirect(1 + count * wanted.width())
+                                .order(ByteOrder.LITTLE_ENDIAN);
+                ByteBuffer each = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN);
+                Floats.cast(held, source, 3, wanted, target, 1, count);
+                for (int k = 0; k < count; k++) {
+                    Floats.put(wanted, each, 0, Floats.get(held, source, 3 + k * held.width()));
+                    int at = 1 + k * wanted.width();
+                    if (Double.isNaN(Floats.get(wanted, each, 0))) {
+                        assertThat(Floats.get(wanted, target, at)).isNaN();
+                    } else if (target.slice(at, wanted.width())
+                                    .mismatch(each.slice(0, wanted.width()))
+                            >= 0) {
+                        throw new AssertionError("%s to %s, value %d".formatted(held, wanted, k));
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
     void everySixteenBitNumberSurvivesWideningAndNarrowing() {
         for (DType dtype : new DType[] {DType.FLOAT16, DType.BFLOAT16}) {
             for (int bits = 0; bits < 1 << 16; bits++) {
