@@ -7,7 +7,6 @@ import io.ucp.lang.ast.ParamRule;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.layout.Replica;
-
 import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
@@ -128,12 +127,10 @@ final class Aliases {
             for (int c = 0; c < own; c++) {
                 boolean any = false;
                 for (Shard s : p.shards()) {
-                    Optional<Coordinate> at =
-                            s.copy() == c ? place(holdings, s) : Optional.empty();
+                    Optional<Coordinate> at = s.copy() == c ? place(holdings, s) : Optional.empty();
                     if (at.isPresent()) {
                         shards.add(
-                                new Shard(
-                                        alias, at.get(), s.shape(), s.pieces(), copies.size()));
+                                new Shard(alias, at.get(), s.shape(), s.pieces(), copies.size()));
                         any = true;
                     }
                 }

@@ -70,7 +70,7 @@ public final class Inference {
     public static Spec infer(CheckpointIndex index) {
         Optional<Spec> family = index.hints().family().flatMap(SpecLibrary::find);
         if (family.isPresent()) {
-            return family.get();
+            return HeldStages.in(family.get(), index);
         }
         Inference inference = new Inference(index);
         if (inference.tp > 1 && index.hints().version().isEmpty()) {

@@ -127,8 +127,7 @@ final class DistributedOptimizer {
                 dtypes.get().entries().getFirst().value(), "a dict of the buffer's tensors");
     }
 
-    private void read(RankFile file, PyDict tensors, int number, Buffer buffer)
-            throws IOException {
+    private void read(RankFile file, PyDict tensors, int number, Buffer buffer) throws IOException {
         long count =
                 tensors.find(COUNT)
                         .map(PickleValue::asLong)
@@ -167,8 +166,7 @@ final class DistributedOptimizer {
                                             tensor.offset() + start * tensor.dtype().width(),
                                             tensor.dtype(),
                                             held.tensor().shape())));
-            int group =
-                    groups.number(held.global(), held.tensor().shape().rank(), part.experts());
+            int group = groups.number(held.global(), held.tensor().shape().rank(), part.experts());
             into.add(held, part.rank(), group, scalars);
         }
     }

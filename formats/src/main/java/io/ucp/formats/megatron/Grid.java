@@ -29,8 +29,7 @@ record Grid(int tp, int pp, int virtual, int cp, int dp, int ep, int etp, boolea
                 throw contradiction(
                         file,
                         "world_size %d of tp %d, pp %d, cp %d"
-                                .formatted(
-                                        world, arguments.tp(), arguments.pp(), arguments.cp()),
+                                .formatted(world, arguments.tp(), arguments.pp(), arguments.cp()),
                         "a multiple of their product");
             }
             dp = world / model;

@@ -7,8 +7,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/// Which optimizer group a parameter is of. Some releases number the groups of a stage by what comes
-/// first in it, so that their numbers and settings do not tell: what a parameter is, does.
+/// Which optimizer group a parameter is of. Some releases number the groups of a stage by what
+/// comes first in it, so that their numbers and settings do not tell: what a parameter is, does.
 ///
 /// Source: Megatron-LM `core/optimizer/__init__.py` (`get_standard_config_overrides`,
 /// `_get_param_groups`).

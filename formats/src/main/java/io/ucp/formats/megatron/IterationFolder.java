@@ -42,7 +42,8 @@ final class IterationFolder {
         List<Candidate> found = new ArrayList<>();
         Optional<Path> taken = tracked(path);
         // A folder that is not there is no other format's either: reading it says so.
-        boolean ours = taken.isPresent() && (held.contains(taken.get()) || isLost(path, taken.get()));
+        boolean ours =
+                taken.isPresent() && (held.contains(taken.get()) || isLost(path, taken.get()));
         if (ours) {
             found.add(candidate(taken.get(), TRACKER));
             held.remove(taken.get());

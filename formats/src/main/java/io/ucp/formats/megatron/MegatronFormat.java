@@ -109,8 +109,7 @@ public final class MegatronFormat implements CheckpointFormat {
                 .orElse(OptionalLong.empty());
     }
 
-    private static LayoutHints hints(
-            Arguments arguments, Set<String> names, Set<String> buffers) {
+    private static LayoutHints hints(Arguments arguments, Set<String> names, Set<String> buffers) {
         Map<String, Long> numbers = arguments.numbers();
         Long rows = numbers.get("vocab");
         boolean tied = arguments.tied() && names.contains(Names.EMBEDDING);

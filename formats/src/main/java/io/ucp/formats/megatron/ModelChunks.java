@@ -50,7 +50,8 @@ final class ModelChunks {
         return byRank.getOrDefault(rank, List.of());
     }
 
-    static ModelChunks read(RankFiles files) throws MalformedFileException, IncompleteCheckpointException {
+    static ModelChunks read(RankFiles files)
+            throws MalformedFileException, IncompleteCheckpointException {
         Map<Rank, List<Map<String, TensorEntry>>> read = new LinkedHashMap<>();
         for (Rank rank : files.ranks()) {
             read.put(rank, chunks(rank, files.grid()));

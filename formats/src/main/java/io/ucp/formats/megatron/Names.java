@@ -9,7 +9,8 @@ final class Names {
     static final String EMBEDDING = "embedding.word_embeddings.weight";
     static final String HEAD = "output_layer.weight";
 
-    private static final Pattern LAYER = Pattern.compile("^((?:.*\\.)?layers\\.)(\\d{1,9})(\\..*)$");
+    private static final Pattern LAYER =
+            Pattern.compile("^((?:.*\\.)?layers\\.)(\\d{1,9})(\\..*)$");
 
     /// One by one, or in one grouped layer.
     private static final Pattern EXPERT =

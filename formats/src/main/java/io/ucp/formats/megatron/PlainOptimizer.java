@@ -61,8 +61,7 @@ final class PlainOptimizer {
                     "`state` and `param_groups`, or `optimizer` with them",
                     "save it with --ckpt-format torch_dist, or with --no-save-optim");
         }
-        List<Held> parameters =
-                into.parametersOf(part).stream().flatMap(List::stream).toList();
+        List<Held> parameters = into.parametersOf(part).stream().flatMap(List::stream).toList();
         List<Group> groups = groups(inner);
         Map<Integer, List<Held>> members = match(groups, state.get(), parameters);
         for (int g = 0; g < groups.size(); g++) {
@@ -117,8 +116,7 @@ final class PlainOptimizer {
 
     /// Which parameters each group has: those that are of one kind, if their number and every shape
     /// are the group's. Every parameter is in one group.
-    private Map<Integer, List<Held>> match(
-            List<Group> groups, PyDict state, List<Held> parameters)
+    private Map<Integer, List<Held>> match(List<Group> groups, PyDict state, List<Held> parameters)
             throws IncompleteCheckpointException {
         Groups rule = Groups.of(files.arguments());
         for (Groups tried : List.of(rule, rule.allTogether())) {
@@ -219,8 +217,7 @@ final class PlainOptimizer {
                     file.scalar(e.value()).ifPresent(s -> scalars.put(name, s));
                 }
             }
-            int number =
-                    rule.number(held.global(), held.tensor().shape().rank(), part.experts());
+            int number = rule.number(held.global(), held.tensor().shape().rank(), part.experts());
             into.add(held, part.rank(), number, scalars);
         }
     }

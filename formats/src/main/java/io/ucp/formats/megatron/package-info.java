@@ -8,17 +8,19 @@
 ///         distrib_optim.pt                           the states of a distributed optimizer
 /// ```
 ///
-/// Reading goes one way: [IterationFolder] (names) -> [RankFiles] (every file's pickle) -> [Grid] (the
-/// job, by `args`) -> [ModelChunks] (tensors, numbered over the whole model) -> [Optimizers] (a plain
-/// one by [PlainOptimizer], a distributed one by [DistributedOptimizer] and [GradientBuffer]).
+/// Reading goes one way: [IterationFolder] (names) -> [RankFiles] (every file's pickle) -> [Grid]
+/// (the job, by `args`) -> [ModelChunks] (tensors, numbered over the whole model) -> [Optimizers]
+/// (a plain one by [PlainOptimizer], a distributed one by [DistributedOptimizer] and
+/// [GradientBuffer]).
 ///
-/// A holding's coordinate has `pp`, and `tp` or, for an expert, `ep` and `etp`. Its name counts layers
-/// and experts over the whole model, in the files they count from 0 on every stage, chunk and expert
-/// rank.
+/// A holding's coordinate has `pp`, and `tp` or, for an expert, `ep` and `etp`. Its name counts
+/// layers and experts over the whole model, in the files they count from 0 on every stage, chunk
+/// and expert rank.
 ///
-/// Source: Megatron-LM `megatron/training/checkpointing.py` (names, keys), `core/optimizer/optimizer.py`
-/// (plain optimizers), `core/optimizer/distrib_optimizer.py` and `core/optimizer/param_layout.py`
-/// (buffers), `core/parallel_state.py` (ranks), `core/transformer/transformer_layer.py` (layers).
+/// Source: Megatron-LM `megatron/training/checkpointing.py` (names, keys),
+/// `core/optimizer/optimizer.py` (plain optimizers), `core/optimizer/distrib_optimizer.py` and
+/// `core/optimizer/param_layout.py` (buffers), `core/parallel_state.py` (ranks),
+/// `core/transformer/transformer_layer.py` (layers).
 @NullMarked
 package io.ucp.formats.megatron;
 
