@@ -31,7 +31,11 @@ final class MeshPicture {
     private final Map<String, Long> sizes = new TreeMap<>();
 
     MeshPicture(CheckpointIndex index) {
-        this.mesh = index.mesh().stream().filter(axis -> axis.degree() > 1).toList();
+        this.mesh =
+                index.mesh().stream()
+                        .filter(axis -> axis.degree() > 1)
+                        .filter(axis -> tellsApart(index, axis.axis()))
+                        .toList();
         for (HeldTensor tensor : index.tensors()) {
             add(tensor.at(), tensor.tensor().size());
         }
@@ -42,6 +46,14 @@ final class MeshPicture {
                 }
             }
         }
+    }
+
+    /// Ranks of an axis that no file speaks of share all files: there is nothing to draw of them.
+    private static boolean tellsApart(CheckpointIndex index, String axis) {
+        return index.tensors().stream().anyMatch(t -> t.at().indices().containsKey(axis))
+                || index.flatGroups().stream()
+                        .flatMap(g -> g.parts().stream())
+                        .anyMatch(p -> p.at().indices().containsKey(axis));
     }
 
     private void add(Coordinate at, long size) {
@@ -61,7 +73,7 @@ final class MeshPicture {
     /// Nothing for one rank; a summary for too many.
     void print(PrintWriter out, Terminal terminal, boolean all) {
         long ranks = mesh.stream().mapToLong(AxisDegree::degree).reduce(1, (a, b) -> a * b);
-        if (ranks == 1 || (ranks > MOST_RANKS && !all)) {
+        if (ranks == 1 || (ranks > MOST_RANKS && !all) || isBlank()) {
             return;
         }
         List<AxisDegree> inside = mesh.stream().filter(a -> a.axis().endsWith(DATA)).toList();
@@ -69,6 +81,11 @@ final class MeshPicture {
         List<AxisDegree> across = model.isEmpty() ? List.of() : List.of(model.getLast());
         List<AxisDegree> down = model.isEmpty() ? List.of() : model.subList(0, model.size() - 1);
         draw(out, terminal, places(down), places(across), places(inside));
+    }
+
+    /// No tensor is one rank's own: some axes share out one part of the model, others another.
+    private boolean isBlank() {
+        return sizes.keySet().stream().allMatch(key -> key.contains("*"));
     }
 
     /// Every coordinate on some axes, outermost first.

@@ -13,6 +13,7 @@ import io.ucp.formats.Finding;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.util.List;
+import java.util.Set;
 import java.util.stream.Collectors;
 
 /// What was taken as the source, and what was left beside it: how every report on a checkpoint
@@ -73,15 +74,25 @@ final class SourceReport {
         return ranks(mesh) + (stage < 0 ? "" : ", ZeRO stage " + stage);
     }
 
+    /// Axes that divide the ranks of the others anew, for the experts.
+    private static final Set<String> OF_EXPERTS = Set.of("ep", "edp", "etp");
+
     /// Axes of one rank say nothing.
     private static String ranks(List<AxisDegree> mesh) {
         List<AxisDegree> axes = mesh.stream().filter(axis -> axis.degree() > 1).toList();
-        long ranks = axes.stream().mapToLong(AxisDegree::degree).reduce(1, (a, b) -> a * b);
-        String product =
-                axes.stream()
-                        .map(axis -> axis.axis() + " " + axis.degree())
-                        .collect(Collectors.joining(" x "));
-        return axes.isEmpty() ? "one rank" : "%s (%d ranks)".formatted(product, ranks);
+        List<AxisDegree> own =
+                axes.stream().filter(axis -> !OF_EXPERTS.contains(axis.axis())).toList();
+        List<AxisDegree> experts =
+                axes.stream().filter(axis -> OF_EXPERTS.contains(axis.axis())).toList();
+        long ranks = own.stream().mapToLong(AxisDegree::degree).reduce(1, (a, b) -> a * b);
+        String all = own.isEmpty() ? "one rank" : "%s (%d ranks)".formatted(product(own), ranks);
+        return experts.isEmpty() ? all : "%s, experts over %s".formatted(all, product(experts));
+    }
+
+    private static String product(List<AxisDegree> axes) {
+        return axes.stream()
+                .map(axis -> axis.axis() + " " + axis.degree())
+                .collect(Collectors.joining(" x "));
     }
 
     /// Where a file comes from, on the axes that tell ranks apart, outermost first.

@@ -1,11 +1,13 @@
 package io.ucp.bind;
 
+import io.ucp.formats.Coordinate;
 import io.ucp.lang.ast.Clause;
 import io.ucp.lang.ast.NamePattern;
 import io.ucp.lang.ast.ParamRule;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.layout.Replica;
+import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -24,6 +26,8 @@ final class Aliases {
     ///
     /// @param rule pattern of the rule that ties it, absent where the checkpoint says so
     private record Tie(String alias, String canonical, Optional<NamePattern.Glob> rule) {}
+
+    private static final String STAGE = "pp";
 
     private final Map<String, String> known;
     private final Map<String, List<Holding>> held = new LinkedHashMap<>();
@@ -123,8 +127,10 @@ final class Aliases {
             for (int c = 0; c < own; c++) {
                 boolean any = false;
                 for (Shard s : p.shards()) {
-                    if (s.copy() == c && holdings.stream().anyMatch(h -> fits(h, s))) {
-                        shards.add(new Shard(alias, s.at(), s.shape(), s.pieces(), copies.size()));
+                    Optional<Coordinate> at = s.copy() == c ? place(holdings, s) : Optional.empty();
+                    if (at.isPresent()) {
+                        shards.add(
+                                new Shard(alias, at.get(), s.shape(), s.pieces(), copies.size()));
                         any = true;
                     }
                 }
@@ -147,12 +153,25 @@ final class Aliases {
                 p.rule());
     }
 
-    private static boolean fits(Holding h, Shard s) {
-        return h.shape().count() == s.shape().count()
+    /// Where the files hold a shard under the other name: on the same rank, or (the head at the end
+    /// of a pipeline whose first stage has the embeddings) on the same rank of another stage.
+    private static Optional<Coordinate> place(List<Holding> holdings, Shard s) {
+        if (holdings.stream().anyMatch(h -> fits(h, s.shape(), s.at()))) {
+            return Optional.of(s.at());
+        }
+        return holdings.stream()
+                .filter(h -> h.at().indices().containsKey(STAGE))
+                .filter(h -> fits(h, s.shape(), s.at().with(STAGE, h.at().on(STAGE))))
+                .map(h -> s.at().with(STAGE, h.at().on(STAGE)))
+                .findFirst();
+    }
+
+    private static boolean fits(Holding h, Shape shape, Coordinate place) {
+        return h.shape().count() == shape.count()
                 && h.at().indices().entrySet().stream()
                         .allMatch(
                                 e -> {
-                                    Integer at = s.at().indices().get(e.getKey());
+                                    Integer at = place.indices().get(e.getKey());
                                     return at == null || at.equals(e.getValue());
                                 });
     }

@@ -4,12 +4,15 @@ import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.FlatGroup;
 import io.ucp.formats.HeldTensor;
+import io.ucp.formats.OptimizerMember;
 import io.ucp.mesh.Mesh;
 import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
 
@@ -22,18 +25,28 @@ import java.util.Set;
 /// @param group number of its optimizer group, -1 where it is a tensor of its own
 record Holding(String name, Coordinate at, Shape shape, Set<String> states, int group) {
 
+    private record Member(String name, Coordinate at) {}
+
     /// All of a checkpoint: tensors of their own first, in the order of the files, then the members
     /// of flat groups.
     static List<Holding> of(CheckpointIndex index, Mesh mesh) {
         List<Holding> all = new ArrayList<>();
+        Map<Member, OptimizerMember> members = new HashMap<>();
+        index.members().forEach(m -> members.put(new Member(m.name(), m.at()), m));
         for (HeldTensor t : index.tensors()) {
+            Set<String> states = new LinkedHashSet<>(Set.of(t.state()));
+            OptimizerMember member = members.get(new Member(t.name(), t.at()));
+            boolean grouped = member != null && !t.state().equals(StateRules.WEIGHT);
+            if (grouped) {
+                states.addAll(member.scalars().keySet());
+            }
             all.add(
                     new Holding(
                             t.name(),
                             onAxes(t.at(), mesh),
                             t.tensor().shape(),
-                            Set.of(t.state()),
-                            -1));
+                            states,
+                            grouped ? member.optimizerGroup() : -1));
         }
         for (FlatGroup g : index.flatGroups()) {
             Set<String> states = new LinkedHashSet<>();

@@ -68,6 +68,10 @@ public final class Inference {
     /// @throws RefusedException where the checkpoint does not say enough; the message has the lines
     ///   to add
     public static Spec infer(CheckpointIndex index) {
+        Optional<Spec> family = index.hints().family().flatMap(SpecLibrary::find);
+        if (family.isPresent()) {
+            return HeldStages.in(family.get(), index);
+        }
         Inference inference = new Inference(index);
         if (inference.tp > 1 && index.hints().version().isEmpty()) {
             return bundledFamily(index).orElseThrow(inference::refusal);

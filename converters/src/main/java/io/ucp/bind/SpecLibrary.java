@@ -20,6 +20,10 @@ public final class SpecLibrary {
     private static final List<String> NAMES =
             List.of(
                     "deepspeed_plain",
+                    "megatron_core_gpt",
+                    "megatron_core_gpt_moe",
+                    "megatron_core_llama",
+                    "megatron_core_moe",
                     "megatron_deepspeed_gpt",
                     "megatron_deepspeed_gpt_language_model",
                     "megatron_deepspeed_llama",

@@ -8,6 +8,7 @@ import io.ucp.formats.Finding;
 import io.ucp.formats.FlatGroup;
 import io.ucp.formats.HeldTensor;
 import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.formats.OptimizerMember;
 import io.ucp.formats.Origin;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.WholeParameter;
@@ -126,6 +127,9 @@ public final class Assembler {
         for (HeldTensor held : index.tensors()) {
             place(held);
         }
+        for (OptimizerMember member : index.members()) {
+            place(member);
+        }
         List<Parameter> parameters = new ArrayList<>();
         for (GatheredParameter parameter : gathered) {
             parameters.add(parameter.finish(index));
@@ -243,6 +247,16 @@ public final class Assembler {
                             found.shard().pieces(),
                             from,
                             to));
+        }
+    }
+
+    private void place(OptimizerMember member) throws IncompleteCheckpointException {
+        String canonical = index.hints().aliases().getOrDefault(member.name(), member.name());
+        Optional<ShardLookup.Found> found = lookup.find(canonical, member.at());
+        if (found.isPresent()) {
+            GatheredParameter parameter = gathered.get(found.get().parameter());
+            parameter.optimizerGroup(member.optimizerGroup());
+            parameter.scalars(member.scalars(), member.at());
         }
     }
 

@@ -35,9 +35,11 @@ public record SpecSource(String name, Spec spec) {
     /// @throws SpecException where there is no such spec, or where it is not well formed
     /// @throws io.ucp.formats.RefusedException where the metadata does not say enough
     public static SpecSource of(Optional<String> named, CheckpointIndex index) throws IOException {
-        return named.isPresent()
-                ? named(named.get())
-                : new SpecSource("inferred", Inference.infer(index));
+        if (named.isPresent()) {
+            return named(named.get());
+        }
+        Optional<String> family = index.hints().family();
+        return new SpecSource(family.orElse("inferred"), Inference.infer(index));
     }
 
     /// A file, or a bundled name.

@@ -6,6 +6,7 @@ import io.ucp.formats.Coordinate;
 import io.ucp.formats.FlatGroup;
 import io.ucp.formats.HeldTensor;
 import io.ucp.formats.LayoutHints;
+import io.ucp.formats.OptimizerMember;
 import io.ucp.formats.Origin;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.TensorEntry;
@@ -34,6 +35,8 @@ final class IndexBuilder {
     private Set<String> frozen = Set.of();
     private Optional<String> version = Optional.empty();
     private OptionalLong rows = OptionalLong.empty();
+    private Optional<String> family = Optional.empty();
+    private final List<OptimizerMember> members = new ArrayList<>();
 
     IndexBuilder axis(String name, int degree) {
         mesh.add(new AxisDegree(name, degree));
@@ -47,6 +50,16 @@ final class IndexBuilder {
 
     IndexBuilder described(String infoVersion) {
         version = Optional.of(infoVersion);
+        return this;
+    }
+
+    IndexBuilder family(String bundled) {
+        family = Optional.of(bundled);
+        return this;
+    }
+
+    IndexBuilder member(String name, Coordinate at, int group, Scalar step) {
+        members.add(new OptimizerMember(name, at, group, Map.of("step", step)));
         return this;
     }
 
@@ -86,7 +99,14 @@ final class IndexBuilder {
     }
 
     IndexBuilder weight(String name, Coordinate at, long... shape) {
-        tensors.add(new HeldTensor(name, "weight", at, tensor(Shape.of(shape))));
+        TensorEntry own = tensor(Shape.of(shape));
+        tensors.add(
+                new HeldTensor(
+                        name,
+                        "weight",
+                        at,
+                        TensorEntry.dense(
+                                own.source(), tensors.size() * 4096L, own.dtype(), own.shape())));
         return this;
     }
 
@@ -137,9 +157,11 @@ final class IndexBuilder {
                 tensors,
                 groups,
                 List.of(),
-                new LayoutHints(version, patterns, rows, aliases, frozen, Set.of(), numbers),
+                new LayoutHints(
+                        version, patterns, rows, aliases, frozen, Set.of(), numbers, family),
                 List.of(),
                 new Origin("deepspeed", "global_step3", 1, mesh, Optional.empty()),
-                List.of());
+                List.of(),
+                members);
     }
 }

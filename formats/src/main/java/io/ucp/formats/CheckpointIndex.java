@@ -13,6 +13,7 @@ import java.util.OptionalLong;
 /// @param mesh the axes of the job that wrote it, outermost first; empty where nothing is sharded
 /// @param wholes parameters that a format holds whole and describes itself (universal forms); empty
 ///   for rank-sharded formats
+/// @param members what is known of `tensors` that an optimizer holds, apart from their bytes
 /// @param stage the ZeRO stage, or -1 where the format has none
 public record CheckpointIndex(
         String format,
@@ -27,7 +28,8 @@ public record CheckpointIndex(
         LayoutHints hints,
         List<CarriedFile> carried,
         Origin origin,
-        List<Finding> findings) {
+        List<Finding> findings,
+        List<OptimizerMember> members) {
     public CheckpointIndex {
         mesh = List.copyOf(mesh);
         tensors = List.copyOf(tensors);
@@ -35,6 +37,39 @@ public record CheckpointIndex(
         wholes = List.copyOf(wholes);
         carried = List.copyOf(carried);
         findings = List.copyOf(findings);
+        members = List.copyOf(members);
+    }
+
+    /// Where no optimizer holds tensors of its own, or nothing says how it groups them.
+    public CheckpointIndex(
+            String format,
+            Path folder,
+            String tag,
+            OptionalLong iteration,
+            int stage,
+            List<AxisDegree> mesh,
+            List<HeldTensor> tensors,
+            List<FlatGroup> flatGroups,
+            List<WholeParameter> wholes,
+            LayoutHints hints,
+            List<CarriedFile> carried,
+            Origin origin,
+            List<Finding> findings) {
+        this(
+                format,
+                folder,
+                tag,
+                iteration,
+                stage,
+                mesh,
+                tensors,
+                flatGroups,
+                wholes,
+                hints,
+                carried,
+                origin,
+                findings,
+                List.of());
     }
 
     /// The degree of `axis`, 1 where the mesh lacks it.

@@ -17,6 +17,7 @@ import java.util.Set;
 /// @param buffers model tensors that are not trained (`buffer_names`)
 /// @param numbers what a spec may read as a constant: `heads`, `kv_heads`, `hidden`, `ffn`,
 ///   `layers`, `vocab`, ..
+/// @param family the bundled spec that the metadata stands for; whether it fits, binding it proves
 public record LayoutHints(
         Optional<String> version,
         List<Pattern> patterns,
@@ -24,7 +25,8 @@ public record LayoutHints(
         Map<String, String> aliases,
         Set<String> frozen,
         Set<String> buffers,
-        Map<String, Long> numbers) {
+        Map<String, Long> numbers,
+        Optional<String> family) {
     public static final LayoutHints NONE =
             new LayoutHints(
                     Optional.empty(),
@@ -33,7 +35,8 @@ public record LayoutHints(
                     Map.of(),
                     Set.of(),
                     Set.of(),
-                    Map.of());
+                    Map.of(),
+                    Optional.empty());
 
     public LayoutHints {
         patterns = List.copyOf(patterns);
@@ -41,6 +44,26 @@ public record LayoutHints(
         frozen = Set.copyOf(frozen);
         buffers = Set.copyOf(buffers);
         numbers = Map.copyOf(numbers);
+    }
+
+    /// Where the metadata names no family.
+    public LayoutHints(
+            Optional<String> version,
+            List<Pattern> patterns,
+            OptionalLong vocabularyRows,
+            Map<String, String> aliases,
+            Set<String> frozen,
+            Set<String> buffers,
+            Map<String, Long> numbers) {
+        this(
+                version,
+                patterns,
+                vocabularyRows,
+                aliases,
+                frozen,
+                buffers,
+                numbers,
+                Optional.empty());
     }
 
     /// A rule of `universal_checkpoint_info`.

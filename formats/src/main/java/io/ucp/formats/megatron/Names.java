@@ -1,0 +1,70 @@
+package io.ucp.formats.megatron;
+
+import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/// What a parameter's name says: its layer, its expert, what it is.
+final class Names {
+    static final String EMBEDDING = "embedding.word_embeddings.weight";
+    static final String HEAD = "output_layer.weight";
+
+    private static final Pattern LAYER =
+            Pattern.compile("^((?:.*\\.)?layers\\.)(\\d{1,9})(\\..*)$");
+
+    /// One by one, or in one grouped layer.
+    private static final Pattern EXPERT =
+            Pattern.compile(
+                    "^(.*\\.experts\\.(?:local_experts\\.|linear_fc[12]\\.(?:weight|bias)))(\\d{1,9})(|\\..*)$");
+
+    private Names() {}
+
+    static Optional<Long> layer(String name) {
+        return number(LAYER, name);
+    }
+
+    static Optional<Long> expert(String name) {
+        return number(EXPERT, name);
+    }
+
+    private static Optional<Long> number(Pattern pattern, String name) {
+        Matcher m = pattern.matcher(name);
+        return m.matches() ? Optional.of(Long.parseLong(m.group(2))) : Optional.empty();
+    }
+
+    /// The same name with its layer and its expert counted from these.
+    static String moved(String name, long layers, long experts) {
+        return moved(EXPERT, moved(LAYER, name, layers), experts);
+    }
+
+    private static String moved(Pattern pattern, String name, long by) {
+        Matcher m = pattern.matcher(name);
+        return by != 0 && m.matches()
+                ? m.group(1) + (Long.parseLong(m.group(2)) + by) + m.group(3)
+                : name;
+    }
+
+    /// Whether ranks of the experts hold it.
+    static boolean isExpert(String name) {
+        return name.contains(".mlp.experts.");
+    }
+
+    /// Whether it is kept without being trained by the optimizer.
+    static boolean isBuffer(String name) {
+        return name.endsWith(".expert_bias")
+                || name.endsWith(".local_tokens_per_expert")
+                || name.endsWith(".inv_freq");
+    }
+
+    /// Vectors and biases are not decayed. Source: Megatron-LM `core/optimizer/__init__.py`
+    /// (`get_standard_config_overrides`).
+    static boolean isDecayed(String name, int rank) {
+        return rank != 1 && !name.endsWith(".bias");
+    }
+
+    /// Parameters that a learning rate of their own can be given to (`decoupled_lr`). Source:
+    /// `core/models/common/language_module/language_module.py`.
+    static boolean isEmbeddingOrHead(String name) {
+        return name.endsWith(EMBEDDING) || name.endsWith(HEAD);
+    }
+}

@@ -1,0 +1,237 @@
+package io.ucp.formats.megatron;
+
+import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.io.MalformedFileException;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Stream;
+
+/// The files of an iteration by the ranks that wrote them, each read as far as its pickle, and
+/// proven to be of one job and one save.
+///
+/// @param others files that no rank owns
+record RankFiles(Path folder, Arguments arguments, Grid grid, List<Rank> ranks, List<Path> others) {
+    static final String MODEL = "model_optim_rng.pt";
+    static final String OPTIMIZER = "distrib_optim.pt";
+
+    private static final Set<String> OF_ONE_JOB =
+            Set.of(
+                    "tensor_model_parallel_size",
+                    "pipeline_model_parallel_size",
+                    "virtual_pipeline_model_parallel_size",
+                    "expert_model_parallel_size",
+                    "expert_tensor_parallel_size",
+                    "context_parallel_size",
+                    "world_size",
+                    "num_layers",
+                    "hidden_size",
+                    "padded_vocab_size");
+
+    RankFiles {
+        ranks = List.copyOf(ranks);
+        others = List.copyOf(others);
+    }
+
+    /// What one rank's folder holds.
+    ///
+    /// @param optimizer `distrib_optim.pt`, where the folder has it
+    record Rank(
+            String folder, int tp, int pp, int ep, RankFile model, Optional<RankFile> optimizer) {}
+
+    private record Opened(RankFolder folder, RankFile model, Optional<RankFile> optimizer) {}
+
+    static RankFiles read(Path folder) throws IOException {
+        if (!Files.isDirectory(folder)) {
+            throw new NoSuchFileException(
+                    folder.toString(), null, "no such folder; expected one of an iteration");
+        }
+        List<RankFolder> named = new ArrayList<>();
+        List<Path> others = new ArrayList<>();
+        try (Stream<Path> entries = Files.list(folder)) {
+            for (Path path : entries.sorted().toList()) {
+                Optional<RankFolder> rank =
+                        Files.isDirectory(path) ? RankFolder.of(path) : Optional.empty();
+                if (rank.isPresent()) {
+                    named.add(rank.get());
+                    others.addAll(side(path));
+                } else if (Files.isRegularFile(path)) {
+                    others.add(path);
+                }
+            }
+        }
+        List<Opened> opened = open(named);
+        if (opened.isEmpty()) {
+            throw missing(folder.resolve("mp_rank_00").resolve(MODEL));
+        }
+        Opened first = opened.getFirst();
+        Arguments arguments =
+                new Arguments(
+                        first.model
+                                .root()
+                                .find("args")
+                                .filter(v -> v.asDict().isPresent())
+                                .orElseThrow(() -> withoutArguments(first.model)));
+        for (Opened other : opened) {
+            sameJob(first.model, other.model);
+        }
+        Grid grid = Grid.of(arguments, first.model.path());
+        List<Rank> ranks = new ArrayList<>();
+        for (Opened o : opened) {
+            ranks.add(rank(o, grid));
+        }
+        RankFiles files = new RankFiles(folder, arguments, grid, ranks, others);
+        files.requireAll();
+        return files;
+    }
+
+    private static List<Path> side(Path folder) throws IOException {
+        try (Stream<Path> entries = Files.list(folder)) {
+            return entries.filter(Files::isRegularFile)
+                    .filter(p -> !Set.of(MODEL, OPTIMIZER).contains(IterationFolder.nameOf(p)))
+                    .sorted()
+                    .toList();
+        }
+    }
+
+    /// Reading a pickle is work for a processor: all take part.
+    private static List<Opened> open(List<RankFolder> folders) throws IOException {
+        try {
+            return folders.parallelStream().map(RankFiles::open).toList();
+        } catch (UncheckedIOException e) {
+            throw e.getCause() == null ? new IOException(e) : e.getCause();
+        }
+    }
+
+    private static Opened open(RankFolder folder) {
+        try {
+            Path model = folder.path().resolve(MODEL);
+            if (!Files.isRegularFile(model)) {
+                throw missing(model);
+            }
+            Path optimizer = folder.path().resolve(OPTIMIZER);
+            return new Opened(
+                    folder,
+                    RankFile.open(model),
+                    Files.isRegularFile(optimizer)
+                            ? Optional.of(RankFile.open(optimizer))
+                            : Optional.empty());
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static void sameJob(RankFile first, RankFile other)
+            throws IncompleteCheckpointException {
+        for (String name : OF_ONE_JOB.stream().sorted().toList()) {
+            same(
+                    first,
+                    other,
+                    "args." + name,
+                    text(first, "args", name),
+                    text(other, "args", name));
+        }
+        same(first, other, "iteration", text(first, "iteration"), text(other, "iteration"));
+        same(
+                first,
+                other,
+                "checkpoint_version",
+                text(first, "checkpoint_version"),
+                text(other, "checkpoint_version"));
+    }
+
+    private static String text(RankFile file, String... path) {
+        return file.root().find(path).map(Object::toString).orElse("absent");
+    }
+
+    private static void same(
+            RankFile first, RankFile other, String what, String expected, String found)
+            throws IncompleteCheckpointException {
+        if (!found.equals(expected)) {
+            throw new IncompleteCheckpointException(
+                    other.path().toString(),
+                    "`%s` is %s".formatted(what, found),
+                    "%s, as in %s".formatted(expected, first.label()),
+                    "the folder mixes two saves; copy the files of one save again");
+        }
+    }
+
+    private static Rank rank(Opened o, Grid grid) throws IncompleteCheckpointException {
+        List<Integer> numbers = o.folder.numbers();
+        int parts = 1 + (grid.pp() > 1 ? 1 : 0) + (grid.ep() > 1 ? 1 : 0);
+        int pp = grid.pp() > 1 && numbers.size() > 1 ? numbers.get(1) : 0;
+        int ep = grid.ep() > 1 ? numbers.getLast() : 0;
+        boolean named =
+                numbers.size() == parts
+                        && numbers.getFirst() < grid.tp()
+                        && pp < grid.pp()
+                        && ep < grid.ep();
+        if (!named) {
+            throw new IncompleteCheckpointException(
+                    o.folder.path().toString(),
+                    "a folder of a rank that a job of %s does not have".formatted(grid),
+                    "folders like "
+                            + RankFolder.nameOf(
+                                    grid.tp() - 1,
+                                    grid.pp() - 1,
+                                    grid.ep() - 1,
+                                    grid.pp(),
+                                    grid.ep()),
+                    "the folder mixes two saves; keep the folders of one");
+        }
+        return new Rank(o.folder.name(), numbers.getFirst(), pp, ep, o.model, o.optimizer);
+    }
+
+    private static MalformedFileException withoutArguments(RankFile file) {
+        return file.malformed(
+                "no `args`",
+                "the arguments of the job, as Megatron-LM saves them",
+                "they say which ranks there are and how they share the model; a file that was"
+                        + " edited can be read with --from torch");
+    }
+
+    /// Every tensor-parallel rank of every stage, and every rank of the experts, is in some folder.
+    private void requireAll() throws IncompleteCheckpointException {
+        Set<List<Integer>> dense = new HashSet<>();
+        Set<List<Integer>> experts = new HashSet<>();
+        for (Rank r : ranks) {
+            dense.add(List.of(r.pp, r.tp));
+            experts.add(List.of(r.pp, r.ep, grid.etp(r.tp)));
+        }
+        for (int pp = 0; pp < grid.pp(); pp++) {
+            for (int tp = 0; tp < grid.tp(); tp++) {
+                if (!dense.contains(List.of(pp, tp))) {
+                    throw missing(of(tp, pp, grid.firstExpertRank(tp)));
+                }
+            }
+            for (int ep = 0; grid.experts() && ep < grid.ep(); ep++) {
+                for (int etp = 0; etp < grid.etp(); etp++) {
+                    if (!experts.contains(List.of(pp, ep, etp))) {
+                        throw missing(of(grid.firstTensorRank(ep, etp), pp, ep));
+                    }
+                }
+            }
+        }
+    }
+
+    private Path of(int tp, int pp, int ep) {
+        return folder.resolve(RankFolder.nameOf(tp, pp, ep, grid.pp(), grid.ep())).resolve(MODEL);
+    }
+
+    static IncompleteCheckpointException missing(Path file) {
+        return new IncompleteCheckpointException(
+                file.toString(),
+                "the file is not there",
+                "the file of every rank of the job that wrote the checkpoint",
+                "copy it from where the checkpoint was written: each node saves its own ranks'"
+                        + " files");
+    }
+}
