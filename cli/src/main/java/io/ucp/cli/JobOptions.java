@@ -14,12 +14,17 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Set;
 
 /// The job that is to load a rank-sharded checkpoint. Options that are not given leave things as
 /// they are in the source.
 final class JobOptions {
     /// The format that these are for.
     private static final String FORMAT = "deepspeed";
+
+    /// Formats that hold every parameter whole in pieces for a job of these degrees, which only
+    /// makes loading by such a job cheap: any other loads them too.
+    private static final Map<String, Set<String>> IN_PIECES = Map.of("dcp", Set.of("--dp", "--tp"));
 
     /// What becomes of states of random generators.
     enum Rng {
@@ -119,7 +124,7 @@ final class JobOptions {
     /// The job, where the format is for one.
     Optional<TargetRequest> job(String format) {
         if (!format.equals(FORMAT)) {
-            refuseForOthers();
+            refuseForOthers(format);
             return Optional.empty();
         }
         return Optional.of(
@@ -152,8 +157,12 @@ final class JobOptions {
     }
 
     /// What the format itself decides by.
-    Map<String, String> options() {
+    Map<String, String> options(String format) {
         Map<String, String> options = new LinkedHashMap<>();
+        if (IN_PIECES.containsKey(format)) {
+            degree("--dp", dp).ifPresent(n -> options.put("dp", Integer.toString(n)));
+            degree("--tp", tp).ifPresent(n -> options.put("tp", Integer.toString(n)));
+        }
         dtype.ifPresent(d -> options.put("dtype", d.name()));
         globalBatch.ifPresent(
                 n -> {
@@ -181,7 +190,7 @@ final class JobOptions {
         return OptionalInt.of(n);
     }
 
-    private void refuseForOthers() {
+    private void refuseForOthers(String format) {
         Map<String, Boolean> given = new LinkedHashMap<>();
         given.put("--gpus", gpus.isPresent());
         given.put("--tp", tp.isPresent());
@@ -197,7 +206,7 @@ final class JobOptions {
         given.put("--rng", rng.isPresent());
         given.forEach(
                 (name, is) -> {
-                    if (is) {
+                    if (is && !IN_PIECES.getOrDefault(format, Set.of()).contains(name)) {
                         throw usage(
                                 "%s is of a job; expected it with --to %s only: other formats hold"
                                                 .formatted(name, FORMAT)

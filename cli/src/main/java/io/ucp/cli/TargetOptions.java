@@ -30,7 +30,7 @@ final class TargetOptions {
             names = "--to",
             required = true,
             paramLabel = "FORMAT",
-            description = "The format to write: universal, deepspeed-universal or deepspeed.")
+            description = "The format to write: universal, deepspeed-universal, deepspeed or dcp.")
     private String to = "";
 
     @Option(
@@ -73,7 +73,7 @@ final class TargetOptions {
         Map<String, String> options = new LinkedHashMap<>();
         compress.ifPresent(method -> options.put("compress", method(method)));
         Optional<TargetRequest> target = job.job(to);
-        options.putAll(job.options());
+        options.putAll(job.options(to));
         Request request =
                 new Request(
                         source,

@@ -29,7 +29,10 @@ import java.util.stream.Stream;
 /// <- one format each | mesh <- layout <- {bind, checkpoint} <- plan <- execute <- convert | cli.
 @AnalyzeClasses(packages = "io.ucp", importOptions = DoNotIncludeTests.class)
 final class ArchitectureTest {
-    private static final List<String> FORMATS_ON_TORCH = List.of("deepspeed", "megatron", "dcp");
+    private static final List<String> FORMATS_ON_TORCH = List.of("deepspeed", "megatron", "dcp", "distcp");
+
+    /// Those whose files are items in torch's distributed containers.
+    private static final List<String> FORMATS_ON_DISTCP = List.of("megatron", "dcp");
 
     /// What is carried along of a source is pickled values, whatever the format: words that all
     /// share.
@@ -183,7 +186,8 @@ final class ArchitectureTest {
                 || target.getPackageName().equals(PICKLED_VALUES)
                 || target.getName().equals(SHOWN_VALUES)
                 || format.equals(format(origin))
-                || (format.equals("torch") && FORMATS_ON_TORCH.contains(format(origin)));
+                || (format.equals("torch") && FORMATS_ON_TORCH.contains(format(origin)))
+                || (format.equals("distcp") && FORMATS_ON_DISTCP.contains(format(origin)));
     }
 
     /// The format whose package a class is in; empty for what is no format's.

@@ -43,6 +43,18 @@ public record TargetFile(
 
         long size();
 
+        /// The same bytes, `by` bytes further behind.
+        default Part moved(long by) {
+            long moved = Math.addExact(offset(), by);
+            return switch (this) {
+                case Literal literal -> new Literal(moved, literal.bytes());
+                case Zeros zeros -> new Zeros(moved, zeros.size());
+                case Copied(_, ByteSource source, long from, long size) ->
+                        new Copied(moved, source, from, size);
+                case Elements(_, Elementwise of) -> new Elements(moved, of);
+            };
+        }
+
         /// Bytes known now: headers.
         record Literal(long offset, byte[] bytes) implements Part {
             @Override

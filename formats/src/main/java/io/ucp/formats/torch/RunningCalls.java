@@ -13,7 +13,7 @@ import java.util.Set;
 
 /// Pickles made to run something when they are loaded. Nothing runs here, but what is carried would
 /// be written back, and run where it is loaded next: such a file is refused.
-final class RunningCalls {
+public final class RunningCalls {
     private static final Set<String> MODULES =
             Set.of(
                     "os",
@@ -39,7 +39,7 @@ final class RunningCalls {
     private RunningCalls() {}
 
     /// @throws MalformedFileException that names the first such call
-    static void refuse(Path file, PickleValue tree) throws MalformedFileException {
+    public static void refuse(Path file, PickleValue tree) throws MalformedFileException {
         List<PyGlobal> found = new ArrayList<>();
         PickleGraph.forEach(
                 tree,

@@ -110,22 +110,11 @@ public final class TorchBuilder {
         long at = 0;
         for (Part part : filled.parts()) {
             zeros(offset, at, part.offset(), parts);
-            parts.add(moved(part, offset));
+            parts.add(part.moved(offset));
             at = part.offset() + part.size();
         }
         zeros(offset, at, filled.size(), parts);
         return parts;
-    }
-
-    private static Part moved(Part part, long by) {
-        long offset = Math.addExact(part.offset(), by);
-        return switch (part) {
-            case Part.Literal literal -> new Part.Literal(offset, literal.bytes());
-            case Part.Zeros zeros -> new Part.Zeros(offset, zeros.size());
-            case Part.Copied(_, var source, long from, long size) ->
-                    new Part.Copied(offset, source, from, size);
-            case Part.Elements(_, var of) -> new Part.Elements(offset, of);
-        };
     }
 
     private static void zeros(long offset, long from, long to, List<Part> into) {

@@ -1,0 +1,226 @@
+package io.ucp.formats.dcp;
+
+import io.ucp.formats.AxisDegree;
+import io.ucp.formats.CarriedFile;
+import io.ucp.formats.Elementwise;
+import io.ucp.formats.ParameterFacts.SplitKind;
+import io.ucp.formats.RefusedException;
+import io.ucp.formats.TargetFile;
+import io.ucp.formats.TargetFile.Part;
+import io.ucp.formats.TargetTree;
+import io.ucp.formats.TargetTree.SmallFile;
+import io.ucp.formats.WriteRequest;
+import io.ucp.formats.distcp.Chunk;
+import io.ucp.formats.distcp.DistcpMetadata;
+import io.ucp.formats.distcp.ItemFile;
+import io.ucp.formats.distcp.Place;
+import io.ucp.formats.distcp.StateDictEntry;
+import io.ucp.formats.distcp.StateDictEntry.OfObject;
+import io.ucp.formats.distcp.StateDictEntry.OfTensor;
+import io.ucp.formats.distcp.StateDictEntry.Stored;
+import io.ucp.formats.torch.TensorPickles;
+import io.ucp.formats.torch.TorchBuilder;
+import io.ucp.formats.torch.TorchTensor;
+import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PickleWriter;
+import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyText;
+import io.ucp.tensor.DType;
+import io.ucp.tensor.Shape;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+
+/// The files of a checkpoint for a mesh: one a rank that has something to write, and `.metadata`.
+final class DcpLayout {
+    static final String DP = "dp";
+    static final String TP = "tp";
+
+    private final List<Entry> entries;
+    private final List<ItemFile> files = new ArrayList<>();
+    private final Map<String, List<Stored>> chunks = new LinkedHashMap<>();
+    private final Map<String, StateDictEntry> listed = new LinkedHashMap<>();
+
+    private DcpLayout(List<Entry> entries) {
+        this.entries = entries;
+    }
+
+    static TargetTree of(WriteRequest request) {
+        Optional<CarriedStateDict> source = CarriedStateDict.of(request);
+        RankGrid before = before(request);
+        RankGrid grid = grid(request, before);
+        List<Entry> entries =
+                StateDictEntries.of(request, source, grid, grid.equals(before));
+        DcpLayout layout = new DcpLayout(entries);
+        List<List<SavePlan.Item>> plans = SavePlan.of(entries, grid);
+        for (int rank = 0; rank < plans.size(); rank++) {
+            layout.file(rank, plans.get(rank));
+        }
+        return new TargetTree(
+                layout.files.stream().map(ItemFile::file).toList(),
+                _ -> List.of(),
+                List.of(new SmallFile(DistcpMetadata.FILE, layout.metadata())),
+                losses(request),
+                List.of());
+    }
+
+    /// Of the job that wrote the state, where that was one of these.
+    private static RankGrid before(WriteRequest request) {
+        return request.origin().format().equals(DcpFormat.NAME)
+                ? new RankGrid(degree(request, DP), degree(request, TP))
+                : new RankGrid(1, 1);
+    }
+
+    private static int degree(WriteRequest request, String axis) {
+        return request.origin().mesh().stream()
+                .filter(a -> a.axis().equals(axis))
+                .mapToInt(AxisDegree::degree)
+                .findFirst()
+                .orElse(1);
+    }
+
+    private static RankGrid grid(WriteRequest request, RankGrid before) {
+        for (String option : request.options().keySet()) {
+            if (!option.equals(DP) && !option.equals(TP)) {
+                throw new RefusedException(
+                        "format " + DcpFormat.NAME, "option \"" + option + "\"", "dp or tp", "");
+            }
+        }
+        int tp = number(request, TP).orElse(number(request, DP).isPresent() ? 1 : before.tp());
+        int dp = number(request, DP).orElse(number(request, TP).isPresent() ? 1 : before.dp());
+        boolean cuts =
+                request.parameters().stream().anyMatch(p -> p.split().kind() == SplitKind.SHARDED);
+        if (tp > 1 && !cuts) {
+            throw new RefusedException(
+                    "--tp " + tp,
+                    "a source that does not say which dim of a parameter tensor parallelism cuts",
+                    "--dp alone",
+                    "torch loads the checkpoint on any mesh, whatever the mesh it is laid out for");
+        }
+        return new RankGrid(dp, tp);
+    }
+
+    private static Optional<Integer> number(WriteRequest request, String option) {
+        return Optional.ofNullable(request.options().get(option)).map(Integer::valueOf);
+    }
+
+    /// Objects first, then tensors, as torch's writer does.
+    private void file(int rank, List<SavePlan.Item> items) {
+        if (items.isEmpty()) {
+            return;
+        }
+        for (SavePlan.Item item : items) {
+            listed.putIfAbsent(entries.get(item.entry()).key(), new OfObject(NOWHERE));
+        }
+        ItemFile file = new ItemFile("__%d_0.distcp".formatted(rank));
+        for (SavePlan.Item item : items) {
+            Entry entry = entries.get(item.entry());
+            if (entry.value() instanceof Entry.Pickled(PickleValue tree, var storages)) {
+                Place place = file.add(new TorchBuilder(storages).file(ItemFile.ITEM, tree));
+                listed.put(entry.key(), new OfObject(place));
+            }
+        }
+        for (SavePlan.Item item : items) {
+            Entry entry = entries.get(item.entry());
+            switch (entry.value()) {
+                case Entry.Pickled _ -> {}
+                case Entry.Own own ->
+                        add(file, entry, item.chunk(), own.dtype(), own.shape(), own.parts());
+                case Entry.Bound bound -> {
+                    Elementwise of =
+                            new Elementwise(
+                                    bound.parameter(),
+                                    bound.state(),
+                                    bound.dtype(),
+                                    item.chunk().extent().count(),
+                                    List.of(item.chunk().in(bound.shape())));
+                    add(
+                            file,
+                            entry,
+                            item.chunk(),
+                            bound.dtype(),
+                            item.chunk().extent(),
+                            of.count() == 0 ? List.of() : List.of(new Part.Elements(0, of)));
+                }
+            }
+        }
+        files.add(file);
+    }
+
+    private static final Place NOWHERE = new Place("", 0, 0);
+
+    private void add(
+            ItemFile file,
+            Entry entry,
+            Chunk chunk,
+            DType dtype,
+            Shape extent,
+            List<Part> parts) {
+        TorchBuilder torch = new TorchBuilder(Map.of());
+        TorchTensor tensor = torch.tensor(dtype, extent, parts);
+        TargetFile item = torch.file(ItemFile.ITEM, TensorPickles.write(tensor));
+        chunks.computeIfAbsent(entry.key(), _ -> new ArrayList<>())
+                .add(new Stored(chunk, file.add(item)));
+    }
+
+    private byte[] metadata() {
+        Map<String, Entry> byKey = new LinkedHashMap<>();
+        entries.forEach(entry -> byKey.put(entry.key(), entry));
+        Map<String, StateDictEntry> all = new LinkedHashMap<>();
+        listed.forEach(
+                (key, object) -> {
+                    Entry entry = Optional.ofNullable(byKey.get(key)).orElseThrow();
+                    List<Stored> stored = chunks.getOrDefault(key, List.of());
+                    all.put(
+                            key,
+                            switch (entry.value()) {
+                                case Entry.Pickled _ -> object;
+                                case Entry.Own own ->
+                                        new OfTensor(
+                                                own.dtype(),
+                                                own.shape(),
+                                                own.requiresGrad(),
+                                                stored);
+                                case Entry.Bound bound ->
+                                        new OfTensor(
+                                                bound.dtype(),
+                                                bound.shape(),
+                                                bound.requiresGrad(),
+                                                stored);
+                            });
+                });
+        List<PyDict.Entry> planner =
+                entries.stream()
+                        .map(entry -> new PyDict.Entry(PyText.of(entry.key()), entry.path()))
+                        .toList();
+        DistcpMetadata metadata =
+                new DistcpMetadata(all, Optional.of(PyDict.of(planner)), Optional.empty());
+        return PickleWriter.write(metadata.tree());
+    }
+
+    /// Files of a source of another format.
+    private static List<String> losses(WriteRequest request) {
+        Map<String, Integer> roles = new TreeMap<>();
+        for (CarriedFile file : request.carried()) {
+            boolean own =
+                    file.role().equals(CarriedStateDict.ROLE)
+                            || file.role().equals(CarriedStateDict.OBJECT);
+            if (!own) {
+                roles.merge(file.role(), 1, Integer::sum);
+            }
+        }
+        return roles.entrySet().stream()
+                .map(
+                        role ->
+                                "%s (%d file%s): a state dict has no place for it"
+                                        .formatted(
+                                                role.getKey(),
+                                                role.getValue(),
+                                                role.getValue() == 1 ? "" : "s"))
+                .toList();
+    }
+}
