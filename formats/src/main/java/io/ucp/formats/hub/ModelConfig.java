@@ -42,8 +42,7 @@ public record ModelConfig(JsonNode root) {
                     "vocab", List.of("vocab_size"),
                     "head_dim", List.of("head_dim"),
                     "positions", List.of("max_position_embeddings", "n_positions"),
-                    "experts",
-                            List.of("num_local_experts", "num_experts", "n_routed_experts"));
+                    "experts", List.of("num_local_experts", "num_experts", "n_routed_experts"));
 
     /// The input embedding, and what the output head that is tied to it is called.
     ///

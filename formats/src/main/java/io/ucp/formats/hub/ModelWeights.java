@@ -40,8 +40,7 @@ public final class ModelWeights {
 
     /// @param asked the dtype that the weights are to have; absent where they stay as they are
     /// @param config of the model
-    public static ModelWeights of(
-            WriteRequest request, Optional<DType> asked, ModelConfig config) {
+    public static ModelWeights of(WriteRequest request, Optional<DType> asked, ModelConfig config) {
         Optional<DType> ofModel =
                 ofWeights(request.parameters())
                         .or(config::dtype)

@@ -35,8 +35,7 @@ public record ShardSplit(Map<String, List<String>> files, long totalSize) {
     /// @param suffix with its dot: `.safetensors`
     /// @param sizes tensor -> bytes, in the order of the model
     /// @param largest bytes of tensors in a file
-    public static ShardSplit of(
-            String stem, String suffix, Map<String, Long> sizes, long largest) {
+    public static ShardSplit of(String stem, String suffix, Map<String, Long> sizes, long largest) {
         List<List<String>> shards = new ArrayList<>();
         List<String> current = new ArrayList<>();
         long size = 0;

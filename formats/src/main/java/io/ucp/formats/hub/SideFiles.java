@@ -28,6 +28,7 @@ import java.util.stream.Stream;
 /// @param carried in the order of their names
 /// @param findings what lies there and is not taken
 public record SideFiles(List<CarriedFile> carried, List<Finding> findings) {
+    public static final SideFiles NONE = new SideFiles(List.of(), List.of());
     public static final String ROLE = "side";
 
     /// How files of the folder around a DeepSpeed checkpoint are carried.
@@ -119,8 +120,7 @@ public record SideFiles(List<CarriedFile> carried, List<Finding> findings) {
         }
         PickleValue root =
                 file.root()
-                        .orElseThrow(
-                                () -> new IllegalArgumentException(name + " has no content"));
+                        .orElseThrow(() -> new IllegalArgumentException(name + " has no content"));
         return new TorchBuilder(file.storages()).file(name, root);
     }
 }

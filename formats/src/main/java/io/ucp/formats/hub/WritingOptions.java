@@ -38,10 +38,15 @@ public record WritingOptions(
     }
 
     private static long size(String text) {
-        if (!text.matches("[1-9]\\d{0,17}")) {
-            throw new RefusedException(MAX_SHARD_SIZE, "'%s'".formatted(text), "bytes", "");
+        try {
+            long size = Long.parseLong(text);
+            if (size > 0) {
+                return size;
+            }
+        } catch (NumberFormatException _) {
+            // refused below
         }
-        return Long.parseLong(text);
+        throw new RefusedException(MAX_SHARD_SIZE, "'%s'".formatted(text), "bytes, 1 or more", "");
     }
 
     private static DType dtype(String text) {

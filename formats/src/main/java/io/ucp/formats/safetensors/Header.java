@@ -148,8 +148,7 @@ record Header(
         }
     }
 
-    static MalformedFileException malformed(
-            Path file, long at, String found, String expected) {
+    static MalformedFileException malformed(Path file, long at, String found, String expected) {
         return new MalformedFileException(file, at, found, expected, COPY);
     }
 }

@@ -232,8 +232,7 @@ final class HeaderParser {
             throw malformed(
                     at,
                     "'%s' lies from %d to %d of the data".formatted(name, offsets[0], offsets[1]),
-                    "%d bytes, for %s of shape %s"
-                            .formatted(size, dtype, Shape.of(dims)));
+                    "%d bytes, for %s of shape %s".formatted(size, dtype, Shape.of(dims)));
         }
         long data = (long) Header.PREFIX + text.length;
         try {

@@ -36,8 +36,7 @@ final class KeptFiles {
     static List<CarriedFile> carried(ModelFolder folder, List<Header> headers) throws IOException {
         Map<String, PickleValue> texts = new LinkedHashMap<>();
         for (Header header : headers) {
-            texts.put(
-                    header.source().path().getFileName().toString(), PyText.of(header.text()));
+            texts.put(header.source().path().getFileName().toString(), PyText.of(header.text()));
         }
         List<CarriedFile> carried = new ArrayList<>();
         carried.add(

@@ -204,11 +204,12 @@ record ModelFolder(Path folder, List<String> files, Optional<String> index, bool
                     throw new MalformedFileException(
                             header.source().path(),
                             held.at(),
-                            "'%s', which %s".formatted(
-                                    tensor,
-                                    place == null
-                                            ? "the index does not name"
-                                            : "the index has in " + place.file()),
+                            "'%s', which %s"
+                                    .formatted(
+                                            tensor,
+                                            place == null
+                                                    ? "the index does not name"
+                                                    : "the index has in " + place.file()),
                             "the tensors that %s has here".formatted(map.path().getFileName()),
                             "copy the model again from where it was written");
                 }

@@ -46,7 +46,9 @@ public final class SafetensorsFormat implements CheckpointFormat {
     public List<Candidate> find(Path path) throws IOException {
         Optional<ModelFolder> folder = ModelFolder.of(path);
         if (folder.isPresent()) {
-            return List.of(new Candidate(NAME, folder.get().place(path), tagOf(folder.get().place(path)), ""));
+            return List.of(
+                    new Candidate(
+                            NAME, folder.get().place(path), tagOf(folder.get().place(path)), ""));
         }
         if (!Files.isDirectory(path)) {
             return List.of();

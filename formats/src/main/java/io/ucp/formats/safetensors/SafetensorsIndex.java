@@ -22,7 +22,6 @@ import io.ucp.formats.hub.WeightMap;
 import io.ucp.formats.safetensors.Header.Tensor;
 import io.ucp.io.ByteSource;
 import io.ucp.io.MalformedFileException;
-import io.ucp.io.PlainFile;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Floats;
 import io.ucp.tensor.Piece;
@@ -61,12 +60,10 @@ final class SafetensorsIndex {
         this.candidate = candidate;
         this.alone = Files.isRegularFile(candidate.folder());
         ModelFolder found =
-                ModelFolder.of(candidate.folder())
-                        .orElseThrow(() -> nothing(candidate.folder()));
+                ModelFolder.of(candidate.folder()).orElseThrow(() -> nothing(candidate.folder()));
         this.map =
                 found.index().isPresent()
-                        ? Optional.of(
-                                WeightMap.read(found.folder().resolve(found.index().get())))
+                        ? Optional.of(WeightMap.read(found.folder().resolve(found.index().get())))
                         : Optional.empty();
         this.folder = map.isPresent() ? found.named(map.get()) : found;
         folder.requireAll(alone);
@@ -87,11 +84,11 @@ final class SafetensorsIndex {
 
     private CheckpointIndex index() throws IOException {
         Map<String, List<Held>> held = held();
-        SideFiles side = alone ? new SideFiles(List.of(), List.of()) : sideFiles();
+        StateFiles states = alone ? StateFiles.NONE : StateFiles.read(folder.folder());
+        SideFiles side = alone ? SideFiles.NONE : sideFiles(states);
         findings.addAll(side.findings());
         ModelConfig config = config(side);
         Map<String, String> aliases = aliases(config, held.keySet());
-        StateFiles states = alone ? StateFiles.NONE : StateFiles.read(folder.folder());
         List<WholeParameter> wholes = wholes(held, aliases, states);
         Map<String, ParameterFacts> byName = new HashMap<>();
         wholes.forEach(whole -> byName.put(whole.facts().name(), whole.facts()));
@@ -128,8 +125,7 @@ final class SafetensorsIndex {
             for (Map.Entry<String, Tensor> each : header.tensors().entrySet()) {
                 String name = each.getKey();
                 Tensor tensor = each.getValue();
-                long[] at =
-                        offsets.map(o -> o.get(name)).orElseGet(() -> new long[rank(tensor)]);
+                long[] at = offsets.map(o -> o.get(name)).orElseGet(() -> new long[rank(tensor)]);
                 List<Held> pieces = held.computeIfAbsent(name, _ -> new ArrayList<>());
                 refuseTwice(name, pieces, new Held(header, tensor, at), offsets.isPresent());
                 pieces.add(new Held(header, tensor, at));
@@ -203,10 +199,12 @@ final class SafetensorsIndex {
         }
     }
 
-    private SideFiles sideFiles() throws IOException {
+    private SideFiles sideFiles(StateFiles states) throws IOException {
         Set<String> taken = new HashSet<>(folder.files());
         folder.index().ifPresent(taken::add);
-        taken.addAll(StateFiles.names(folder.folder()));
+        if (states.isPresent()) {
+            taken.addAll(StateFiles.names(folder.folder()));
+        }
         return SideFiles.read(folder.folder(), taken);
     }
 

@@ -128,9 +128,7 @@ final class SafetensorsLayout {
                     "left out: %s of %d parameters (--with-optimizer keeps them)"
                             .formatted(
                                     String.join(", ", all),
-                                    held.stream()
-                                            .filter(SafetensorsLayout::hasStates)
-                                            .count()));
+                                    held.stream().filter(SafetensorsLayout::hasStates).count()));
             return;
         }
         NewFiles states = new NewFiles();
@@ -184,8 +182,7 @@ final class SafetensorsLayout {
             losses.add(
                     "left behind, for a model's folder has no place for them: %s%s"
                             .formatted(
-                                    String.join(
-                                            ", ", left.subList(0, Math.min(4, left.size()))),
+                                    String.join(", ", left.subList(0, Math.min(4, left.size()))),
                                     left.size() > 4
                                             ? " and %d more files".formatted(left.size() - 4)
                                             : ""));

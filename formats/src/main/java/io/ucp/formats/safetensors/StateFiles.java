@@ -179,6 +179,10 @@ record StateFiles(
         return state + "/" + parameter;
     }
 
+    boolean isPresent() {
+        return !states.isEmpty() || !scalars.isEmpty();
+    }
+
     /// The names of the files, where they are.
     static List<String> names(Path folder) throws IOException {
         try (var entries = Files.list(folder)) {
@@ -268,8 +272,7 @@ record StateFiles(
         }
     }
 
-    private static IncompleteCheckpointException mixed(
-            Path folder, String found, String expected) {
+    private static IncompleteCheckpointException mixed(Path folder, String found, String expected) {
         return new IncompleteCheckpointException(
                 folder.toString(),
                 found,

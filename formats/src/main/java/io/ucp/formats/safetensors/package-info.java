@@ -14,9 +14,9 @@
 /// torch's DCP writes pieces of tensors in this form: `__metadata__` has `DCP_SHARDING_INFO`, which
 /// says of each tensor of the file where in the whole it begins.
 ///
-/// Source: safetensors `src/tensor.rs` (`Metadata`, `Dtype`, `prepare`), `bindings/python/src/lib.rs`,
-/// `bindings/python/py_src/safetensors/torch.py`; torch `torch/distributed/checkpoint/hf_storage.py`,
-/// `filesystem.py`, `_hf_utils.py`.
+/// Source: safetensors `src/tensor.rs` (`Metadata`, `Dtype`, `prepare`),
+/// `bindings/python/src/lib.rs`, `bindings/python/py_src/safetensors/torch.py`; torch
+/// `torch/distributed/checkpoint/hf_storage.py`, `filesystem.py`, `_hf_utils.py`.
 @NullMarked
 package io.ucp.formats.safetensors;
 
