@@ -201,7 +201,6 @@ final class JobOptions {
         given.put("--stages", !stages.isEmpty());
         given.put("--partition", partition.isPresent());
         given.put("--vocab-padding", vocabulary.isPresent());
-        given.put("--dtype", dtype.isPresent());
         given.put("--global-batch", globalBatch.isPresent());
         given.put("--rng", rng.isPresent());
         given.forEach(

@@ -18,8 +18,6 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /// `ucp layouts`: how a model can run on what is left of a cluster.
 @Command(
@@ -33,7 +31,6 @@ import java.util.regex.Pattern;
             "  ucp layouts ckpt --gpus 24 --gpu-memory 80G"
         })
 final class LayoutsCommand extends Reporting {
-    private static final Pattern SIZE = Pattern.compile("(\\d{1,9})([MGT])(i?)B?");
     private static final int SHOWN = 8;
 
     @Parameters(
@@ -205,21 +202,12 @@ final class LayoutsCommand extends Reporting {
     }
 
     private long bytes(String size) {
-        Matcher m = SIZE.matcher(size);
-        if (!m.matches()) {
-            throw usage(
-                    "--gpu-memory is '%s'; expected a size such as 80G or 80Gi"
-                            .formatted(Printable.of(size)));
-        }
-        long step = m.group(3).isEmpty() ? 1000 : 1024;
-        long unit = step * step;
-        if (!m.group(2).equals("M")) {
-            unit *= step;
-        }
-        if (m.group(2).equals("T")) {
-            unit *= step;
-        }
-        return Math.multiplyExact(Long.parseLong(m.group(1)), unit);
+        return Quantity.size(size)
+                .orElseThrow(
+                        () ->
+                                usage(
+                                        "--gpu-memory is '%s'; expected a size such as 80G or 80Gi"
+                                                .formatted(Printable.of(size))));
     }
 
     private ParameterException usage(String message) {

@@ -1,13 +1,37 @@
 package io.ucp.cli;
 
+import java.math.BigInteger;
 import java.time.Duration;
 import java.util.Locale;
+import java.util.OptionalLong;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /// Numbers with their units, as people read them.
 final class Quantity {
     private static final String[] UNITS = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
 
+    private static final Pattern SIZE =
+            Pattern.compile("(\\d{1,18})(?:([KMGT])(i?))?B?", Pattern.CASE_INSENSITIVE);
+
     private Quantity() {}
+
+    /// Bytes, from `1000000`, `200MB`, `80G` (units of 1000) or `80Gi` (of 1024); empty where it is
+    /// none of these, is none, or does not fit in a long.
+    static OptionalLong size(String text) {
+        Matcher matcher = SIZE.matcher(text);
+        if (!matcher.matches()) {
+            return OptionalLong.empty();
+        }
+        String unit = matcher.group(2) == null ? "" : matcher.group(2).toUpperCase(Locale.ROOT);
+        long step = matcher.group(3) == null || matcher.group(3).isEmpty() ? 1000 : 1024;
+        int power = unit.isEmpty() ? 0 : 1 + "KMGT".indexOf(unit);
+        BigInteger size =
+                new BigInteger(matcher.group(1)).multiply(BigInteger.valueOf(step).pow(power));
+        return size.signum() > 0 && size.bitLength() < Long.SIZE
+                ? OptionalLong.of(size.longValue())
+                : OptionalLong.empty();
+    }
 
     /// `1.34 GB`: three digits, units of 1000.
     static String bytes(long size) {

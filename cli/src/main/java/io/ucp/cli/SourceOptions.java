@@ -16,6 +16,7 @@ final class SourceOptions {
     @Option(
             names = "--from",
             paramLabel = "FORMAT",
+            completionCandidates = FormatNames.class,
             description = "Read this format, where a folder holds several; see `ucp inspect`.")
     private Optional<String> from = Optional.empty();
 

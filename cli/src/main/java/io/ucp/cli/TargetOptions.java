@@ -6,6 +6,7 @@ import io.ucp.convert.Described;
 import io.ucp.convert.Layouts;
 import io.ucp.convert.Prepared;
 import io.ucp.convert.Request;
+import io.ucp.formats.CheckpointFormat;
 import io.ucp.layout.ImpossibleLayoutException;
 
 import picocli.CommandLine.Mixin;
@@ -17,6 +18,7 @@ import picocli.CommandLine.Spec;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -30,7 +32,8 @@ final class TargetOptions {
             names = "--to",
             required = true,
             paramLabel = "FORMAT",
-            description = "The format to write: universal, deepspeed-universal, deepspeed or dcp.")
+            completionCandidates = FormatNames.class,
+            description = "The format to write: ${COMPLETION-CANDIDATES}.")
     private String to = "";
 
     @Option(
@@ -39,6 +42,21 @@ final class TargetOptions {
             description =
                     "Compress the tensors of the universal format: zstd, or zstd:1 to zstd:22.")
     private Optional<String> compress = Optional.empty();
+
+    @Option(
+            names = "--max-shard-size",
+            paramLabel = "SIZE",
+            description =
+                    "Most bytes of tensors in a file of a model's folder: 5GB, 200MB, 1000000; as"
+                            + " in the source, or 5GB, if not given.")
+    private Optional<String> maxShardSize = Optional.empty();
+
+    @Option(
+            names = "--with-optimizer",
+            description =
+                    "Write the optimizer's states beside the weights of a model's folder, in files"
+                            + " of their own.")
+    private boolean withOptimizer;
 
     @Option(
             names = "--strict",
@@ -72,8 +90,13 @@ final class TargetOptions {
         threads();
         Map<String, String> options = new LinkedHashMap<>();
         compress.ifPresent(method -> options.put("compress", method(method)));
+        maxShardSize.ifPresent(size -> options.put("max-shard-size", bytes(size)));
+        if (withOptimizer) {
+            options.put("with-optimizer", "true");
+        }
         Optional<TargetRequest> target = job.job(to);
         options.putAll(job.options(to));
+        requireTaken(options);
         Request request =
                 new Request(
                         source,
@@ -115,6 +138,38 @@ final class TargetOptions {
                         request.options(),
                         Optional.of(layouts.possible().getFirst().asked(vocabulary))),
                 described);
+    }
+
+    /// Of a format that takes them. What no format is called is told later.
+    private void requireTaken(Map<String, String> options) {
+        List<CheckpointFormat> formats = CheckpointFormat.all();
+        for (String option : options.keySet()) {
+            List<String> taking =
+                    formats.stream()
+                            .filter(format -> format.options().contains(option))
+                            .map(CheckpointFormat::name)
+                            .sorted()
+                            .toList();
+            boolean known = formats.stream().anyMatch(format -> format.name().equals(to));
+            if (known && !taking.contains(to)) {
+                throw new ParameterException(
+                        spec.commandLine(),
+                        "--%s is not for --to %s; expected it with --to %s"
+                                .formatted(option, to, String.join(" or ", taking)));
+            }
+        }
+    }
+
+    private String bytes(String size) {
+        return Quantity.size(size).stream()
+                .mapToObj(Long::toString)
+                .findFirst()
+                .orElseThrow(
+                        () ->
+                                new ParameterException(
+                                        spec.commandLine(),
+                                        "--max-shard-size is '%s'; expected a size such as 5GB"
+                                                .formatted(Printable.of(size))));
     }
 
     private String method(String method) {

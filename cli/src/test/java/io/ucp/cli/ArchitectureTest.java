@@ -23,16 +23,20 @@ import com.tngtech.archunit.lang.ConditionEvents;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 
 /// The direction of every import, as the architecture page draws it: lang | tensor <- io <- formats
 /// <- one format each | mesh <- layout <- {bind, checkpoint} <- plan <- execute <- convert | cli.
 @AnalyzeClasses(packages = "io.ucp", importOptions = DoNotIncludeTests.class)
 final class ArchitectureTest {
-    private static final List<String> FORMATS_ON_TORCH = List.of("deepspeed", "megatron", "dcp", "distcp");
-
-    /// Those whose files are items in torch's distributed containers.
-    private static final List<String> FORMATS_ON_DISTCP = List.of("megatron", "dcp");
+    /// No formats themselves: what several formats' files are made of, and which those are.
+    private static final Map<String, List<String>> CONTAINERS =
+            Map.of(
+                    "torch",
+                    List.of("deepspeed", "megatron", "dcp", "distcp", "hub", "statedict"),
+                    "distcp", List.of("dcp", "megatron"),
+                    "hub", List.of("safetensors", "statedict"));
 
     /// What is carried along of a source is pickled values, whatever the format: words that all
     /// share.
@@ -186,8 +190,7 @@ final class ArchitectureTest {
                 || target.getPackageName().equals(PICKLED_VALUES)
                 || target.getName().equals(SHOWN_VALUES)
                 || format.equals(format(origin))
-                || (format.equals("torch") && FORMATS_ON_TORCH.contains(format(origin)))
-                || (format.equals("distcp") && FORMATS_ON_DISTCP.contains(format(origin)));
+                || CONTAINERS.getOrDefault(format, List.of()).contains(format(origin));
     }
 
     /// The format whose package a class is in; empty for what is no format's.

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.ServiceLoader;
+import java.util.Set;
 
 /// One kind of checkpoint: found on disk, indexed, and (where it can be) laid out for writing. A
 /// service: a new format is one new package and one line in `META-INF/services`.
@@ -33,6 +34,11 @@ public interface CheckpointFormat {
     /// framework that owns the folder would.
     default int precedence() {
         return 50;
+    }
+
+    /// The options that [#layout] takes, as in [WriteRequest#options].
+    default Set<String> options() {
+        return Set.of();
     }
 
     /// The files that hold the state, to the byte.

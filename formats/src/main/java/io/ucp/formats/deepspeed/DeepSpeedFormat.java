@@ -22,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.Set;
 
 /// Checkpoints as DeepSpeed saves them: one file a rank.
 public final class DeepSpeedFormat implements CheckpointFormat {
@@ -109,6 +110,11 @@ public final class DeepSpeedFormat implements CheckpointFormat {
     @Override
     public List<Finding> damage(CheckpointIndex index) throws IOException {
         return TorchFolder.damage(index.folder());
+    }
+
+    @Override
+    public Set<String> options() {
+        return RankedTree.OPTIONS;
     }
 
     @Override

@@ -104,6 +104,11 @@ public final class UniversalFormat implements CheckpointFormat {
     }
 
     @Override
+    public Set<String> options() {
+        return Set.of(COMPRESS);
+    }
+
+    @Override
     public TargetTree layout(WriteRequest request) {
         OptionalInt level = level(request);
         List<StateFile> states = StateFile.pack(request.parameters(), limits, level.isPresent());

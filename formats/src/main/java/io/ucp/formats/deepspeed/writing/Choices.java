@@ -26,7 +26,7 @@ record Choices(Rng rng, Optional<Long> globalBatch, Optional<String> dtype) {
         DROP
     }
 
-    private static final Set<String> KNOWN = Set.of("rng", "global-batch", "dtype");
+    static final Set<String> KNOWN = Set.of("rng", "global-batch", "dtype");
 
     static Choices of(Map<String, String> options) {
         TreeSet<String> unknown = new TreeSet<>(options.keySet());

@@ -28,6 +28,9 @@ import java.util.Set;
 
 /// All files of a rank-sharded checkpoint, and the pointers to it.
 public final class RankedTree {
+    /// The options of the form.
+    public static final Set<String> OPTIONS = Choices.KNOWN;
+
     private static final String LATEST = "latest";
     private static final String MEGATRON_LATEST = "latest_checkpointed_iteration.txt";
 

@@ -1,0 +1,122 @@
+package io.ucp.convert;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ucp.execute.Progress;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+
+/// Folders of models through the whole chain.
+class ModelFolderTest {
+    private static final Path SAMPLES = Path.of("../samples");
+    private static final Path RESOURCES =
+            Path.of("../formats/src/test/resources/io/ucp/formats/safetensors");
+
+    @TempDir Path folder;
+
+    private Path convert(Path source, String to, Map<String, String> options) throws IOException {
+        Path output = folder.resolve(to + "-" + Files.list(folder).count());
+        Request request =
+                new Request(source, Optional.empty(), to, Optional.empty(), Map.of(), options);
+        Conversion.run(Conversion.prepare(request), output, RunOptions.standard(), Progress.NONE);
+        return output;
+    }
+
+    private static Described describe(Path path) throws IOException {
+        return Conversion.describe(path, Optional.empty(), Optional.empty(), Map.of());
+    }
+
+    private static void same(Path first, Path second) throws IOException {
+        Verification.Verdict verdict =
+                Verification.compare(
+                        describe(first), describe(second), RunOptions.standard(), Progress.NONE);
+        assertThat(verdict.differences()).isEmpty();
+        assertThat(verdict.states()).isPositive();
+    }
+
+    /// File -> bytes.
+    private static Map<String, String> content(Path root) throws IOException {
+        Map<String, String> content = new TreeMap<>();
+        try (Stream<Path> walk = Files.walk(root)) {
+            for (Path file : walk.filter(Files::isRegularFile).toList()) {
+                content.put(
+                        root.relativize(file).toString(),
+                        java.util.HexFormat.of().formatHex(Files.readAllBytes(file)));
+            }
+        }
+        return content;
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"hf-llama-sharded", "hf-gpt2-tied"})
+    void toUniversalAndBackIsEveryByteAgain(String sample) throws IOException {
+        Path source = SAMPLES.resolve(sample).resolve("checkpoint");
+        Path universal = convert(source, "universal", Map.of());
+        Path back = convert(universal, "safetensors", Map.of());
+        assertThat(content(back)).isEqualTo(content(source));
+        Path direct = convert(source, "safetensors", Map.of());
+        assertThat(content(direct)).isEqualTo(content(source));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"hf-llama-sharded", "hf-gpt2-tied"})
+    void otherFormsHoldTheSameState(String sample) throws IOException {
+        Path source = SAMPLES.resolve(sample).resolve("checkpoint");
+        Path sharded = convert(source, "safetensors", Map.of("max-shard-size", "4000"));
+        same(source, sharded);
+        Path one = convert(sharded, "safetensors", Map.of("max-shard-size", "1000000"));
+        same(source, one);
+        assertThat(content(one).keySet()).contains("model.safetensors");
+        Path deepspeed = convert(source, "deepspeed-universal", Map.of());
+        assertThat(describe(deepspeed).inventory().parameters())
+                .hasSameSizeAs(describe(source).inventory().parameters());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"llama-zero3-dp4", "gpt2-zero2-tied-frozen", "llama-tp2-pp2-dp2"})
+    void statesBesideAModelAreThoseOfTheSource(String sample) throws IOException {
+        Path source = SAMPLES.resolve(sample).resolve("checkpoint");
+        Path universal = convert(source, "universal", Map.of());
+        Path model = convert(universal, "safetensors", Map.of("with-optimizer", "true"));
+        same(universal, model);
+        same(source, model);
+        same(universal, convert(model, "universal", Map.of()));
+    }
+
+    @Test
+    void weightsOfAJobAreTheModels() throws IOException {
+        Path source = SAMPLES.resolve("gpt2-zero2-tied-frozen").resolve("checkpoint");
+        Path model = convert(source, "safetensors", Map.of());
+        Verification.Verdict verdict =
+                Verification.compare(
+                        describe(source), describe(model), RunOptions.standard(), Progress.NONE);
+        assertThat(verdict.differences())
+                .extracting(Verification.Difference::state)
+                .containsOnly("fp32", "exp_avg", "exp_avg_sq", "step");
+        assertThat(
+                        describe(model)
+                                .inventory()
+                                .find("transformer.wte.weight")
+                                .orElseThrow()
+                                .facts()
+                                .aliases())
+                .isEqualTo(List.of("lm_head.weight"));
+    }
+
+    @Test
+    void piecesOfRanksAreTheWholeTensors() throws IOException {
+        same(RESOURCES.resolve("dcp-pieces"), RESOURCES.resolve("dcp-whole.safetensors"));
+    }
+}

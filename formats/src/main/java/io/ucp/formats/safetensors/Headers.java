@@ -1,0 +1,29 @@
+package io.ucp.formats.safetensors;
+
+import io.ucp.io.PlainFile;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Path;
+import java.util.List;
+
+/// The headers of many files, read by all processors.
+final class Headers {
+    private Headers() {}
+
+    static List<Header> read(Path folder, List<String> files) throws IOException {
+        try {
+            return files.parallelStream().map(file -> read(folder.resolve(file))).toList();
+        } catch (UncheckedIOException e) {
+            throw e.getCause() == null ? new IOException(e) : e.getCause();
+        }
+    }
+
+    private static Header read(Path file) {
+        try {
+            return Header.read(PlainFile.of(file));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}
