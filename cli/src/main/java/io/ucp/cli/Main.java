@@ -64,7 +64,8 @@ public final class Main implements Runnable {
         CommandLine command = withHelp(Terminal.out());
         named(args).ifPresentOrElse(only -> add(command, only), () -> addAll(command));
         Failures failures = new Failures(args);
-        command.setOut(out)
+        numbersOf(command)
+                .setOut(out)
                 .setErr(err)
                 .setParameterExceptionHandler(failures)
                 .setExecutionExceptionHandler(failures);
@@ -87,6 +88,13 @@ public final class Main implements Runnable {
         return command.setUsageHelpWidth(Math.clamp(terminal.columns(), HELP_COLUMNS, WIDEST_HELP))
                 .setColorScheme(
                         Help.defaultColorScheme(terminal.colour() ? Help.Ansi.ON : Help.Ansi.OFF));
+    }
+
+    /// For all commands that are there.
+    private static CommandLine numbersOf(CommandLine command) {
+        return command.registerConverter(Long.class, new WholeNumber())
+                .registerConverter(Integer.class, WholeNumber::small)
+                .registerConverter(int.class, WholeNumber::small);
     }
 
     /// Without a command there is nothing to do.

@@ -1,7 +1,7 @@
 package io.ucp.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeFalse;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -61,13 +61,53 @@ final class BadInputTest {
     }
 
     @Test
-    void parentWithoutPermissionIsNamed() throws IOException {
+    void parentWithoutPermissionIsNamed() throws IOException, InterruptedException {
         Files.setPosixFilePermissions(outputs, PosixFilePermissions.fromString("r-xr-xr-x"));
-        assumeFalse(Files.isWritable(outputs), "root may write everywhere");
-        assertThat(convert().endsWith(ExitCode.IO).err())
-                .contains(outputs.toString(), "permission denied", "\nhint: ");
+        Run run = Files.isWritable(outputs) ? withoutPrivileges() : convert();
+        assertThat(run.endsWith(ExitCode.IO).err())
+                .endsWith(
+                        """
+                        ucp convert: %s: permission denied
+                        hint: run as a user who may, or change the permissions
+                        """
+                                .formatted(outputs));
         Files.setPosixFilePermissions(outputs, PosixFilePermissions.fromString("rwxr-xr-x"));
         nothingIsLeft();
+    }
+
+    /// As root, in a process that has given up root's right to write everywhere.
+    private Run withoutPrivileges() throws IOException, InterruptedException {
+        Path setpriv = Path.of("/usr/bin/setpriv");
+        assumeTrue(Files.isExecutable(setpriv), "root may write everywhere");
+        Path err = folder.resolve("err");
+        Process process =
+                new ProcessBuilder(
+                                setpriv.toString(),
+                                "--bounding-set=-dac_override,-dac_read_search",
+                                Path.of(System.getProperty("java.home"), "bin/java").toString(),
+                                "-cp",
+                                System.getProperty("java.class.path"),
+                                Main.class.getName(),
+                                "convert",
+                                source.toString(),
+                                "-o",
+                                out.toString(),
+                                "--to",
+                                "universal")
+                        .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                        .redirectError(err.toFile())
+                        .start();
+        return new Run(process.waitFor(), "", Files.readString(err));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"/proc", "/sys"})
+    void folderThatTakesNoFilesIsNamed(Path unwritable) {
+        assumeTrue(Files.isDirectory(unwritable), "no " + unwritable);
+        Run run = Run.ucp("convert", source, "-o", unwritable.resolve("x"), "--to", "universal");
+        assertThat(run.endsWith(ExitCode.IO).err())
+                .startsWith("ucp convert: " + unwritable + ": ")
+                .contains("\nhint: ");
     }
 
     @Test
@@ -115,6 +155,66 @@ final class BadInputTest {
     void settingThatNothingReadsIsWrongUsage() throws IOException {
         assertThat(convert("--set", "heads=8").endsWith(ExitCode.USAGE).err())
                 .startsWith("ucp convert: error: --set heads: ");
+        nothingIsLeft();
+    }
+
+    @Test
+    void settingThatIsNoNumberIsWrongUsage() throws IOException {
+        assertThat(convert("--set", "heads=z").endsWith(ExitCode.USAGE).err())
+                .isEqualTo(
+                        """
+                        ucp convert: Invalid value for option '--set' (NAME=NUMBER): 'z' is not a whole number; \
+                        expected one of 64 bits, such as 8
+                        Try `ucp convert --help`.
+                        """);
+        nothingIsLeft();
+    }
+
+    @Test
+    void settingOfASourceThatIsWholeIsNotLost() throws IOException {
+        Path whole = folder.resolve("whole");
+        Run.ucp("convert", source, "-o", whole, "--to", "universal").isDone();
+        Run run =
+                Run.ucp(
+                        "convert",
+                        whole,
+                        "-o",
+                        out,
+                        "--to",
+                        "universal",
+                        "--spec",
+                        "megatron_deepspeed_llama",
+                        "--set",
+                        "headz=8");
+        assertThat(run.endsWith(ExitCode.USAGE).err())
+                .startsWith(
+                        "ucp convert: error: --set headz: nothing in the spec reads 'headz';"
+                                + " expected one of ")
+                .contains("hint: did you mean 'heads'?");
+        assertThat(Run.ucp("inspect", whole, "--set", "n=1").endsWith(ExitCode.USAGE).err())
+                .contains("--set n: nothing in the spec reads 'n'");
+        nothingIsLeft();
+    }
+
+    @Test
+    void unknownSourceFormatIsNamed() throws IOException {
+        assertThat(convert("--from", "deepsped").endsWith(ExitCode.USAGE).err())
+                .startsWith(
+                        "ucp convert: --from deepsped: there is no such format; expected one of ")
+                .endsWith("\nhint: did you mean 'deepspeed'?\n");
+        assertThat(convert("--from", "xx").endsWith(ExitCode.USAGE).err())
+                .endsWith("\nhint: leave --from out to take what the folder holds\n");
+        nothingIsLeft();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "../x"})
+    void latestThatNamesNoFolderIsRefused(String text) throws IOException {
+        Files.writeString(source.resolve("latest"), text);
+        assertThat(convert().endsWith(ExitCode.MALFORMED_INPUT).err())
+                .startsWith(
+                        "ucp convert: %s: it says '%s'".formatted(source.resolve("latest"), text))
+                .contains("\nhint: name the tag folder that you mean: " + tag);
         nothingIsLeft();
     }
 

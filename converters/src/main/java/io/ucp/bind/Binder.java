@@ -14,6 +14,7 @@ import io.ucp.lang.ast.Spec;
 import io.ucp.lang.ast.States;
 import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.lang.diagnostic.Span;
+import io.ucp.lang.diagnostic.SpecException;
 import io.ucp.layout.Chain.Step;
 import io.ucp.layout.Layout;
 import io.ucp.mesh.Mesh;
@@ -71,7 +72,7 @@ public final class Binder {
         this.holdings = Holding.of(index, mesh);
         this.dataAxes = dataAxes();
         this.aliases = new Aliases(index.hints().aliases());
-        SettingNames.check(spec, settings, problems);
+        SettingNames.check(spec, mesh, settings, problems);
     }
 
     /// Where every element of every parameter lies, by a spec.
@@ -81,15 +82,29 @@ public final class Binder {
     /// @throws io.ucp.lang.diagnostic.SpecException with everything in which the spec and the
     ///   checkpoint do not fit
     public static Sharding bind(Spec spec, CheckpointIndex index, Map<String, Long> settings) {
-        return new Binder(spec, index, settings).bind();
+        return new Binder(spec, index, settings).bind(true);
     }
 
-    private Sharding bind() {
+    /// Whether a spec fits every name and shape as it is.
+    static boolean fits(Spec spec, CheckpointIndex index) {
+        try {
+            new Binder(spec, index, Map.of()).bind(false);
+            return true;
+        } catch (SpecException _) {
+            return false;
+        }
+    }
+
+    /// @param advising whether a spec that fits better is looked for
+    private Sharding bind(boolean advising) {
         gather();
         Set<String> names = new LinkedHashSet<>();
         holdings.forEach(h -> names.add(h.name()));
         rules.reportUnused(names, aliases.tiedPatterns(spec));
         rules.reportUnmatched(places(), spec.span());
+        if (advising) {
+            rules.misfit(names).ifPresent(said -> problems.last(said, better()));
+        }
         frozenRules();
         List<BoundParameter> bound = new ArrayList<>();
         for (Gathered parameter : gathered.values()) {
@@ -102,6 +117,14 @@ public final class Binder {
                 problems.any() ? List.of() : Renames.of(spec, all, numbers, problems);
         problems.throwIfAny();
         return new Sharding(mesh.axes(), all, flatten, dropped, renames);
+    }
+
+    private String better() {
+        List<String> fitting = SpecLibrary.fitting(index);
+        return fitting.isEmpty()
+                ? "no bundled spec fits it (`ucp spec list`); `ucp infer` prints what the"
+                        + " checkpoint itself says"
+                : "--spec %s fits it (`ucp spec list`)".formatted(String.join(" or ", fitting));
     }
 
     private Set<String> dataAxes() {
@@ -359,9 +382,36 @@ public final class Binder {
                     NearestNames.hint(PatternText.bare(with), gathered.keySet()));
             return reading;
         }
+        String axis = stageAxis(other, new HashSet<>());
         Set<Integer> found = new LinkedHashSet<>();
-        other.holdings().forEach(h -> mesh.index("pp", h.at()).ifPresent(found::add));
-        return found.isEmpty() ? reading : reading.with(new Step("pp", new Layout.Placed(found)));
+        other.holdings().forEach(h -> mesh.index(axis, h.at()).ifPresent(found::add));
+        return found.isEmpty() ? reading : reading.with(new Step(axis, new Layout.Placed(found)));
+    }
+
+    /// The axis of stages, whatever the spec calls it: the one along which a parameter's own rule
+    /// places it.
+    private String stageAxis(Gathered parameter, Set<String> asked) {
+        for (Clause clause : parameter.chosen().rule().param().orElseThrow().layout()) {
+            switch (clause) {
+                case Clause.StageOf s -> {
+                    return s.axis().text();
+                }
+                case Clause.StageAt s -> {
+                    return s.axis().text();
+                }
+                case Clause.Replicate r when !r.at().isEmpty() -> {
+                    return r.axis().text();
+                }
+                case Clause.StageWith w -> {
+                    Gathered other = gathered.get(PatternText.bare(w.name()));
+                    if (other != null && asked.add(other.name())) {
+                        return stageAxis(other, asked);
+                    }
+                }
+                default -> {}
+            }
+        }
+        return "pp";
     }
 
     /// The members of the checkpoint's flat groups by their global names.

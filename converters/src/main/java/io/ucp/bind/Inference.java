@@ -20,7 +20,6 @@ import io.ucp.lang.ast.SpecName;
 import io.ucp.lang.ast.Statement;
 import io.ucp.lang.ast.States;
 import io.ucp.lang.diagnostic.Span;
-import io.ucp.lang.diagnostic.SpecException;
 import io.ucp.mesh.Mesh;
 import io.ucp.tensor.Shape;
 
@@ -81,17 +80,8 @@ public final class Inference {
 
     /// The bundled spec that fits every name and shape, where exactly one does.
     private static Optional<Spec> bundledFamily(CheckpointIndex index) {
-        List<Spec> fitting = new ArrayList<>();
-        for (String name : SpecLibrary.names()) {
-            Spec spec = SpecLibrary.find(name).orElseThrow();
-            try {
-                Binder.bind(spec, index, Map.of());
-                fitting.add(spec);
-            } catch (SpecException _) {
-                // Another family.
-            }
-        }
-        return fitting.size() == 1 ? Optional.of(fitting.getFirst()) : Optional.empty();
+        List<String> fitting = SpecLibrary.fitting(index);
+        return fitting.size() == 1 ? SpecLibrary.find(fitting.getFirst()) : Optional.empty();
     }
 
     private RefusedException refusal() {

@@ -21,6 +21,8 @@ final class Problems {
     private final Map<Place, List<String>> others = new LinkedHashMap<>();
     private final Map<Place, Integer> firsts = new LinkedHashMap<>();
 
+    private Optional<Diagnostic> closing = Optional.empty();
+
     /// @param kind what sort of error, so that another sort at the same place is said too
     private record Place(Span span, String kind) {}
 
@@ -58,6 +60,11 @@ final class Problems {
                         hint));
     }
 
+    /// Said behind all others.
+    void last(String message, String hint) {
+        closing = Optional.of(Diagnostic.error(Span.NONE, message, hint));
+    }
+
     boolean any() {
         return !found.isEmpty();
     }
@@ -77,6 +84,7 @@ final class Problems {
                     all.set(at, d.withHint(d.hint().map(h -> h + "; " + more).orElse(more)));
                 });
         all.sort(Comparator.comparingInt(d -> d.span().start()));
+        closing.ifPresent(all::add);
         throw new SpecException(all);
     }
 }

@@ -60,6 +60,7 @@ final class Rules {
     private final Problems problems;
     private final Set<NamePattern> used = new HashSet<>();
     private final Map<String, List<String>> unmatched = new LinkedHashMap<>();
+    private final List<NamePattern> unused = new ArrayList<>();
 
     Rules(Spec spec, Problems problems) {
         this.problems = problems;
@@ -148,6 +149,7 @@ final class Rules {
                         || excused.contains(written)) {
                     continue;
                 }
+                unused.add(written);
                 Optional<String> near =
                         NearestNames.hint(
                                 PatternText.bare(written),
@@ -161,6 +163,36 @@ final class Rules {
                                         "write 'optional' before a rule that may match nothing")));
             }
         }
+    }
+
+    /// How many findings make a spec another model's rather than one with a slip.
+    private static final int MISFIT = 3;
+
+    /// In one line, where much does not fit: which patterns match nothing and how many names have
+    /// no rule.
+    ///
+    /// @param names of the checkpoint
+    Optional<String> misfit(Set<String> names) {
+        if (unused.size() + unmatched.size() < MISFIT) {
+            return Optional.empty();
+        }
+        long patterns = rules.stream().mapToLong(r -> r.patterns.size()).sum();
+        long alone = unmatched.values().stream().mapToLong(List::size).sum();
+        List<String> parts = new ArrayList<>();
+        if (!unused.isEmpty()) {
+            parts.add(
+                    "%d of its %d patterns match nothing (%s)"
+                            .formatted(
+                                    unused.size(),
+                                    patterns,
+                                    Listing.of(unused.stream().map(PatternText::bare).toList())));
+        }
+        if (alone > 0) {
+            parts.add("%d of the %d names have no rule".formatted(alone, names.size()));
+        }
+        return Optional.of(
+                "the spec does not fit the checkpoint: %s; expected a rule for every name"
+                        .formatted(String.join(", ", parts)));
     }
 
     /// Says which names no rule matches, those that differ in numbers only together.

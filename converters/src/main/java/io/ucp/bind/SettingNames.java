@@ -1,5 +1,6 @@
 package io.ucp.bind;
 
+import io.ucp.formats.CheckpointIndex;
 import io.ucp.lang.ast.Clause;
 import io.ucp.lang.ast.Expr;
 import io.ucp.lang.ast.Let;
@@ -8,20 +9,31 @@ import io.ucp.lang.ast.Spec;
 import io.ucp.lang.ast.Widths;
 import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.lang.diagnostic.Span;
+import io.ucp.mesh.Mesh;
 
 import java.util.LinkedHashSet;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeSet;
 
 /// The names that a spec's expressions read, so that a `--set` that nothing reads is not lost
 /// silently.
-final class SettingNames {
+public final class SettingNames {
     private final Set<String> names = new LinkedHashSet<>();
 
     private SettingNames() {}
 
-    static void check(Spec spec, Map<String, Long> settings, Problems problems) {
+    /// For a source that is read without its spec, since it holds every parameter whole.
+    ///
+    /// @throws io.ucp.lang.diagnostic.SpecException where nothing in the spec reads a name
+    public static void check(Spec spec, CheckpointIndex index, Map<String, Long> settings) {
+        Problems problems = new Problems();
+        check(spec, MeshReader.of(index), settings, problems);
+        problems.throwIfAny();
+    }
+
+    static void check(Spec spec, Mesh mesh, Map<String, Long> settings, Problems problems) {
         SettingNames read = new SettingNames();
         read.spec(spec);
         for (String name : settings.keySet()) {
@@ -32,10 +44,23 @@ final class SettingNames {
                         let.get().name().span(),
                         "--set %s: the spec itself gives '%s'; expected a name that it leaves open"
                                 .formatted(name, name));
+            } else if (mesh.has(name)) {
+                problems.error(
+                        Span.NONE,
+                        "--set %s: the axis %s has %d ranks in the checkpoint; expected a name that it leaves open"
+                                .formatted(name, name, mesh.degree(name)));
             } else if (!read.names.contains(name)) {
                 problems.error(
                         Span.NONE,
-                        "--set %s: nothing in the spec reads '%s'".formatted(name, name),
+                        "--set %s: nothing in the spec reads '%s'; expected %s"
+                                .formatted(
+                                        name,
+                                        name,
+                                        read.names.isEmpty()
+                                                ? "no --set, since it reads no name"
+                                                : "one of "
+                                                        + String.join(
+                                                                ", ", new TreeSet<>(read.names))),
                         NearestNames.hint(name, read.names));
             }
         }

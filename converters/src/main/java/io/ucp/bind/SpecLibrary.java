@@ -1,5 +1,6 @@
 package io.ucp.bind;
 
+import io.ucp.formats.CheckpointIndex;
 import io.ucp.lang.ImportSource;
 import io.ucp.lang.Ucl;
 import io.ucp.lang.ast.Spec;
@@ -34,6 +35,11 @@ public final class SpecLibrary {
     /// In the order of the alphabet.
     public static List<String> names() {
         return NAMES;
+    }
+
+    /// The names of those that fit every name and shape of a checkpoint.
+    public static List<String> fitting(CheckpointIndex index) {
+        return NAMES.stream().filter(name -> Binder.fits(find(name).orElseThrow(), index)).toList();
     }
 
     public static Optional<Spec> find(String name) {

@@ -196,7 +196,7 @@ public final class Assembler {
             }
             if (found.isPresent()) {
                 GatheredParameter parameter = gathered.get(found.get().parameter());
-                parameter.optimizerGroup(group.optimizerGroup());
+                parameter.optimizerGroup(group.optimizerGroup(), group.at());
                 for (int r = 0; r < parts; r++) {
                     FlatGroup.Part part = group.parts().get(r);
                     parameter.scalars(part.scalars(), part.at());

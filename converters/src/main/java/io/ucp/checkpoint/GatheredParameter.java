@@ -1,6 +1,7 @@
 package io.ucp.checkpoint;
 
 import io.ucp.bind.BoundParameter;
+import io.ucp.bind.Shard;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.IncompleteCheckpointException;
@@ -10,12 +11,17 @@ import io.ucp.formats.TensorEntry;
 import io.ucp.layout.Replica;
 import io.ucp.tensor.DType;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.stream.Stream;
@@ -30,8 +36,9 @@ final class GatheredParameter {
     private final BoundParameter bound;
     private final Map<String, List<Span>> states = new TreeMap<>(STATE_ORDER);
     private final Map<String, Scalar> scalars = new TreeMap<>();
-    private final Map<String, Coordinate> scalarPlaces = new TreeMap<>();
     private int optimizerGroup = -1;
+    private @Nullable Coordinate scalarPlace;
+    private Coordinate groupPlace = Coordinate.NONE;
 
     GatheredParameter(BoundParameter bound) {
         this.bound = bound;
@@ -75,19 +82,45 @@ final class GatheredParameter {
                                         && other.of().pieces().equals(span.of().pieces()));
     }
 
-    void optimizerGroup(int number) {
-        optimizerGroup = number;
+    /// All ranks must have it in the same group: its hyperparameters are one set.
+    ///
+    /// @param number -1 in the groups of frozen parameters
+    void optimizerGroup(int number, Coordinate at) throws IncompleteCheckpointException {
+        if (number >= 0 && optimizerGroup >= 0 && number != optimizerGroup) {
+            throw new IncompleteCheckpointException(
+                    bound.name(),
+                    "in optimizer group %d at %s and in group %d at %s"
+                            .formatted(optimizerGroup, groupPlace, number, at),
+                    "one optimizer group on all ranks",
+                    "a rank's file is of another save, or the ranks were set up unlike: name each"
+                            + " copy apart in a spec");
+        }
+        if (number >= 0) {
+            optimizerGroup = number;
+            groupPlace = at;
+        }
     }
 
-    /// All ranks must hold the same value.
+    /// All ranks must hold the same ones.
     void scalars(Map<String, Scalar> held, Coordinate at) throws IncompleteCheckpointException {
-        for (Map.Entry<String, Scalar> e : held.entrySet()) {
-            Scalar before = scalars.putIfAbsent(e.getKey(), e.getValue());
-            Coordinate place = scalarPlaces.putIfAbsent(e.getKey(), at);
-            if (before != null && !before.equals(e.getValue())) {
+        if (scalarPlace == null) {
+            scalarPlace = at;
+            scalars.putAll(held);
+        }
+        Set<String> names = new TreeSet<>(scalars.keySet());
+        names.addAll(held.keySet());
+        for (String name : names) {
+            Scalar before = scalars.get(name);
+            Scalar here = held.get(name);
+            if (!Objects.equals(before, here)) {
                 throw new IncompleteCheckpointException(
-                        "%s: %s".formatted(bound.name(), e.getKey()),
-                        "%s at %s and %s at %s".formatted(before, place, e.getValue(), at),
+                        "%s: %s".formatted(bound.name(), name),
+                        "%s at %s and %s at %s"
+                                .formatted(
+                                        before == null ? "none" : before,
+                                        scalarPlace,
+                                        here == null ? "none" : here,
+                                        at),
                         "one value on all ranks",
                         "the files are of different steps: copy the checkpoint again as a whole");
             }
@@ -98,33 +131,58 @@ final class GatheredParameter {
         return states.values().stream().flatMap(List::stream);
     }
 
-    /// Every copy that the optimizer holds has all of its states; else a replica would go
-    /// uncompared. The model's own copy may be kept by fewer ranks (of a tied stage).
+    /// The ranks of a stage hold a state all or none (of a tied layer one of the stages may keep
+    /// the model's own copy alone), and every copy that the optimizer holds has all of its states;
+    /// else a replica would go uncompared.
     private void checkCopies() throws IncompleteCheckpointException {
         Map<String, TreeSet<Integer>> copiesOf = new TreeMap<>(STATE_ORDER);
         states.forEach(
                 (state, spans) -> {
-                    if (!state.equals("weight")) {
-                        TreeSet<Integer> copies = new TreeSet<>();
-                        spans.forEach(s -> copies.add(s.copy() % bound.copies().size()));
-                        copiesOf.put(state, copies);
-                    }
+                    TreeSet<Integer> copies = new TreeSet<>();
+                    spans.forEach(s -> copies.add(s.copy() % bound.copies().size()));
+                    copiesOf.put(state, copies);
                 });
-        TreeSet<Integer> all = new TreeSet<>();
-        copiesOf.values().forEach(all::addAll);
+        Set<Integer> trained = new TreeSet<>();
+        copiesOf.forEach((state, copies) -> trained.addAll(isOwn(state) ? Set.of() : copies));
         for (Map.Entry<String, TreeSet<Integer>> held : copiesOf.entrySet()) {
-            for (int copy : all) {
+            for (int copy : alongside(isOwn(held.getKey()) ? held.getValue() : trained)) {
                 if (!held.getValue().contains(copy)) {
-                    throw new IncompleteCheckpointException(
-                            "%s: %s".formatted(bound.name(), held.getKey()),
-                            "none at %s, where there are other states"
-                                    .formatted(replica(copy).label()),
-                            "every state, as at %s"
-                                    .formatted(replica(held.getValue().first()).label()),
-                            "a rank's file is of another save; copy that save's files again");
+                    throw lacks(held.getKey(), copy, held.getValue().first());
                 }
             }
         }
+    }
+
+    private static boolean isOwn(String state) {
+        return state.equals("weight");
+    }
+
+    /// The copies of the stages that hold any of `held`, and under the same names.
+    private Set<Integer> alongside(Set<Integer> held) {
+        Set<StageName> stages = new HashSet<>();
+        bound.shards().stream()
+                .filter(s -> held.contains(s.copy()))
+                .forEach(s -> stages.add(StageName.of(s)));
+        Set<Integer> copies = new TreeSet<>();
+        bound.shards().stream()
+                .filter(s -> stages.contains(StageName.of(s)))
+                .forEach(s -> copies.add(s.copy()));
+        return copies;
+    }
+
+    /// What one stage holds under one name.
+    private record StageName(int stage, String name) {
+        static StageName of(Shard shard) {
+            return new StageName(shard.at().on("pp"), shard.localName());
+        }
+    }
+
+    private IncompleteCheckpointException lacks(String state, int copy, int held) {
+        return new IncompleteCheckpointException(
+                "%s: %s".formatted(bound.name(), state),
+                "none at %s".formatted(replica(copy).label()),
+                "a replica of what is held at %s".formatted(replica(held).label()),
+                "a rank's file is of another save; copy that save's files again");
     }
 
     Parameter finish(CheckpointIndex index) throws IncompleteCheckpointException {

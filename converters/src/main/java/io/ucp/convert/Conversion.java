@@ -1,6 +1,7 @@
 package io.ucp.convert;
 
 import io.ucp.bind.Binder;
+import io.ucp.bind.SettingNames;
 import io.ucp.bind.Sharding;
 import io.ucp.bind.TargetBinder;
 import io.ucp.checkpoint.Assembler;
@@ -56,6 +57,7 @@ public final class Conversion {
         CheckpointIndex index = opened.index();
         if (!index.wholes().isEmpty()) {
             Inventory wholes = Assembler.wholes(index);
+            SettingNames.check(SpecSource.unbound(spec, index), index, settings);
             return new Described(
                     opened, "", index.origin().spec().orElse(""), Optional.empty(), wholes, wholes);
         }

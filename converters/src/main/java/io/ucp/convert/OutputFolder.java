@@ -39,11 +39,15 @@ public final class OutputFolder implements Closeable {
         if (parent == null) {
             throw new OutputExistsException(target);
         }
-        Files.createDirectories(parent);
         // The name is ours alone, so that two conversions beside each other never meet.
         Path work =
                 parent.resolve(".%s.ucp-%s".formatted(absolute.getFileName(), UUID.randomUUID()));
-        Files.createDirectory(work);
+        try {
+            Files.createDirectories(parent);
+            Files.createDirectory(work);
+        } catch (IOException e) {
+            throw Unwritable.in(parent, e);
+        }
         return new OutputFolder(absolute, work);
     }
 

@@ -21,6 +21,7 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 
 /// A spec and where it came from.
@@ -40,6 +41,18 @@ public record SpecSource(String name, Spec spec) {
         }
         Optional<String> family = index.hints().family();
         return new SpecSource(family.orElse("inferred"), Inference.infer(index));
+    }
+
+    /// The spec that is named; else the one that a source which holds its parameters whole
+    /// remembers; else one that says nothing.
+    static Spec unbound(Optional<String> named, CheckpointIndex index) throws IOException {
+        return named.isPresent()
+                ? named(named.get()).spec()
+                : index.origin()
+                        .spec()
+                        .filter(text -> !text.isBlank())
+                        .map(text -> Ucl.parse(SourceText.of("the source's spec", text), imports()))
+                        .orElse(Spec.of(List.of()));
     }
 
     /// A file, or a bundled name.

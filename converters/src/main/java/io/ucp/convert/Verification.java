@@ -15,6 +15,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.OptionalLong;
 import java.util.TreeSet;
 
 /// Whether a checkpoint is whole, and whether two hold the same state.
@@ -122,6 +123,10 @@ public final class Verification {
         onOneSide(comparison.onlyFirst(), "first", "second", second, differences, notes);
         onOneSide(comparison.onlySecond(), "second", "first", first, differences, notes);
         scalars(first, second, differences);
+        aliases(first, second, differences, notes);
+        iterations(first, second, differences);
+        notes.addAll(
+                CarriedComparison.of(first.inventory().carried(), second.inventory().carried()));
         differences.addAll(FileChecks.of(first.source().index()));
         differences.addAll(FileChecks.of(second.source().index()));
         return new Verdict(
@@ -129,6 +134,56 @@ public final class Verification {
                 comparison.plan().targets().size(),
                 result.counts().bytesRead(),
                 notes);
+    }
+
+    /// Other names of parameters, where both keep any.
+    private static void aliases(
+            Described first, Described second, List<Difference> differences, List<String> notes) {
+        Map<String, TreeSet<String>> mine = aliases(first);
+        Map<String, TreeSet<String>> theirs = aliases(second);
+        if (mine.isEmpty() != theirs.isEmpty()) {
+            notes.add(
+                    "other names of parameters are only in the %s"
+                            .formatted(theirs.isEmpty() ? "first" : "second"));
+            return;
+        }
+        TreeSet<String> names = new TreeSet<>(mine.keySet());
+        names.addAll(theirs.keySet());
+        for (String name : names) {
+            TreeSet<String> a = mine.getOrDefault(name, new TreeSet<>());
+            TreeSet<String> b = theirs.getOrDefault(name, new TreeSet<>());
+            if (!a.equals(b)) {
+                differences.add(
+                        new Difference(
+                                name,
+                                "",
+                                "other names %s in the first, %s in the second".formatted(a, b)));
+            }
+        }
+    }
+
+    private static Map<String, TreeSet<String>> aliases(Described of) {
+        Map<String, TreeSet<String>> aliases = new HashMap<>();
+        for (Parameter parameter : of.inventory().parameters()) {
+            if (!parameter.facts().aliases().isEmpty()) {
+                aliases.put(parameter.name(), new TreeSet<>(parameter.facts().aliases()));
+            }
+        }
+        return aliases;
+    }
+
+    private static void iterations(
+            Described first, Described second, List<Difference> differences) {
+        OptionalLong mine = first.inventory().index().iteration();
+        OptionalLong theirs = second.inventory().index().iteration();
+        if (mine.isPresent() && theirs.isPresent() && !mine.equals(theirs)) {
+            differences.add(
+                    new Difference(
+                            "iteration",
+                            "",
+                            "%d in the first, %d in the second"
+                                    .formatted(mine.getAsLong(), theirs.getAsLong())));
+        }
     }
 
     private static void onOneSide(

@@ -77,6 +77,55 @@ class BinderTest {
             """;
 
     @Test
+    void aSpecOfAnotherModelIsSummedUpBehindItsErrors() {
+        String errors =
+                errors(
+                        """
+                        param "wte" { replicate over tp }
+                        param "h.{l}.a" { replicate over tp; stage l over pp }
+                        param "embed.weight" { shard dim 0 over tp; replicate over pp }
+                        """,
+                        model().build());
+
+        assertThat(errors)
+                .contains("error: \"wte\" matches nothing", "error: no rule matches '2.fc.weight'")
+                .endsWith(
+                        """
+                        error: the spec does not fit the checkpoint: 2 of its 3 patterns match nothing \
+                        ('wte', 'h.{l}.a'), 4 of the 5 names have no rule; expected a rule for every name
+                            hint: no bundled spec fits it (`ucp spec list`); `ucp infer` prints what the \
+                        checkpoint itself says\
+                        """);
+    }
+
+    @Test
+    void aParameterIsStagedWithAnotherOverAnAxisOfAnyName() {
+        IndexBuilder index = new IndexBuilder().axis("pipe", 2).axis("dp", 1);
+        index.zero(0, at("pipe", 0), member("0.fc", 4));
+        index.zero(0, at("pipe", 1), member("1.fc", 4), member("norm", 4), member("head", 4));
+
+        Sharding sharding =
+                bind(
+                        """
+                        mesh (pipe, dp)
+                        param "{l}.fc" { stage l over pipe }
+                        param "norm" { stage with "1.fc" }
+                        param "head" { stage with "norm" }
+                        """,
+                        index.build());
+
+        assertThat(only(sharding, "head").shards())
+                .extracting(Shard::at)
+                .containsExactly(at("pipe", 1));
+    }
+
+    @Test
+    void aSettingThatAnAxisHidesIsSaid() {
+        assertThatThrownBy(() -> Binder.bind(spec(RULES), model().build(), Map.of("tp", 4L)))
+                .hasMessageContaining("--set tp: the axis tp has 2 ranks in the checkpoint");
+    }
+
+    @Test
     void everyParameterIsLaidOutAsItsRuleSays() {
         Sharding sharding = bind(RULES, model().build());
         assertThat(sharding.parameters())
@@ -399,7 +448,8 @@ class BinderTest {
         assertThatThrownBy(() -> Binder.bind(spec(RULES), model().build(), Map.of("hiden", 3L)))
                 .isInstanceOf(SpecException.class)
                 .hasMessage(
-                        "error: --set hiden: nothing in the spec reads 'hiden'\n"
+                        "error: --set hiden: nothing in the spec reads 'hiden'; expected one of"
+                                + " hidden, tp\n"
                                 + "    hint: did you mean 'hidden'?");
     }
 }

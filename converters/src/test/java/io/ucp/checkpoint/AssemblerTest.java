@@ -20,6 +20,7 @@ import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.LayoutHints;
 import io.ucp.formats.Origin;
 import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.Scalar;
 import io.ucp.formats.TargetFile;
 import io.ucp.formats.TensorEntry;
 import io.ucp.io.PlainFile;
@@ -139,6 +140,79 @@ final class AssemblerTest {
     }
 
     @Test
+    void refusesARankOfAStageThatLacksTheWeightOfTheOthers() {
+        assertThatThrownBy(
+                        () ->
+                                Assembler.assemble(
+                                        index(
+                                                List.of(weightAt(0, 0)),
+                                                List.of(trained(0, 0, 0, 4), trained(0, 1, 0, 4))),
+                                        sharding(replicated("a", at(0, 0), at(0, 1))),
+                                        ""))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("a: weight: none at pp 0, tp 1")
+                .hasMessageContaining("a replica of what is held at pp 0, tp 0");
+    }
+
+    @Test
+    void takesTheWeightOfATiedStageThatAnotherStageDoesNotKeep() throws IOException {
+        Inventory inventory =
+                Assembler.assemble(
+                        index(
+                                List.of(weightAt(0, 0)),
+                                List.of(trained(0, 0, 0, 4), trained(1, 0, 0, 4))),
+                        sharding(replicated("a", at(0, 0), at(1, 0))),
+                        "");
+
+        assertThat(inventory.parameters().getFirst().states().get("weight").copies()).hasSize(1);
+        assertThat(inventory.parameters().getFirst().states().get("fp32").copies()).hasSize(2);
+    }
+
+    @Test
+    void refusesARankOfAStageThatIsNotTrainedWhereTheOthersAre() {
+        assertThatThrownBy(
+                        () ->
+                                Assembler.assemble(
+                                        index(
+                                                List.of(weightAt(0, 0), weightAt(0, 1)),
+                                                List.of(trained(0, 0, 0, 4))),
+                                        sharding(replicated("a", at(0, 0), at(0, 1))),
+                                        ""))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("a: fp32: none at pp 0, tp 1");
+    }
+
+    @Test
+    void refusesRanksThatTrainAParameterInTwoOptimizerGroups() {
+        assertThatThrownBy(
+                        () ->
+                                Assembler.assemble(
+                                        index(
+                                                List.of(),
+                                                List.of(trained(0, 0, 0, 4), trained(0, 1, 1, 4))),
+                                        sharding(replicated("a", at(0, 0), at(0, 1))),
+                                        ""))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining(
+                        "a: in optimizer group 0 at pp 0, tp 0 and in group 1 at pp 0, tp 1")
+                .hasMessageContaining("one optimizer group on all ranks");
+    }
+
+    @Test
+    void refusesARankThatLacksAScalarOfTheOthers() {
+        FlatGroup step = withStep(trained(0, 0, 0, 4));
+
+        assertThatThrownBy(
+                        () ->
+                                Assembler.assemble(
+                                        index(List.of(), List.of(step, trained(0, 1, 0, 4))),
+                                        sharding(replicated("a", at(0, 0), at(0, 1))),
+                                        ""))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("and none at pp 0, tp 1");
+    }
+
+    @Test
     void comparesAliasesThatReadTheSameBytesInAnotherOrder() throws IOException {
         HeldTensor transposed =
                 new HeldTensor(
@@ -163,8 +237,46 @@ final class AssemblerTest {
                 .satisfies(d -> assertThat(d.elements()).isEqualTo(2));
     }
 
+    private static Coordinate at(int pp, int tp) {
+        return Coordinate.of("pp", pp).with("tp", tp);
+    }
+
+    /// The master of "a" in a flat group of its own.
+    private FlatGroup trained(int pp, int tp, int optimizerGroup, int from) {
+        return new FlatGroup(
+                optimizerGroup,
+                optimizerGroup,
+                at(pp, tp),
+                "dp",
+                false,
+                List.of(new FlatGroup.Member("a", SQUARE)),
+                List.of(new FlatGroup.Part(at(pp, tp), 4, Map.of("fp32", dense(from)), Map.of())));
+    }
+
     private TensorEntry dense(int from) {
         return TensorEntry.dense(file, from * 4L, DType.FLOAT32, SQUARE);
+    }
+
+    private static FlatGroup withStep(FlatGroup group) {
+        FlatGroup.Part part = group.parts().getFirst();
+        Scalar three = new Scalar(DType.UINT8, new byte[] {3});
+        return new FlatGroup(
+                group.number(),
+                group.optimizerGroup(),
+                group.at(),
+                group.axis(),
+                group.each(),
+                group.members(),
+                List.of(
+                        new FlatGroup.Part(
+                                part.at(),
+                                part.partExtent(),
+                                part.states(),
+                                Map.of("step", three))));
+    }
+
+    private HeldTensor weightAt(int pp, int tp) {
+        return new HeldTensor("a", "weight", at(pp, tp), dense(0));
     }
 
     private HeldTensor weight(String name, int from) {
@@ -188,13 +300,26 @@ final class AssemblerTest {
     /// Held whole by every rank, each a copy.
     private static BoundParameter bound(
             String name, Map<String, DType> casts, String... copyLabels) {
-        List<Shard> shards =
+        Coordinate[] places =
                 IntStream.range(0, copyLabels.length)
+                        .mapToObj(k -> Coordinate.of("tp", k))
+                        .toArray(Coordinate[]::new);
+        return bound(name, casts, List.of(copyLabels), places);
+    }
+
+    private static BoundParameter replicated(String name, Coordinate... places) {
+        return bound(name, Map.of(), Stream.of(places).map(Coordinate::toString).toList(), places);
+    }
+
+    private static BoundParameter bound(
+            String name, Map<String, DType> casts, List<String> labels, Coordinate... places) {
+        List<Shard> shards =
+                IntStream.range(0, places.length)
                         .mapToObj(
                                 k ->
                                         new Shard(
                                                 name,
-                                                Coordinate.of("tp", k),
+                                                places[k],
                                                 SQUARE,
                                                 List.of(Piece.whole(SQUARE)),
                                                 k))
@@ -205,7 +330,7 @@ final class AssemblerTest {
                 SQUARE,
                 ParameterFacts.Split.UNKNOWN,
                 shards,
-                Stream.of(copyLabels).map(Replica::equal).toList(),
+                labels.stream().map(Replica::equal).toList(),
                 false,
                 casts,
                 List.of(),

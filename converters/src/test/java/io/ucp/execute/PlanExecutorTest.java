@@ -55,6 +55,7 @@ import java.util.Random;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.zip.CRC32;
 
 /// Plans are judged by running them on tensors whose values are their own index.
@@ -583,16 +584,34 @@ class PlanExecutorTest {
         IndexedJob.write(ranks, in);
         Inventory source = job.inventory(ranks, in, Agreement.EQUAL);
         Files.delete(in.resolve("c0_r40.bin"));
+        AtomicReference<Thread> leader = new AtomicReference<>();
+        Options options =
+                Options.standard().withThreads(3).withCancelled(() -> waitsForTheEndOf(leader));
         assertThatThrownBy(
                         () ->
                                 PlanExecutor.execute(
                                         Planner.plan(source, IndexedJob.targets(ranks)),
                                         out,
-                                        Options.standard().withThreads(3),
+                                        options,
                                         Progress.NONE))
                 .isInstanceOf(NoSuchFileException.class)
                 .hasMessageContaining("c0_r40.bin");
-        assertThat(out.resolve("c0_r63.bin")).doesNotExist();
+        for (int rank = 40; rank < 64; rank++) {
+            assertThat(out.resolve("c0_r%d.bin".formatted(rank))).doesNotExist();
+        }
+    }
+
+    /// The first worker that asks goes on; the others, which have claimed a target each, wait until
+    /// it has failed and its thread is idle.
+    private static boolean waitsForTheEndOf(AtomicReference<Thread> leader) {
+        leader.compareAndSet(null, Thread.currentThread());
+        Thread first = leader.get();
+        while (first != Thread.currentThread()
+                && first.getState() != Thread.State.WAITING
+                && first.isAlive()) {
+            Thread.onSpinWait();
+        }
+        return false;
     }
 
     @Test

@@ -6,7 +6,6 @@ import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Finding;
 import io.ucp.formats.FlatGroup;
 import io.ucp.formats.HeldTensor;
-import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.Origin;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
@@ -14,7 +13,6 @@ import io.ucp.formats.deepspeed.writing.RankedTree;
 import io.ucp.formats.torch.TorchFolder;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -48,13 +46,7 @@ public final class DeepSpeedFormat implements CheckpointFormat {
                             "no `latest` led here: taken for the only folder with rank files, or"
                                     + " because it was chosen"));
         }
-        if (!Files.isDirectory(candidate.folder()) && !candidate.pointer().isEmpty()) {
-            throw new IncompleteCheckpointException(
-                    candidate.folder().toString(),
-                    "`%s` names it, and it is not there".formatted(candidate.pointer()),
-                    "the folder of the tag %s".formatted(candidate.tag()),
-                    "copy it from where it was written, or name another tag folder");
-        }
+        TagFolder.requireFolder(candidate);
         CheckpointFiles files = CheckpointFiles.read(candidate.folder());
         Degrees degrees = Degrees.of(files, findings);
         ModelStates first = files.model(0);

@@ -2,6 +2,7 @@ package io.ucp.formats.deepspeed;
 
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointFormat.Candidate;
+import io.ucp.formats.IncompleteCheckpointException;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -22,6 +23,7 @@ final class TagFolder {
     private static final String LATEST_UNIVERSAL = "latest_universal";
     private static final Pattern TRAINER = Pattern.compile("checkpoint-(\\d+)");
     private static final int LONGEST_POINTER = 4096;
+    private static final int SHOWN = 60;
 
     private TagFolder() {}
 
@@ -47,17 +49,22 @@ final class TagFolder {
         tags.sort(NEWEST_FIRST);
         Optional<String> latest = pointer(root.resolve(LATEST));
         List<Candidate> found = new ArrayList<>();
-        if (latest.isPresent() && isPlain(latest.get())) {
-            Path taken = root.resolve(latest.get());
-            boolean universalOnly =
-                    Files.isDirectory(taken)
-                            ? !isTag(taken)
-                            : Files.exists(root.resolve(LATEST_UNIVERSAL));
-            if (!universalOnly) {
-                // A folder that is not there: reading it says so.
+        if (latest.isPresent()) {
+            Optional<Path> taken = named(root, latest.get());
+            // What is not there is not replaced by what is: reading it says so.
+            boolean astray = taken.isEmpty() || !Files.exists(taken.get());
+            boolean elsewhere =
+                    tags.isEmpty()
+                            && (taken.isEmpty() || Files.exists(root.resolve(LATEST_UNIVERSAL)));
+            if (astray ? !elsewhere : isTag(taken.get())) {
+                String tag = taken.isPresent() ? latest.get() : "";
                 found.add(
-                        new Candidate(DeepSpeedFormat.NAME, taken, latest.get(), prefix + LATEST));
-                tags.removeIf(tag -> nameOf(tag).equals(latest.get()));
+                        new Candidate(
+                                DeepSpeedFormat.NAME,
+                                taken.orElse(root.resolve(LATEST)),
+                                tag,
+                                prefix + LATEST));
+                tags.removeIf(other -> nameOf(other).equals(tag));
             }
         }
         String pointer = found.isEmpty() ? prefix + CheckpointFormat.NO_POINTER : "";
@@ -110,22 +117,63 @@ final class TagFolder {
         return name == null ? path.toString() : name.toString();
     }
 
-    /// The text of a pointer file, empty where there is none or it is no short text.
+    /// The text of a pointer file, absent where there is no such file. One too long to name a
+    /// folder is no text that does.
     private static Optional<String> pointer(Path file) throws IOException {
-        if (!Files.isRegularFile(file) || Files.size(file) > LONGEST_POINTER) {
+        if (!Files.isRegularFile(file)) {
             return Optional.empty();
         }
-        String text = new String(Files.readAllBytes(file), StandardCharsets.UTF_8).strip();
-        return text.isEmpty() ? Optional.empty() : Optional.of(text);
+        return Files.size(file) > LONGEST_POINTER
+                ? Optional.of("")
+                : Optional.of(new String(Files.readAllBytes(file), StandardCharsets.UTF_8).strip());
     }
 
-    /// A tag is a folder's name, not a way out of the root.
-    private static boolean isPlain(String tag) {
-        return !tag.contains("/")
-                && !tag.contains("\\")
-                && !tag.contains("\0")
-                && !tag.equals("..")
-                && !tag.equals(".");
+    /// The folder of a tag in a root. A tag is a folder's name, not a way out of the root.
+    private static Optional<Path> named(Path root, String tag) {
+        boolean plain =
+                !tag.isEmpty()
+                        && tag.chars()
+                                .noneMatch(c -> c == '/' || c == '\\' || Character.isISOControl(c))
+                        && !tag.equals("..")
+                        && !tag.equals(".");
+        return plain ? Optional.of(root.resolve(tag)) : Optional.empty();
+    }
+
+    /// Refuses a candidate that a pointer led to and that is not there.
+    static void requireFolder(Candidate candidate) throws IOException {
+        Path folder = candidate.folder();
+        if (Files.isDirectory(folder) || candidate.pointer().isEmpty()) {
+            return;
+        }
+        Path parent = folder.toAbsolutePath().getParent();
+        List<Path> tags = new ArrayList<>();
+        for (Path other : parent == null ? List.<Path>of() : folders(parent)) {
+            if (isTag(other)) {
+                tags.add(other);
+            }
+        }
+        tags.sort(NEWEST_FIRST);
+        String instead =
+                tags.isEmpty()
+                        ? "copy it from where it was written, or name another tag folder"
+                        : "name the tag folder that you mean: " + tags.getFirst();
+        if (candidate.tag().isEmpty()) {
+            throw new IncompleteCheckpointException(
+                    folder.toString(),
+                    "it says '%s'".formatted(shown(pointer(folder).orElse(""))),
+                    "the name of a tag folder beside it",
+                    instead);
+        }
+        throw new IncompleteCheckpointException(
+                folder.toString(),
+                "`%s` names it, and it is not there".formatted(candidate.pointer()),
+                "the folder of the tag %s".formatted(candidate.tag()),
+                instead);
+    }
+
+    private static String shown(String text) {
+        String line = text.replaceAll("\\p{Cntrl}", "?");
+        return line.length() <= SHOWN ? line : line.substring(0, SHOWN) + "..";
     }
 
     private static List<Path> folders(Path root) throws IOException {

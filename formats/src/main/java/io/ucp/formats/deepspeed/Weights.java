@@ -3,6 +3,7 @@ package io.ucp.formats.deepspeed;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.Finding;
 import io.ucp.formats.HeldTensor;
+import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.TensorEntry;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.Shape;
@@ -87,12 +88,13 @@ record Weights(
         private final Set<String> unlisted = new TreeSet<>();
         private final Set<String> slices = new TreeSet<>();
 
-        Collector(CheckpointFiles files, Degrees degrees, List<Finding> findings) {
+        Collector(CheckpointFiles files, Degrees degrees, List<Finding> findings)
+                throws IncompleteCheckpointException {
             this.files = files;
             this.degrees = degrees;
             this.findings = findings;
             for (ModelStates model : files.models().values()) {
-                aliases.putAll(model.shared());
+                Shared.into(aliases, model);
                 buffers.addAll(model.buffers());
                 model.frozen().ifPresent(f -> frozen.addAll(f.keySet()));
             }
@@ -162,10 +164,10 @@ record Weights(
             if (known == null && isAlias(name, tensor)) {
                 return;
             }
-            if (held.add(new Holding(name, at))) {
-                places.put(Place.of(tensor), name);
-                tensors.add(new HeldTensor(name, WEIGHT, at, tensor));
-            }
+            // What is held once more is compared with what was held before.
+            held.add(new Holding(name, at));
+            places.put(Place.of(tensor), name);
+            tensors.add(new HeldTensor(name, WEIGHT, at, tensor));
         }
 
         /// A layer of no stage's parameters: one without parameters, or of a job without ZeRO.

@@ -37,6 +37,14 @@ final class ZipDirectory {
     /// Gaps up to here are read together with the header behind them.
     private static final int SMALL_GAP = 1024;
 
+    /// Bytes read with a header: torch's padding of up to 64 and a zip64 field.
+    private static final int SMALL_EXTRA = 128;
+
+    /// Extra fields.
+    private static final int ZIP64 = 1;
+
+    private static final int TORCH_PADDING = 'F' | 'B' << 8;
+
     private final Region region;
 
     private ZipDirectory(Region region) {
@@ -281,7 +289,8 @@ final class ZipDirectory {
                 throw overlap(entry);
             }
             int read = gap <= SMALL_GAP ? (int) gap : 0;
-            ByteBuffer bytes = region.read(entry.header() - read, read + headerSize);
+            int spare = (int) Math.min(SMALL_EXTRA, directory - entry.header() - headerSize);
+            ByteBuffer bytes = region.read(entry.header() - read, read + headerSize + spare);
             descriptor(gap, read == gap ? bytes : null);
             ByteBuffer header = bytes.slice(read, headerSize).order(ByteOrder.LITTLE_ENDIAN);
             checkHeader(entry, header, name);
@@ -289,6 +298,12 @@ final class ZipDirectory {
             if (data > directory || entry.size() > directory - data) {
                 throw overlap(entry);
             }
+            int extraSize = u2(header, 28);
+            ByteBuffer extra =
+                    extraSize <= spare
+                            ? bytes.slice(read + headerSize, extraSize)
+                            : region.read(entry.header() + headerSize, extraSize);
+            checkExtra(entry, header, extra.order(ByteOrder.LITTLE_ENDIAN));
             before = entry;
             end = data + entry.size();
             return new TorchRecord(entry.name(), region.base() + data, entry.size(), entry.crc());
@@ -324,13 +339,71 @@ final class ZipDirectory {
             checkStored(entry.header(), entry.name(), u2(header, 6), u2(header, 8));
             boolean described = (u2(header, 6) & 8) != 0;
             boolean agrees = described == entry.hasDescriptor();
-            if (!described) {
-                boolean size = agrees(u4(header, 22), entry.size(), MAX_U4);
-                agrees = agrees && size && header.getInt(14) == entry.crc();
-            }
+            // With a descriptor they may be left out here.
+            agrees &= says(header, 18, entry.size(), described);
+            agrees &= says(header, 22, entry.size(), described);
+            int crc = header.getInt(14);
+            agrees &= crc == entry.crc() || (described && crc == 0);
             if (!agrees) {
                 throw disagree(entry.header(), entry);
             }
+        }
+
+        private static boolean says(ByteBuffer header, int at, long size, boolean described) {
+            return agrees(u4(header, at), size, MAX_U4) || (described && u4(header, at) == 0);
+        }
+
+        /// The fields fill what the header says is theirs, or the data would not be where it says;
+        /// a size in them is the directory's, and torch's padding is of one byte value.
+        private void checkExtra(ZipEntry entry, ByteBuffer header, ByteBuffer extra)
+                throws IOException {
+            while (extra.hasRemaining()) {
+                int id = extra.remaining() < 4 ? -1 : Short.toUnsignedInt(extra.getShort());
+                int size = id < 0 ? 0 : Short.toUnsignedInt(extra.getShort());
+                if (id < 0 || size > extra.remaining()) {
+                    throw region.malformed(
+                            entry.header(),
+                            "extra fields of '%s' that do not end where its data begins"
+                                    .formatted(entry.name()),
+                            "whole fields");
+                }
+                ByteBuffer field =
+                        extra.slice(extra.position(), size).order(ByteOrder.LITTLE_ENDIAN);
+                extra.position(extra.position() + size);
+                boolean sound =
+                        switch (id) {
+                            case ZIP64 -> entry.hasDescriptor() || isSize(entry, header, field);
+                            case TORCH_PADDING -> isOneValue(field);
+                            default -> true;
+                        };
+                if (!sound) {
+                    throw region.malformed(
+                            entry.header(),
+                            "an extra field of '%s' that is not as it was written"
+                                    .formatted(entry.name()),
+                            "its size, or padding");
+                }
+            }
+        }
+
+        /// Both sizes where both are saturated.
+        private static boolean isSize(ZipEntry entry, ByteBuffer header, ByteBuffer field) {
+            for (int at : new int[] {22, 18}) {
+                if (u4(header, at) == MAX_U4
+                        && (field.remaining() < 8 || field.getLong() != entry.size())) {
+                    return false;
+                }
+            }
+            return true;
+        }
+
+        private static boolean isOneValue(ByteBuffer bytes) {
+            for (int i = 1; i < bytes.limit(); i++) {
+                if (bytes.get(i) != bytes.get(0)) {
+                    return false;
+                }
+            }
+            return true;
         }
 
         /// Checks the descriptor of the record before, where it has one with the usual signature.

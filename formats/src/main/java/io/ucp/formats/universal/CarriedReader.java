@@ -113,9 +113,21 @@ final class CarriedReader {
         for (String key : json.names()) {
             JsonObject storage = json.object(key);
             long size = storage.number("size");
+            if (size < 0) {
+                throw storage.wrong("size", Long.toString(size), "0 or more bytes");
+            }
             List<Content> contents = new ArrayList<>();
+            long end = 0;
             for (JsonObject content : storage.objects("content")) {
-                contents.add(content(content, size, archive));
+                Content next = content(content, size, archive);
+                if (next.offset() < end) {
+                    throw content.wrong(
+                            "offset",
+                            Long.toString(next.offset()),
+                            "%d or more, where what is before it ends".formatted(end));
+                }
+                contents.add(next);
+                end = next.offset() + sizeOf(next);
             }
             storages.put(key, new CarriedFile.Storage(size, contents));
         }
@@ -126,20 +138,23 @@ final class CarriedReader {
             throws MalformedFileException {
         long offset = json.number("offset");
         Content content;
-        long bytes;
         if (json.has("entry")) {
             ZipForm.Entry entry = entry(json.text("entry"));
             content = new Content.Raw(offset, archive, entry.data(), entry.size());
-            bytes = entry.size();
         } else {
-            Elementwise of = elements(json);
-            content = new Content.Elements(offset, of);
-            bytes = of.size();
+            content = new Content.Elements(offset, elements(json));
         }
-        if (offset < 0 || offset > size || bytes > size - offset) {
+        if (offset < 0 || offset > size || sizeOf(content) > size - offset) {
             throw json.wrong("offset", Long.toString(offset), "within %d bytes".formatted(size));
         }
         return content;
+    }
+
+    private static long sizeOf(Content content) {
+        return switch (content) {
+            case Content.Raw raw -> raw.size();
+            case Content.Elements elements -> elements.of().size();
+        };
     }
 
     private Elementwise elements(JsonObject json) throws MalformedFileException {

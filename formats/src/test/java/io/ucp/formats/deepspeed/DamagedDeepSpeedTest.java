@@ -155,9 +155,14 @@ class DamagedDeepSpeedTest {
         small().writeTo(root.resolve("outside"));
         Files.writeString(root.resolve("inside/latest"), "../outside/global_step3");
 
-        assertThat(format.find(root.resolve("inside")))
+        List<Candidate> found = format.find(root.resolve("inside"));
+        assertThat(found)
                 .extracting(Candidate::folder)
-                .containsExactly(root.resolve("inside/global_step3"));
+                .containsExactly(
+                        root.resolve("inside/latest"), root.resolve("inside/global_step3"));
+        assertThatThrownBy(() -> format.index(found.getFirst()))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("it says '../outside/global_step3'");
     }
 
     // ---- files of several saves ----

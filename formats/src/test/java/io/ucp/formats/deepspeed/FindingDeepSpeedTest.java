@@ -1,13 +1,17 @@
 package io.ucp.formats.deepspeed;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.tuple;
 
 import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.IncompleteCheckpointException;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -57,6 +61,40 @@ class FindingDeepSpeedTest {
 
         assertThat(format.find(root)).hasSize(1);
         assertThat(index().findings()).anyMatch(f -> f.message().contains("no `latest`"));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", " \n", "../elsewhere", "..", ".", "a/b", "/", "a\0b"})
+    void refusesALatestThatNamesNoFolder(String text) throws IOException {
+        transformer().writeTo(root);
+        Files.writeString(root.resolve("latest"), text);
+
+        assertThatThrownBy(this::index)
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageStartingWith(root.resolve("latest") + ": it says '")
+                .hasMessageContaining("expected the name of a tag folder beside it")
+                .hasMessageEndingWith(
+                        "name the tag folder that you mean: " + root.resolve("global_step3"));
+    }
+
+    @Test
+    void refusesALatestThatNamesAFolderThatIsNotThere() throws IOException {
+        transformer().writeTo(root);
+        Files.writeString(root.resolve("latest"), "global_step9");
+        Files.writeString(root.resolve("latest_universal"), "global_step9_universal");
+
+        assertThatThrownBy(this::index)
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("`latest` names it, and it is not there")
+                .hasMessageEndingWith(
+                        "name the tag folder that you mean: " + root.resolve("global_step3"));
+    }
+
+    @Test
+    void leavesALatestWithoutAnyTagFolderToOthers() throws IOException {
+        Files.writeString(root.resolve("latest"), "../elsewhere");
+
+        assertThat(format.find(root)).isEmpty();
     }
 
     @Test

@@ -1,8 +1,11 @@
 package io.ucp.formats.deepspeed;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.Finding;
+import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.LayoutHints;
 
 import org.junit.jupiter.api.Test;
@@ -88,6 +91,62 @@ class HintsTest {
                                 0,
                                 List.of(List.of(48L, 16L, 16L), List.of(-1L)),
                                 List.of(List.of(24L, 24L), List.of(8L, 8L), List.of(16L, 0L))));
+    }
+
+    @Test
+    void tellsWhereRanksSayOtherPatterns() throws IOException {
+        Map<String, Object> other =
+                shapes("universal_checkpoint_version", 0.2, "original_vocab_size", 7);
+        transformer()
+                .degrees(1, 2, 1)
+                .patterns()
+                .editing(
+                        (name, file) ->
+                                name.startsWith("mp_rank_01")
+                                        ? file.with(
+                                                "universal_checkpoint_info", TorchTree.of(other))
+                                        : file)
+                .writeTo(root);
+
+        assertThat(index().findings())
+                .contains(
+                        new Finding(
+                                "mp_rank_01_model_states.pt",
+                                "another `universal_checkpoint_info` here; the one in"
+                                        + " mp_rank_00_model_states.pt is taken for all"));
+    }
+
+    @Test
+    void saysNothingWhereRanksSayTheSamePatterns() throws IOException {
+        transformer().degrees(1, 2, 1).patterns().writeTo(root);
+
+        assertThat(index().findings()).noneMatch(f -> f.message().contains("taken for all"));
+    }
+
+    @Test
+    void refusesRanksThatMeanTwoParametersByOneName() throws IOException {
+        transformer()
+                .degrees(1, 2, 1)
+                .editing(
+                        (name, file) ->
+                                name.startsWith("mp_rank")
+                                        ? file.with(
+                                                "shared_params",
+                                                TorchTree.of(
+                                                        Map.of(
+                                                                "tied",
+                                                                name.startsWith("mp_rank_00")
+                                                                        ? "layers.0.dense.weight"
+                                                                        : "layers.1.dense.weight")))
+                                        : file)
+                .writeTo(root);
+
+        assertThatThrownBy(this::index)
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("mp_rank_01_model_states.pt")
+                .hasMessageContaining(
+                        "tied is another name of layers.1.dense.weight, and a file before it of"
+                                + " layers.0.dense.weight");
     }
 
     @Test

@@ -185,6 +185,18 @@ class MalformedContainerTest {
     }
 
     @Test
+    void localExtraFieldsThatLieAreRefused() throws IOException {
+        int extra = 30 + "archive/data.pkl".length();
+        ByteBuffer good = ByteBuffer.wrap(good()).order(ByteOrder.LITTLE_ENDIAN);
+        int size = Short.toUnsignedInt(good.getShort(28));
+        assertThat(size).isGreaterThan(8);
+        refused(with(18, 4, 7), "another size or CRC-32");
+        refused(with(28, 2, size - 1), "that do not end where its data begins");
+        refused(with(extra + 2, 2, size), "that do not end where its data begins");
+        refused(with(extra + 6, 1, 'z'), "an extra field of 'archive/data.pkl'");
+    }
+
+    @Test
     void twoRecordsOfOneNameAreRefused() throws IOException {
         refused(
                 SmallTorchFiles.zip(

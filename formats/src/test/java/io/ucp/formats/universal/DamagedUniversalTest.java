@@ -3,6 +3,8 @@ package io.ucp.formats.universal;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.ucp.formats.CarriedFile;
+import io.ucp.formats.CarriedFile.Content;
 import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Finding;
@@ -11,6 +13,7 @@ import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.WholeParameter;
 import io.ucp.io.MalformedFileException;
+import io.ucp.io.PlainFile;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 
@@ -169,5 +172,41 @@ class DamagedUniversalTest {
         assertThatThrownBy(() -> FORMAT.index(found.getFirst()))
                 .isInstanceOf(MalformedFileException.class)
                 .hasMessageContaining("does not begin with a format, a version and a tag");
+    }
+
+    @Test
+    void refusesStoragesWhosePartsDoNotFit() throws IOException {
+        CarriedFile good = Samples.carried(temporary).getFirst();
+        PlainFile bytes =
+                PlainFile.of(Files.write(temporary.resolve("bytes"), new byte[] {1, 2, 3, 4}));
+        Content.Raw first = new Content.Raw(0, bytes, 0, 4);
+        Map<CarriedFile.Storage, String> wrong =
+                Map.of(
+                        new CarriedFile.Storage(-1, List.of()),
+                                "size is -1; expected 0 or more bytes",
+                        new CarriedFile.Storage(8, List.of(first, new Content.Raw(2, bytes, 0, 4))),
+                                "offset is 2; expected 4 or more, where what is before it ends",
+                        new CarriedFile.Storage(2, List.of(first)),
+                                "offset is 0; expected within 2 bytes");
+        for (Map.Entry<CarriedFile.Storage, String> each : wrong.entrySet()) {
+            Path folder = Files.createTempDirectory(temporary, "wrong").resolve("checkpoint");
+            CarriedFile carried =
+                    new CarriedFile(
+                            good.path(),
+                            good.role(),
+                            good.at(),
+                            good.file(),
+                            good.root(),
+                            Map.of("0", each.getKey()));
+            Samples.write(
+                    FORMAT,
+                    folder,
+                    List.of(Samples.parameter("b", Shape.of(3), Map.of("fp32", DType.FLOAT32))),
+                    List.of(carried),
+                    Map.of());
+            assertThatThrownBy(() -> Samples.index(folder))
+                    .isInstanceOf(MalformedFileException.class)
+                    .hasMessageContaining(each.getValue());
+        }
     }
 }

@@ -1,5 +1,6 @@
 package io.ucp.formats.deepspeed.universal;
 
+import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.deepspeed.CheckpointFile;
 import io.ucp.formats.deepspeed.ModelStates;
@@ -36,13 +37,17 @@ record Enrolment(SequencedMap<String, Entry> entries) {
                             .toList();
             for (int g = 0; g < stage.getFirst().size(); g++) {
                 for (String name : stage.getFirst().get(g).keySet()) {
-                    if (!entries.containsKey(name)) {
-                        entries.put(
-                                name,
-                                new Entry(
-                                        subGroups.group(g),
-                                        shapes(stage, g, name),
-                                        subGroups.step(g)));
+                    Entry own =
+                            new Entry(
+                                    subGroups.group(g), shapes(stage, g, name), subGroups.step(g));
+                    Entry before = entries.putIfAbsent(name, own);
+                    if (before != null && before.group() != own.group()) {
+                        throw new IncompleteCheckpointException(
+                                ranks.get(from).file().path().toString(),
+                                "`param_shapes` has %s in optimizer group %d, and in group %d in a file before it"
+                                        .formatted(name, own.group(), before.group()),
+                                "one optimizer group on all stages",
+                                "a rank's file is of another job; copy the files of one save");
                     }
                 }
             }

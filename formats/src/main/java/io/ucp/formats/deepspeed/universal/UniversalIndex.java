@@ -129,6 +129,30 @@ final class UniversalIndex {
                             .formatted(dp * job.modelParallel(), job.modelParallel(), job.data()),
                     "remove the files of other runs");
         }
+        for (Rank rank : ranks) {
+            checkSave(rank.states());
+        }
+    }
+
+    private void checkSave(ModelStates other) throws IncompleteCheckpointException {
+        for (String key : List.of("iteration", "global_steps")) {
+            if (!other.number(key).equals(first().number(key))) {
+                throw new IncompleteCheckpointException(
+                        other.file().path().toString(),
+                        "%s is %s, and %s in %s"
+                                .formatted(
+                                        key,
+                                        text(other.number(key)),
+                                        text(first().number(key)),
+                                        first().file().label()),
+                        "the files of one save",
+                        "copy the files of one save into one folder");
+            }
+        }
+    }
+
+    private static String text(OptionalLong number) {
+        return number.isPresent() ? Long.toString(number.getAsLong()) : "not there";
     }
 
     private void checkRank(int dp, int mp) throws IncompleteCheckpointException {
