@@ -36,6 +36,13 @@ final class ConversionReport {
                                         rate.isEmpty() ? "" : " (" + rate + ")",
                                         Quantity.count(report.parameters(), "parameter"),
                                         Quantity.count(report.files(), "file")));
+        if (report.bytesKept() > 0) {
+            SourceReport.line(
+                    out,
+                    "resumed",
+                    Quantity.bytes(report.bytesKept())
+                            + " had been written before, and was checked");
+        }
         SourceReport.line(out, "states", states);
         SourceReport.line(out, "output", report.output());
         String heading = "next";
@@ -102,6 +109,7 @@ final class ConversionReport {
                 });
         json.writeNumberField("bytes_read", report.bytesRead());
         json.writeNumberField("bytes_written", report.bytesWritten());
+        json.writeNumberField("bytes_kept", report.bytesKept());
         json.writeNumberField("seconds", report.took().toNanos() / 1e9);
         Json.object(
                 json,

@@ -1,7 +1,9 @@
 package io.ucp.cli;
 
 import io.ucp.convert.Conversion;
+import io.ucp.convert.Leftover;
 import io.ucp.convert.OutputExistsException;
+import io.ucp.convert.OutputFolder;
 import io.ucp.convert.Prepared;
 import io.ucp.convert.Report;
 import io.ucp.convert.RunOptions;
@@ -9,6 +11,7 @@ import io.ucp.convert.RunOptions;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 
 import java.io.IOException;
@@ -16,6 +19,8 @@ import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.util.Optional;
+import java.util.concurrent.CancellationException;
 
 /// `ucp convert`: the main job.
 @Command(
@@ -23,8 +28,11 @@ import java.nio.file.Path;
         description = "Convert a checkpoint to another format, bit for bit.",
         footer = {
             "",
-            "The output appears whole, under its name, or not at all. Example:",
-            "  ucp convert ckpt -o ckpt-universal --to universal"
+            "The output appears whole, under its name, or not at all. What a run that was cut off"
+                    + " has",
+            "written is kept beside it. Examples:",
+            "  ucp convert ckpt -o ckpt-universal --to universal",
+            "  ucp convert ckpt -o ckpt-universal --to universal --resume"
         })
 final class Convert extends Reporting {
     @Parameters(
@@ -36,12 +44,30 @@ final class Convert extends Reporting {
             names = {"-o", "--output"},
             required = true,
             paramLabel = "OUT",
-            description = "The folder to write, which must not exist.")
+            description = "The folder to write, which must not exist without --overwrite.")
     private Path output;
 
     @Mixin private TargetOptions target;
 
     @Mixin private SourceOptions reading;
+
+    @Option(
+            names = "--resume",
+            description =
+                    "Go on with what a run of the same conversion has written that was cut off, if"
+                            + " there is any.")
+    private boolean resume;
+
+    @Option(
+            names = "--restart",
+            description = "Remove what a run that was cut off has written, and begin again.")
+    private boolean restart;
+
+    @Option(
+            names = "--overwrite",
+            description =
+                    "Replace a checkpoint that has OUT's name, at once, when the new one is whole.")
+    private boolean overwrite;
 
     @Option(
             names = "--no-fsync",
@@ -65,7 +91,11 @@ final class Convert extends Reporting {
 
     @Override
     ExitCode run() throws IOException {
-        if (Files.exists(output, LinkOption.NOFOLLOW_LINKS)) {
+        if (resume && restart) {
+            throw new ParameterException(
+                    spec().commandLine(), "--resume and --restart; expected one of them");
+        }
+        if (!resume && !overwrite && Files.exists(output, LinkOption.NOFOLLOW_LINKS)) {
             throw new OutputExistsException(output);
         }
         Prepared prepared = target.prepare(source, reading);
@@ -75,7 +105,11 @@ final class Convert extends Reporting {
             PlanReport.summary(out(), prepared, output);
             out().flush();
         }
-        Report report = convert(prepared);
+        Optional<Report> converted = convert(prepared);
+        if (converted.isEmpty()) {
+            return ExitCode.INTERRUPTED;
+        }
+        Report report = converted.get();
         if (text) {
             ConversionReport.print(out(), Terminal.out(), prepared, report);
         } else if (json()) {
@@ -84,16 +118,25 @@ final class Convert extends Reporting {
         return ExitCode.DONE;
     }
 
-    private Report convert(Prepared prepared) throws IOException {
+    /// Empty where it was stopped, which is said while the process still waits for it.
+    private Optional<Report> convert(Prepared prepared) throws IOException {
         PrintWriter err = err();
-        String command = spec().qualifiedName();
-        try (Interruption stop = Interruption.armed(err, command);
-                Meter meter = Meter.of(progress, quiet, err, "converting")) {
-            return Conversion.run(
-                    prepared,
-                    output,
-                    new RunOptions(target.threads(), !unsynced, target.strict(), stop),
-                    meter);
+        try (Interruption stop = Interruption.armed(err, spec().qualifiedName())) {
+            try (Meter meter = Meter.of(progress, quiet, err, "converting")) {
+                return Optional.of(
+                        Conversion.run(prepared, output, options().withCancelled(stop), meter));
+            } catch (CancellationException e) {
+                Failures.print(e, spec().commandLine(), json());
+                return Optional.empty();
+            }
         }
+    }
+
+    private RunOptions options() {
+        Leftover leftover = resume ? Leftover.RESUME : restart ? Leftover.RESTART : Leftover.REFUSE;
+        return RunOptions.standard()
+                .withThreads(target.threads())
+                .withStrict(target.strict())
+                .withOutput(new OutputFolder.Rules(leftover, overwrite, !unsynced));
     }
 }

@@ -7,7 +7,7 @@ public enum ExitCode {
     USAGE(
             2,
             "Wrong usage: arguments, a spec with errors, a layout that cannot be, an output that"
-                    + " exists."),
+                    + " exists, an earlier run that was cut off."),
     MALFORMED_INPUT(3, "The input is malformed, incomplete or contradicts itself."),
     IO(4, "Reading or writing failed: disk full, no permission, a device error."),
     REFUSED(

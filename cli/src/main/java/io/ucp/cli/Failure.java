@@ -2,8 +2,10 @@ package io.ucp.cli;
 
 import com.fasterxml.jackson.core.JsonGenerator;
 
+import io.ucp.convert.LeftoverException;
 import io.ucp.convert.OutputExistsException;
 import io.ucp.convert.UnknownFormatException;
+import io.ucp.convert.WorkKeptException;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.RefusedException;
 import io.ucp.io.MalformedFileException;
@@ -46,12 +48,36 @@ record Failure(
     }
 
     static Failure of(Throwable thrown) {
+        Failure failure = alone(thrown);
+        for (Throwable along : thrown.getSuppressed()) {
+            if (along instanceof WorkKeptException kept) {
+                return failure.with(
+                        "%s are kept: the same command with --resume goes on, and `rm -r %s` gives them up"
+                                .formatted(
+                                        Quantity.bytes(kept.size()),
+                                        ConversionReport.quoted(kept.work())));
+            }
+        }
+        return failure;
+    }
+
+    private Failure with(String more) {
+        return new Failure(
+                code,
+                kind,
+                message,
+                Optional.of(hint.map(own -> own + "; " + more).orElse(more)),
+                diagnostics);
+    }
+
+    private static Failure alone(Throwable thrown) {
         return switch (thrown) {
             case SpecException e ->
                     new Failure(
                             ExitCode.USAGE, "spec", message(e), Optional.empty(), e.diagnostics());
             case UnknownFormatException e -> of(ExitCode.USAGE, "usage", message(e));
             case OutputExistsException e -> of(ExitCode.USAGE, "output_exists", message(e));
+            case LeftoverException e -> of(ExitCode.USAGE, "cut_off", message(e));
             case ImpossibleLayoutException e -> of(ExitCode.USAGE, "layout", message(e));
             case InvalidPathException e ->
                     usage(message(e), "name a path that this system can have");
@@ -62,10 +88,7 @@ record Failure(
                     of(ExitCode.MALFORMED_INPUT, "incomplete", message(e));
             case RefusedException e -> of(ExitCode.REFUSED, "refused", message(e));
             case CancellationException _ ->
-                    of(
-                            ExitCode.INTERRUPTED,
-                            "interrupted",
-                            "stopped before the end; nothing is kept");
+                    of(ExitCode.INTERRUPTED, "interrupted", "stopped before the end");
             case UncheckedIOException e -> of(Objects.requireNonNull(e.getCause()));
             case IOException e -> io(e);
             case OutOfMemoryError e ->

@@ -32,7 +32,7 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
         err.print(suggestions);
         String hint = "Try `" + name + " --help`.";
         err.println(hint);
-        object(command, Failure.usage(String.valueOf(failure.getMessage()), hint));
+        object(command, Failure.usage(String.valueOf(failure.getMessage()), hint), json);
         return ExitCode.USAGE.code();
     }
 
@@ -46,6 +46,11 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
 
     /// As [#handleExecutionException], also for the errors that a user can do something about.
     int handle(Throwable thrown, CommandLine command) {
+        return print(thrown, command, json);
+    }
+
+    /// Says what happened; the exit code for it.
+    static int print(Throwable thrown, CommandLine command, boolean json) {
         Failure failure = Failure.of(thrown);
         PrintWriter err = command.getErr();
         String name = command.getCommandSpec().qualifiedName();
@@ -56,11 +61,11 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
         if (failure.code() == ExitCode.INTERNAL) {
             thrown.printStackTrace(err);
         }
-        object(command, failure);
+        object(command, failure, json);
         return failure.code().code();
     }
 
-    private void object(CommandLine command, Failure failure) {
+    private static void object(CommandLine command, Failure failure, boolean json) {
         if (json) {
             Json.print(command.getOut(), failure::write);
         }

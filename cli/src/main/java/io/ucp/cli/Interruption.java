@@ -6,7 +6,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 
 /// Ctrl-C and SIGTERM while something is being written: the work is told to stop, and the process
-/// ends only when it has removed what it wrote (or after half a minute).
+/// ends only when it has left in order what it wrote (or after half a minute).
 ///
 /// The JVM itself then ends with 130 or 143.
 final class Interruption implements AutoCloseable, BooleanSupplier {
@@ -26,7 +26,7 @@ final class Interruption implements AutoCloseable, BooleanSupplier {
                                     if (Terminal.err().interactive()) {
                                         err.println(); // off the progress line
                                     }
-                                    err.println(command + ": stopping; nothing is kept");
+                                    err.println(command + ": stopping");
                                     await();
                                 });
     }

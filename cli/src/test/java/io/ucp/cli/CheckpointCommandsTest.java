@@ -304,6 +304,7 @@ final class CheckpointCommandsTest {
                         "states",
                         "bytes_read",
                         "bytes_written",
+                        "bytes_kept",
                         "seconds",
                         "digests",
                         "differences",

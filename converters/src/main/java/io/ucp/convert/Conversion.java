@@ -15,12 +15,14 @@ import io.ucp.execute.PlanExecutor;
 import io.ucp.execute.Progress;
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.Finding;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetJob;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.TargetTree.SmallFile;
 import io.ucp.formats.WriteRequest;
+import io.ucp.io.MalformedFileException;
 import io.ucp.lang.Ucl;
 import io.ucp.plan.CopyPlan;
 import io.ucp.plan.Planner;
@@ -107,10 +109,12 @@ public final class Conversion {
                                 job));
     }
 
-    /// Runs a plan into `output`, which must not exist and appears whole or not at all.
+    /// Runs a plan into `output`, which appears whole or not at all. What a run that ends before
+    /// has written stays for the next one where that can go on with it; the exception has a
+    /// [WorkKeptException] among its suppressed ones then.
     ///
     /// @throws IncompleteCheckpointException where replicas differ
-    /// @throws RefusedException where `strict` forbids what would be lost
+    /// @throws RefusedException where `strict` forbids what would be lost, or the source changed
     public static Report run(Prepared prepared, Path output, RunOptions options, Progress progress)
             throws IOException {
         long start = System.nanoTime();
@@ -121,28 +125,67 @@ public final class Conversion {
                     "nothing lost (--strict)",
                     "leave --strict out to accept it");
         }
-        try (OutputFolder folder = OutputFolder.create(output)) {
-            folder.requireSpace(prepared.bytesWritten());
-            ExecutionResult result =
-                    PlanExecutor.execute(
-                            prepared.plan(), folder.work(), executing(options), progress);
-            List<String> differences = acceptable(result, options);
-            List<SmallFile> closing = prepared.tree().closing().apply(outcome(result));
-            List<SmallFile> small = new ArrayList<>(closing);
-            small.addAll(prepared.tree().pointers());
-            for (SmallFile file : small) {
-                folder.write(file);
+        Replaceable.requireApart(prepared.inventory().index().folder(), output);
+        Fingerprint fingerprint = Fingerprint.of(prepared);
+        SourceState source = SourceState.of(fingerprint.sources());
+        JobRecord job = JobRecord.of(prepared, fingerprint, source, options);
+        try (OutputFolder folder =
+                OutputFolder.open(output, options.output(), job, prepared.plan())) {
+            try {
+                ExecutionResult result = execute(prepared, folder, options, progress);
+                List<String> differences = acceptable(result, options);
+                List<SmallFile> small = small(prepared, result);
+                Optional<String> untidy = Optional.empty();
+                if (!folder.complete()) {
+                    for (SmallFile file : small) {
+                        folder.write(file);
+                    }
+                    SourceState.of(fingerprint.sources())
+                            .requireSame(
+                                    source,
+                                    prepared.inventory().index().folder(),
+                                    "convert again when nothing writes there any more");
+                    untidy = folder.commit();
+                }
+                return report(prepared, output, result, small, differences, untidy, start);
+            } catch (MalformedFileException | IncompleteCheckpointException | RefusedException e) {
+                folder.discard();
+                throw e;
+            } catch (IOException | RuntimeException | Error e) {
+                folder.kept().ifPresent(e::addSuppressed);
+                throw e;
             }
-            folder.commit();
-            return report(prepared, output, result, small, differences, start);
         }
+    }
+
+    /// Where an earlier run completed the output, only what there is to report is found again.
+    private static ExecutionResult execute(
+            Prepared prepared, OutputFolder folder, RunOptions options, Progress progress)
+            throws IOException {
+        if (folder.complete()) {
+            return PlanExecutor.read(prepared.plan(), executing(options), progress);
+        }
+        folder.requireSpace(prepared.bytesWritten());
+        return PlanExecutor.execute(
+                prepared.plan(),
+                folder.output(),
+                executing(options).withJournal(folder.journal().orElseThrow()),
+                progress);
+    }
+
+    /// The files that go behind all others, the pointers last.
+    private static List<SmallFile> small(Prepared prepared, ExecutionResult result) {
+        List<SmallFile> small = new ArrayList<>(prepared.tree().closing().apply(outcome(result)));
+        small.addAll(prepared.tree().pointers());
+        return small;
     }
 
     /// How the executor is to work.
     static Options executing(RunOptions options) {
         return Options.standard()
                 .withThreads(options.threads())
-                .withSync(options.sync())
+                .withBufferBytes(options.windowBytes())
+                .withSync(options.output().sync())
                 .withCancelled(options.cancelled());
     }
 
@@ -214,7 +257,10 @@ public final class Conversion {
             ExecutionResult result,
             List<SmallFile> small,
             List<String> differences,
+            Optional<String> untidy,
             long start) {
+        List<Finding> findings = new ArrayList<>(prepared.findings());
+        untidy.ifPresent(note -> findings.add(new Finding(output.toString(), note)));
         Map<String, Integer> states = new TreeMap<>();
         for (Parameter parameter : prepared.inventory().parameters()) {
             parameter.facts().states().keySet().forEach(s -> states.merge(s, 1, Integer::sum));
@@ -228,11 +274,12 @@ public final class Conversion {
                 result.counts().bytesRead(),
                 result.counts().bytesWritten()
                         + small.stream().mapToLong(f -> f.bytes().length).sum(),
-                result.counts().filesWritten() + small.size(),
+                result.counts().bytesKept(),
+                prepared.tree().files().size() + small.size(),
                 Duration.ofNanos(System.nanoTime() - start),
                 result.digests(),
                 differences,
                 prepared.tree().losses(),
-                prepared.findings());
+                findings);
     }
 }

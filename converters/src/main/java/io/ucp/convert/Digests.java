@@ -22,6 +22,7 @@ public final class Digests {
                         Planner.digests(inventory),
                         Options.standard()
                                 .withThreads(options.threads())
+                                .withBufferBytes(options.windowBytes())
                                 .withCancelled(options.cancelled()),
                         progress)
                 .digests();

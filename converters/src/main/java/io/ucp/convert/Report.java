@@ -15,7 +15,8 @@ import java.util.Map;
 /// @param states state name -> how many parameters have it
 /// @param bytesRead from the source
 /// @param bytesWritten to the target, small files included
-/// @param files written
+/// @param bytesKept of the target, which an earlier run had written
+/// @param files of the target
 /// @param digests parameter -> state -> digest of its real elements
 /// @param differences copies that differed where the spec says `take first`, one line each
 /// @param losses what the target has no place for
@@ -27,6 +28,7 @@ public record Report(
         Map<String, Integer> states,
         long bytesRead,
         long bytesWritten,
+        long bytesKept,
         long files,
         Duration took,
         Map<String, Map<String, String>> digests,

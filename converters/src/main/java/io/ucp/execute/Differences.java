@@ -40,7 +40,9 @@ final class Differences {
     }
 
     /// Compares elements `[low, high)` of a step: `value` from byte `at`, `other` from its start.
-    void compare(
+    ///
+    /// @return whether any differs
+    boolean compare(
             Step.Elements step,
             Pair pair,
             DType dtype,
@@ -53,7 +55,7 @@ final class Differences {
         int size = (int) (high - low) * width;
         int mismatch = value.slice(at, size).mismatch(other.slice(0, size));
         if (mismatch < 0) {
-            return;
+            return false;
         }
         int first = mismatch / width;
         boolean number = Floats.covers(dtype);
@@ -81,6 +83,7 @@ final class Differences {
                     .computeIfAbsent(pair.label(), _ -> new TreeMap<>())
                     .merge(pair.copy(), found, Found::and);
         }
+        return true;
     }
 
     synchronized List<ExecutionResult.Difference> of(CopyPlan plan) {

@@ -61,16 +61,19 @@ final class Execution {
         return differences;
     }
 
-    Output open(TargetPlan target) throws IOException {
+    /// @param number of the target in the plan
+    Output open(int number, TargetPlan target) throws IOException {
         Path root = folder.orElseThrow().normalize();
         Path path = root.resolve(target.path()).normalize();
         if (!path.startsWith(root) || path.equals(root)) {
             throw new IllegalArgumentException(
                     "target `%s` is outside the output folder".formatted(target.path()));
         }
+        Optional<Journal.Windowed> journal = options.journal().map(j -> j.of(number));
         return target.assembler().isPresent()
-                ? new Output.Encoded(path, bytesWritten, target.assembler().get(), this::isStopped)
-                : new Output.Plain(path, bytesWritten);
+                ? new Output.Encoded(
+                        path, bytesWritten, journal, target.assembler().get(), this::isStopped)
+                : new Output.Plain(path, bytesWritten, journal, target);
     }
 
     void done(long bytes) {
@@ -104,6 +107,7 @@ final class Execution {
                 new ExecutionResult.Counts(
                         sources.bytesRead(),
                         bytesWritten.sum(),
+                        options.journal().map(Journal::bytesKept).orElse(0L),
                         sources.opened(),
                         filesWritten.sum(),
                         windows.sum()));

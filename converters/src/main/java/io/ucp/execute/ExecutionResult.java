@@ -40,12 +40,14 @@ public record ExecutionResult(
 
     /// @param bytesRead from sources
     /// @param bytesWritten to targets
+    /// @param bytesKept of targets, which an earlier run had written
     /// @param sourcesOpened how often a source was opened
     /// @param filesWritten targets
     /// @param windows filled
     public record Counts(
             long bytesRead,
             long bytesWritten,
+            long bytesKept,
             long sourcesOpened,
             long filesWritten,
             long windows) {}

@@ -1,5 +1,6 @@
 package io.ucp.execute;
 
+import java.util.Optional;
 import java.util.function.BooleanSupplier;
 
 /// How to execute.
@@ -9,10 +10,17 @@ import java.util.function.BooleanSupplier;
 ///   up to four buffers of about this size (or one of the largest compressed window)
 /// @param openSources source files that may be open at a time; never fewer than the workers need
 /// @param sync whether every file is forced to disk before it counts as written
+/// @param journal says what an earlier run left, and is told what this one wrote; without it every
+///   target must be new
 /// @param cancelled asked before every window; true stops with a
 ///   [java.util.concurrent.CancellationException]
 public record Options(
-        int threads, int bufferBytes, int openSources, boolean sync, BooleanSupplier cancelled) {
+        int threads,
+        int bufferBytes,
+        int openSources,
+        boolean sync,
+        Optional<Journal> journal,
+        BooleanSupplier cancelled) {
     public Options {
         if (threads < 1 || bufferBytes < 1 || openSources < 1) {
             throw new IllegalArgumentException("threads, buffers and sources start at 1");
@@ -22,26 +30,36 @@ public record Options(
     /// A worker a processor, windows of 1 MiB, 256 open sources, no forcing to disk.
     public static Options standard() {
         return new Options(
-                Runtime.getRuntime().availableProcessors(), 1 << 20, 256, false, () -> false);
+                Runtime.getRuntime().availableProcessors(),
+                1 << 20,
+                256,
+                false,
+                Optional.empty(),
+                () -> false);
     }
 
     public Options withThreads(int changed) {
-        return new Options(changed, bufferBytes, openSources, sync, cancelled);
+        return new Options(changed, bufferBytes, openSources, sync, journal, cancelled);
     }
 
     public Options withBufferBytes(int changed) {
-        return new Options(threads, changed, openSources, sync, cancelled);
+        return new Options(threads, changed, openSources, sync, journal, cancelled);
     }
 
     public Options withOpenSources(int changed) {
-        return new Options(threads, bufferBytes, changed, sync, cancelled);
+        return new Options(threads, bufferBytes, changed, sync, journal, cancelled);
     }
 
     public Options withSync(boolean changed) {
-        return new Options(threads, bufferBytes, openSources, changed, cancelled);
+        return new Options(threads, bufferBytes, openSources, changed, journal, cancelled);
     }
 
     public Options withCancelled(BooleanSupplier changed) {
-        return new Options(threads, bufferBytes, openSources, sync, changed);
+        return new Options(threads, bufferBytes, openSources, sync, journal, changed);
+    }
+
+    public Options withJournal(Journal changed) {
+        return new Options(
+                threads, bufferBytes, openSources, sync, Optional.of(changed), cancelled);
     }
 }

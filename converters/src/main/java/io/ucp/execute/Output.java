@@ -1,6 +1,7 @@
 package io.ucp.execute;
 
 import io.ucp.io.WindowAssembler;
+import io.ucp.plan.TargetPlan;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -8,30 +9,57 @@ import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.OpenOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
+import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.BooleanSupplier;
 
-/// A file being written, by several workers at once.
+/// A file being written, by several workers at once. With a journal it takes what an earlier run
+/// left of it.
 abstract sealed class Output implements AutoCloseable {
+    private static final Set<OpenOption> FRESH =
+            Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+    private static final Set<OpenOption> JOURNALED =
+            Set.of(
+                    StandardOpenOption.CREATE,
+                    StandardOpenOption.READ,
+                    StandardOpenOption.WRITE,
+                    LinkOption.NOFOLLOW_LINKS);
+
     private final Path path;
     private final FileChannel channel;
     private final LongAdder bytesWritten;
+    final Optional<Journal.Windowed> journal;
 
-    private Output(Path path, LongAdder bytesWritten) throws IOException {
+    private Output(Path path, LongAdder bytesWritten, Optional<Journal.Windowed> journal)
+            throws IOException {
         this.path = path;
         this.bytesWritten = bytesWritten;
+        this.journal = journal;
         Files.createDirectories(path.resolveSibling("."));
-        this.channel =
-                FileChannel.open(path, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+        this.channel = FileChannel.open(path, journal.isPresent() ? JOURNALED : FRESH);
     }
 
-    /// Takes a window, which starts at byte `from` of the target.
-    abstract void take(long window, long from, ByteBuffer bytes) throws IOException;
+    /// Fills `into` with a window that is in the file already, as [#take] would have got it.
+    ///
+    /// @param from byte of the target at which it starts
+    /// @return whether there is such a window
+    abstract boolean restore(long window, long from, ByteBuffer into) throws IOException;
 
-    /// Writes what follows the last window, once all were taken.
+    /// Takes a window, which starts at byte `from` of the target.
+    ///
+    /// @param journaled whether another run may take it from the file
+    abstract void take(long window, long from, ByteBuffer bytes, boolean journaled)
+            throws IOException;
+
+    /// Writes what follows the last window, once all were taken, and cuts off what an earlier run
+    /// left behind it.
     abstract void finish() throws IOException;
 
     /// Writes all of `bytes` at `offset` of the file.
@@ -56,6 +84,27 @@ abstract sealed class Output implements AutoCloseable {
         bytesWritten.add(-4);
     }
 
+    /// Reads all of `into`, or nothing.
+    final boolean read(long offset, ByteBuffer into) throws IOException {
+        int start = into.position();
+        try {
+            while (into.hasRemaining()) {
+                if (channel.read(into, offset + into.position() - start) < 0) {
+                    return false;
+                }
+            }
+            return true;
+        } catch (IOException e) {
+            throw OpenSources.named(path.toString(), e);
+        }
+    }
+
+    final void cut(long size) throws IOException {
+        if (journal.isPresent()) {
+            channel.truncate(size);
+        }
+    }
+
     final void sync() throws IOException {
         try {
             channel.force(true);
@@ -71,17 +120,63 @@ abstract sealed class Output implements AutoCloseable {
 
     /// Every window goes where the plan says.
     static final class Plain extends Output {
-        Plain(Path path, LongAdder bytesWritten) throws IOException {
-            super(path, bytesWritten);
+        private final TargetPlan plan;
+
+        /// Where checksums are filled in at the end, ascending; empty where nothing is restored.
+        private final long[] fields;
+
+        Plain(
+                Path path,
+                LongAdder bytesWritten,
+                Optional<Journal.Windowed> journal,
+                TargetPlan plan)
+                throws IOException {
+            super(path, bytesWritten, journal);
+            this.plan = plan;
+            this.fields =
+                    journal.isPresent() && journal.get().resumes()
+                            ? plan.checksums().items().stream()
+                                    .flatMap(field -> field.at().stream())
+                                    .mapToLong(at -> at)
+                                    .sorted()
+                                    .toArray()
+                            : new long[0];
+        }
+
+        /// A file that was finished has its checksums filled in, which the window did not have.
+        @Override
+        boolean restore(long window, long from, ByteBuffer into) throws IOException {
+            Optional<Journal.Mark> mark =
+                    journal.isPresent() ? journal.get().mark(window) : Optional.empty();
+            if (mark.isEmpty() || !read(from, into.duplicate())) {
+                return false;
+            }
+            long to = from + into.limit();
+            int k = Arrays.binarySearch(fields, from - 3);
+            for (k = k < 0 ? -k - 1 : k; k < fields.length && fields[k] < to; k++) {
+                for (long b = Math.max(fields[k], from); b < Math.min(fields[k] + 4, to); b++) {
+                    into.put((int) (b - from), (byte) 0);
+                }
+            }
+            if (!mark.get().fits(into)) {
+                return false;
+            }
+            journal.get().kept(mark.get());
+            return true;
         }
 
         @Override
-        void take(long window, long from, ByteBuffer bytes) throws IOException {
-            write(from, bytes);
+        void take(long window, long from, ByteBuffer bytes, boolean journaled) throws IOException {
+            write(from, bytes.duplicate());
+            if (journaled && journal.isPresent()) {
+                journal.get().taken(window, Journal.Mark.of(bytes));
+            }
         }
 
         @Override
-        void finish() {}
+        void finish() throws IOException {
+            cut(plan.size());
+        }
     }
 
     /// Windows are encoded by the workers and written end to end. A worker waits for those before
@@ -90,49 +185,111 @@ abstract sealed class Output implements AutoCloseable {
         private final WindowAssembler assembler;
         private final BooleanSupplier stopped;
         private final long[] sizes;
+
+        /// Where an earlier run wrote its first windows, and the end of the last of them.
+        private final long[] found;
+
         private int turn;
         private long end;
 
         Encoded(
                 Path path,
                 LongAdder bytesWritten,
+                Optional<Journal.Windowed> journal,
                 WindowAssembler assembler,
                 BooleanSupplier stopped)
                 throws IOException {
-            super(path, bytesWritten);
+            super(path, bytesWritten, journal);
             this.assembler = assembler;
             this.stopped = stopped;
             this.sizes = new long[assembler.cuts().size()];
+            this.found = found();
+        }
+
+        private long[] found() throws IOException {
+            long[] places = new long[sizes.length + 1];
+            int known = 0;
+            while (journal.isPresent() && known < sizes.length) {
+                Optional<Journal.Mark> mark = journal.get().mark(known);
+                if (mark.isEmpty()) {
+                    break;
+                }
+                places[known + 1] = places[known] + mark.get().size();
+                known++;
+            }
+            return Arrays.copyOf(places, known + 1);
         }
 
         @Override
-        void take(long window, long from, ByteBuffer bytes) throws IOException {
+        boolean restore(long window, long from, ByteBuffer into) throws IOException {
+            if (journal.isEmpty() || window + 1 >= found.length) {
+                return false;
+            }
+            int number = Math.toIntExact(window);
+            int size = Math.toIntExact(found[number + 1] - found[number]);
+            if (size > 2L * into.remaining() + 4096) {
+                return false;
+            }
+            ByteBuffer encoded = ByteBuffer.allocateDirect(size);
+            Optional<Journal.Mark> mark = journal.get().mark(window);
+            if (mark.isEmpty()
+                    || !read(found[number], encoded)
+                    || !mark.get().fits(encoded.flip())
+                    || !assembler.decode(number, encoded, into.duplicate())) {
+                return false;
+            }
+            synchronized (this) {
+                await(window);
+                if (end != found[number]) {
+                    return false; // one before it was encoded anew and has another size now
+                }
+                passed(size);
+            }
+            journal.get().kept(mark.get());
+            return true;
+        }
+
+        @Override
+        void take(long window, long from, ByteBuffer bytes, boolean journaled) throws IOException {
             if (sizes.length == 0) {
                 return;
             }
             ByteBuffer encoded = assembler.encode(Math.toIntExact(window), bytes);
             synchronized (this) {
-                while (turn != window) {
-                    if (stopped.getAsBoolean()) {
-                        throw new CancellationException("stopped");
-                    }
-                    try {
-                        wait(100);
-                    } catch (InterruptedException e) {
-                        Thread.currentThread().interrupt();
-                        throw new CancellationException("interrupted");
-                    }
+                await(window);
+                write(end, encoded.duplicate());
+                if (journaled && journal.isPresent()) {
+                    journal.get().taken(window, Journal.Mark.of(encoded));
                 }
-                sizes[turn] = encoded.remaining();
-                write(end, encoded);
-                end += sizes[turn++];
-                notifyAll();
+                passed(encoded.remaining());
             }
+        }
+
+        private synchronized void await(long window) {
+            while (turn != window) {
+                if (stopped.getAsBoolean()) {
+                    throw new CancellationException("stopped");
+                }
+                try {
+                    wait(100);
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                    throw new CancellationException("interrupted");
+                }
+            }
+        }
+
+        private synchronized void passed(long size) {
+            sizes[turn++] = size;
+            end += size;
+            notifyAll();
         }
 
         @Override
         synchronized void finish() throws IOException {
-            write(end, assembler.epilogue(sizes));
+            ByteBuffer rest = assembler.epilogue(sizes);
+            cut(end + rest.remaining());
+            write(end, rest);
         }
     }
 }

@@ -15,6 +15,7 @@ import java.util.concurrent.atomic.AtomicLong;
 
 /// One target being made: workers claim its windows, and whoever ends the last one finishes it.
 final class TargetJob implements AutoCloseable {
+    private final int number;
     private final TargetPlan plan;
     private final Execution execution;
     private final Windows windows;
@@ -23,7 +24,9 @@ final class TargetJob implements AutoCloseable {
     private final IdentityHashMap<ChecksumField, Integer> checksums = new IdentityHashMap<>();
     private @Nullable Output output;
 
-    TargetJob(TargetPlan plan, Execution execution) {
+    /// @param number of the target in the plan
+    TargetJob(int number, TargetPlan plan, Execution execution) {
+        this.number = number;
         this.plan = plan;
         this.execution = execution;
         this.windows =
@@ -53,8 +56,12 @@ final class TargetJob implements AutoCloseable {
     private void fill(Worker worker, long window) throws IOException {
         long from = windows.start(window);
         long to = windows.end(window);
-        ByteBuffer bytes = worker.buffers().window();
-        worker.filler().fill(plan.steps(), from, to, bytes);
+        ByteBuffer bytes = worker.buffers().window().clear().limit((int) (to - from));
+        boolean writes = execution.folder().isPresent();
+        boolean kept = writes && output().restore(window, from, bytes);
+        if (!kept) {
+            worker.filler().fill(plan.steps(), from, to, bytes);
+        }
         if (plan.against().isPresent()) {
             worker.filler()
                     .compare(
@@ -78,15 +85,16 @@ final class TargetJob implements AutoCloseable {
                 checksums.merge(fields.get(k), parts[k], (a, b) -> a ^ b);
             }
         }
-        if (execution.folder().isPresent()) {
-            output().take(window, from, bytes);
+        if (writes && !kept) {
+            // Where copies differed another run has to see that too.
+            output().take(window, from, bytes, !worker.filler().differed());
         }
         execution.done(to - from);
     }
 
     /// Opened by the first window.
     private synchronized Output output() throws IOException {
-        Output opened = output == null ? execution.open(plan) : output;
+        Output opened = output == null ? execution.open(number, plan) : output;
         output = opened;
         return opened;
     }
@@ -119,7 +127,7 @@ final class TargetJob implements AutoCloseable {
     static List<TargetJob> all(List<TargetPlan> plans, Execution execution) {
         List<TargetJob> jobs = new ArrayList<>(plans.size());
         for (TargetPlan plan : plans) {
-            jobs.add(new TargetJob(plan, execution));
+            jobs.add(new TargetJob(jobs.size(), plan, execution));
         }
         return jobs;
     }

@@ -29,6 +29,8 @@ final class WindowFiller {
     /// A copy that others are compared with.
     private final ByteBuffer leader;
 
+    private boolean differed;
+
     /// Of an average, then the means.
     private final double[] sums = new double[AVERAGED_AT_ONCE];
 
@@ -43,6 +45,7 @@ final class WindowFiller {
 
     /// Bytes `[from, to)` of the target to the start of `window`, which is left flipped.
     void fill(List<Step> steps, long from, long to, ByteBuffer window) throws IOException {
+        differed = false;
         window.clear();
         for (int k = Windows.stepAt(steps, from); k < steps.size(); k++) {
             Step step = steps.get(k);
@@ -56,6 +59,11 @@ final class WindowFiller {
             }
         }
         window.clear().limit((int) (to - from));
+    }
+
+    /// Whether copies differed in what was filled last.
+    boolean differed() {
+        return differed;
     }
 
     private void fill(Step step, long low, long high, ByteBuffer window, int at)
@@ -125,15 +133,16 @@ final class WindowFiller {
             gatherer.gather(held, from.width(), first, last, read, 0);
             boolean withValue = !equal || leads == 0;
             int with = withValue && step.averages() ? Differences.Pair.MEAN : withValue ? 0 : leads;
-            differences.compare(
-                    step,
-                    new Differences.Pair(step.label(), with, copy, held.rule()),
-                    from,
-                    first,
-                    last,
-                    withValue ? value : leader,
-                    withValue ? valueAt : 0,
-                    read);
+            differed |=
+                    differences.compare(
+                            step,
+                            new Differences.Pair(step.label(), with, copy, held.rule()),
+                            from,
+                            first,
+                            last,
+                            withValue ? value : leader,
+                            withValue ? valueAt : 0,
+                            read);
             leads = equal ? leads : copy;
         }
     }
@@ -158,15 +167,16 @@ final class WindowFiller {
             ByteBuffer read = equal ? replica : leader;
             gatherer.gather(held, from.width(), first, last, read, 0);
             if (equal) {
-                differences.compare(
-                        step,
-                        new Differences.Pair(step.label(), leads, copy, held.rule()),
-                        from,
-                        first,
-                        last,
-                        leader,
-                        0,
-                        replica);
+                differed |=
+                        differences.compare(
+                                step,
+                                new Differences.Pair(step.label(), leads, copy, held.rule()),
+                                from,
+                                first,
+                                last,
+                                leader,
+                                0,
+                                replica);
                 continue;
             }
             leads = copy;

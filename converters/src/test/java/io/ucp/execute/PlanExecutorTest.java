@@ -169,7 +169,7 @@ class PlanExecutorTest {
                             seen.accumulateAndGet(done, Math::max);
                         });
         assertThat(result.counts())
-                .isEqualTo(new ExecutionResult.Counts(64 * 96 * 4, 64 + 64 * 96 * 4, 4, 1, 25));
+                .isEqualTo(new ExecutionResult.Counts(64 * 96 * 4, 64 + 64 * 96 * 4, 0, 4, 1, 25));
         assertThat(seen).hasValue(plan.size());
     }
 
@@ -555,6 +555,15 @@ class PlanExecutorTest {
                     .putInt(number)
                     .put(raw)
                     .flip();
+        }
+
+        @Override
+        public boolean decode(int number, ByteBuffer encoded, ByteBuffer raw) {
+            if (encoded.order(ByteOrder.LITTLE_ENDIAN).getInt(0) != number) {
+                return false;
+            }
+            raw.put(encoded.slice(4, encoded.remaining() - 4));
+            return true;
         }
 
         @Override

@@ -16,6 +16,12 @@ public interface WindowAssembler {
     /// @param raw the window's bytes, position to limit
     ByteBuffer encode(int window, ByteBuffer raw);
 
+    /// The window's bytes again, from what [#encode] made of them.
+    ///
+    /// @param raw filled from position to limit
+    /// @return whether `encoded` is such a window
+    boolean decode(int window, ByteBuffer encoded, ByteBuffer raw);
+
     /// Bytes that follow the last window, given the size on disk of every window.
     ByteBuffer epilogue(long[] encodedSizes);
 }

@@ -1,6 +1,7 @@
 package io.ucp.tensor;
 
 import java.util.Arrays;
+import java.util.function.LongConsumer;
 
 /// A strided move of elements between two local orders: element `i` goes from position `from + Σ
 /// i[d] * fromStride[d]` to `to + Σ i[d] * toStride[d]`.
@@ -68,6 +69,18 @@ public final class Transfer {
 
     public Transfer shifted(long fromBy, long toBy) {
         return new Transfer(extent, from + fromBy, fromStride, to + toBy, toStride);
+    }
+
+    /// Everything that makes it what it is, number by number.
+    public void forEachNumber(LongConsumer numbers) {
+        numbers.accept(extent.length);
+        numbers.accept(from);
+        numbers.accept(to);
+        for (int d = 0; d < extent.length; d++) {
+            numbers.accept(extent[d]);
+            numbers.accept(fromStride[d]);
+            numbers.accept(toStride[d]);
+        }
     }
 
     /// Elements.

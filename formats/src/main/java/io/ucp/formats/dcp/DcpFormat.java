@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.stream.Stream;
 
 /// What `torch.distributed.checkpoint.save` writes and `load` reads.
@@ -26,6 +27,12 @@ public final class DcpFormat implements CheckpointFormat {
     @Override
     public String name() {
         return NAME;
+    }
+
+    /// The mesh that the ranks' files are laid out for.
+    @Override
+    public Set<String> options() {
+        return Set.of("dp", "tp");
     }
 
     /// After formats that have such files inside their own.

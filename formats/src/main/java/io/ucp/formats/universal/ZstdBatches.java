@@ -2,6 +2,7 @@ package io.ucp.formats.universal;
 
 import com.github.luben.zstd.Zstd;
 import com.github.luben.zstd.ZstdCompressCtx;
+import com.github.luben.zstd.ZstdException;
 
 import io.ucp.io.WindowAssembler;
 
@@ -84,6 +85,36 @@ final class ZstdBatches implements WindowAssembler {
             context.compress(frame, source);
         }
         return frame.flip();
+    }
+
+    @Override
+    public boolean decode(int window, ByteBuffer encoded, ByteBuffer raw) {
+        int size = raw.remaining();
+        int before =
+                window < headerWindows ? 0 : size == 0 ? messageSize : messageSize + RAW_LENGTH;
+        if (encoded.remaining() < before) {
+            return false;
+        }
+        ByteBuffer values = encoded.slice(before, encoded.remaining() - before);
+        boolean compressed =
+                before > messageSize
+                        && encoded.order(ByteOrder.LITTLE_ENDIAN).getLong(messageSize) != -1;
+        if (!compressed) {
+            if (values.remaining() < size) {
+                return false;
+            }
+            raw.put(values.limit(size));
+            return true;
+        }
+        long frame = Zstd.findFrameCompressedSize(values);
+        if (Zstd.isError(frame) || frame > values.remaining()) {
+            return false;
+        }
+        try {
+            return Zstd.decompress(raw, values.limit((int) frame)) == size;
+        } catch (ZstdException e) {
+            return false;
+        }
     }
 
     private static ByteBuffer direct(ByteBuffer heap) {

@@ -1,0 +1,140 @@
+package io.ucp.convert;
+
+import io.ucp.io.ByteSource;
+import io.ucp.io.ChecksumField;
+import io.ucp.plan.CopyPlan;
+import io.ucp.plan.DigestRegion;
+import io.ucp.plan.Step;
+import io.ucp.plan.TargetPlan;
+
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HashMap;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.SequencedMap;
+import java.util.TreeMap;
+
+/// The digest of a conversion: which bytes of which sources go where, to the last one. Equal where
+/// two runs would write the same bytes into the same files in the same windows.
+///
+/// @param digest SHA-256, hexadecimal
+/// @param sources the files that are read: by their path below the checkpoint's folder, or absolute
+record Fingerprint(String digest, SequencedMap<String, Path> sources) {
+    static Fingerprint of(Prepared prepared) {
+        Path folder = prepared.inventory().index().folder().toAbsolutePath().normalize();
+        Feed feed = new Feed(folder);
+        feed.text(prepared.request().to());
+        new TreeMap<>(prepared.request().options()).forEach((k, v) -> feed.text(k + "=" + v));
+        prepared.tree().pointers().forEach(p -> feed.text(p.path()).bytes(p.bytes()));
+        feed.plan(prepared.plan());
+        return new Fingerprint(feed.digest(), feed.sources());
+    }
+
+    /// Puts numbers and texts into the digest, each so that it cannot be taken for another.
+    private static final class Feed {
+        private final Path folder;
+        private final MessageDigest sha;
+        private final byte[] number = new byte[Long.BYTES];
+        private final Map<Path, Integer> numbers = new HashMap<>();
+        private final SequencedMap<String, Path> sources = new LinkedHashMap<>();
+
+        Feed(Path folder) {
+            this.folder = folder;
+            try {
+                this.sha = MessageDigest.getInstance("SHA-256");
+            } catch (NoSuchAlgorithmException e) {
+                throw new IllegalStateException("every JVM has SHA-256", e);
+            }
+        }
+
+        Feed number(long value) {
+            for (int k = 0; k < number.length; k++) {
+                number[k] = (byte) (value >>> (8 * k));
+            }
+            sha.update(number);
+            return this;
+        }
+
+        Feed bytes(byte[] bytes) {
+            number(bytes.length);
+            sha.update(bytes);
+            return this;
+        }
+
+        Feed text(String text) {
+            return bytes(text.getBytes(StandardCharsets.UTF_8));
+        }
+
+        /// A source by its number, said in full where it comes up first.
+        void source(ByteSource source) {
+            Integer known = numbers.get(source.path());
+            if (known == null) {
+                known = numbers.size();
+                numbers.put(source.path(), known);
+                Path path = source.path().toAbsolutePath().normalize();
+                String name =
+                        path.startsWith(folder)
+                                ? folder.relativize(path).toString()
+                                : path.toString();
+                sources.put(name, path);
+                text(name);
+            }
+            number(known).number(source.size());
+        }
+
+        void plan(CopyPlan plan) {
+            number(plan.targets().size());
+            plan.targets().forEach(this::target);
+        }
+
+        private void target(TargetPlan target) {
+            text(target.path()).number(target.size()).number(target.steps().size());
+            target.assembler().ifPresent(a -> a.cuts().forEach(this::number));
+            for (ChecksumField field : target.checksums().items()) {
+                number(field.from()).number(field.size());
+                field.at().forEach(this::number);
+            }
+            for (DigestRegion region : target.digests().items()) {
+                number(region.base()).number(region.width()).number(region.label());
+                region.moves().forEachNumber(this::number);
+            }
+            target.steps().forEach(this::step);
+        }
+
+        private void step(Step step) {
+            number(step.offset()).number(step.size());
+            switch (step) {
+                case Step.Literal(long _, byte[] bytes) -> bytes(bytes);
+                case Step.Fill _ -> number(0);
+                case Step.Bytes(long _, var source, long at, long _) -> {
+                    source(source);
+                    number(at);
+                }
+                case Step.Elements elements -> {
+                    text(elements.of().parameter()).text(elements.of().state());
+                    text(elements.from().torchName()).text(elements.to().torchName());
+                    for (Step.Copy copy : elements.copies()) {
+                        text(copy.rule().name()).number(copy.origins().items().size());
+                        for (Step.Origin origin : copy.origins().items()) {
+                            source(origin.source());
+                            number(origin.base());
+                            origin.moves().forEachNumber(this::number);
+                        }
+                    }
+                }
+            }
+        }
+
+        String digest() {
+            return HexFormat.of().formatHex(sha.digest());
+        }
+
+        SequencedMap<String, Path> sources() {
+            return sources;
+        }
+    }
+}

@@ -1,0 +1,52 @@
+package io.ucp.convert;
+
+import io.ucp.formats.CheckpointFormat;
+import io.ucp.formats.RefusedException;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.util.stream.Stream;
+
+/// What `--overwrite` may replace: a checkpoint, or an empty folder.
+final class Replaceable {
+    private Replaceable() {}
+
+    /// @throws RefusedException where it is anything else
+    static void require(Path target) throws IOException {
+        if (!Files.isDirectory(target, LinkOption.NOFOLLOW_LINKS)) {
+            throw refused(target, Files.isSymbolicLink(target) ? "a link" : "no folder");
+        }
+        for (CheckpointFormat format : CheckpointFormat.all()) {
+            if (!format.find(target).isEmpty()) {
+                return;
+            }
+        }
+        try (Stream<Path> entries = Files.list(target)) {
+            if (entries.findAny().isPresent()) {
+                throw refused(target, "no checkpoint");
+            }
+        }
+    }
+
+    /// The source may not lie in what is replaced: it would go with it.
+    static void requireApart(Path source, Path target) throws IOException {
+        if (Files.exists(target) && source.toRealPath().startsWith(target.toRealPath())) {
+            throw new RefusedException(
+                    target.toString(),
+                    "the checkpoint that is read, %s, lies there".formatted(source),
+                    "another folder",
+                    "choose an -o beside it, and remove the source when you have verified the"
+                            + " output");
+        }
+    }
+
+    private static RefusedException refused(Path target, String found) {
+        return new RefusedException(
+                target.toString(),
+                "--overwrite, and it is " + found,
+                "a checkpoint, which alone is replaced",
+                "choose another -o, or remove it first");
+    }
+}

@@ -1,0 +1,209 @@
+package io.ucp.convert;
+
+import java.io.Closeable;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Stream;
+
+/// The folder `.out.ucp` in which `out` is made, held by one process at a time.
+///
+/// ```
+/// lock       locked while a process is at work here
+/// job.json   which job it is ([JobRecord])
+/// journal    which windows are written ([io.ucp.execute.Journal])
+/// output     what becomes `out`
+/// commit     the inode of `output`: all of it is on the disk, and it is being renamed
+/// replaced   what `out` was before (--overwrite), until it is removed
+/// ```
+final class WorkFolder implements Closeable {
+    private static final String LOCK = "lock";
+    private static final Set<String> NAMES =
+            Set.of(LOCK, "job.json", "job.new", "journal", "output", "commit", "replaced");
+
+    private final Path path;
+    private final FileChannel lock;
+    private final boolean created;
+
+    private WorkFolder(Path path, FileChannel lock, boolean created) {
+        this.path = path;
+        this.lock = lock;
+        this.created = created;
+    }
+
+    static Path beside(Path target) {
+        return target.resolveSibling(".%s.ucp".formatted(target.getFileName()));
+    }
+
+    /// Makes the folder or takes it over.
+    ///
+    /// @throws LeftoverException where another process is at work in it
+    static WorkFolder take(Path target) throws IOException {
+        Path path = beside(target);
+        boolean created = true;
+        try {
+            Files.createDirectory(path);
+        } catch (FileAlreadyExistsException e) {
+            created = false;
+            requireOurs(path);
+        }
+        FileChannel lock =
+                FileChannel.open(
+                        path.resolve(LOCK),
+                        StandardOpenOption.CREATE,
+                        StandardOpenOption.WRITE,
+                        LinkOption.NOFOLLOW_LINKS);
+        if (!locked(lock)) {
+            lock.close();
+            String process =
+                    JobRecord.read(path.resolve("job.json"))
+                            .map(JobRecord::process)
+                            .orElse("it has just begun");
+            throw LeftoverException.running(target, process);
+        }
+        return new WorkFolder(path, lock, created);
+    }
+
+    /// A file system without locks is taken as it is: making the folder is what two fresh runs
+    /// cannot both do.
+    private static boolean locked(FileChannel channel) {
+        try {
+            Optional<FileLock> lock = Optional.ofNullable(channel.tryLock());
+            return lock.isPresent();
+        } catch (OverlappingFileLockException e) {
+            return false;
+        } catch (IOException e) {
+            return true;
+        }
+    }
+
+    private static void requireOurs(Path path) throws IOException {
+        if (!Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS)) {
+            throw new FileAlreadyExistsException(path.toString());
+        }
+        try (Stream<Path> entries = Files.list(path)) {
+            List<String> foreign =
+                    entries.map(p -> p.getFileName().toString())
+                            .filter(name -> !NAMES.contains(name))
+                            .sorted()
+                            .limit(1)
+                            .toList();
+            if (!foreign.isEmpty()) {
+                throw new FileSystemException(
+                        path.toString(),
+                        null,
+                        "it holds `%s`; expected what ucp writes there and nothing else\nhint: move that folder, or choose another -o"
+                                .formatted(foreign.getFirst()));
+            }
+        }
+    }
+
+    /// Whether this run made it, and nothing was there.
+    boolean created() {
+        return created;
+    }
+
+    Path path() {
+        return path;
+    }
+
+    Path job() {
+        return path.resolve("job.json");
+    }
+
+    Path journal() {
+        return path.resolve("journal");
+    }
+
+    Path output() {
+        return path.resolve("output");
+    }
+
+    Path replaced() {
+        return path.resolve("replaced");
+    }
+
+    private Path commit() {
+        return path.resolve("commit");
+    }
+
+    /// Says which job is at work from here on; a run that ends before leaves nothing to go on with.
+    void begin(JobRecord job, boolean sync) throws IOException {
+        Path fresh = path.resolve("job.new");
+        write(fresh, job.json(), sync);
+        Files.move(fresh, job(), StandardCopyOption.ATOMIC_MOVE);
+        Files.createDirectory(output());
+    }
+
+    /// The identity of the output that is being renamed.
+    Optional<String> committing() throws IOException {
+        return Files.exists(commit(), LinkOption.NOFOLLOW_LINKS)
+                ? Optional.of(Files.readString(commit()))
+                : Optional.empty();
+    }
+
+    void commits(String identity, boolean sync) throws IOException {
+        write(commit(), identity.getBytes(java.nio.charset.StandardCharsets.UTF_8), sync);
+        if (sync) {
+            FolderTree.flushOne(path);
+        }
+    }
+
+    void commitsNoMore() throws IOException {
+        Files.deleteIfExists(commit());
+    }
+
+    /// Writes a small file anew.
+    static void write(Path file, byte[] content, boolean sync) throws IOException {
+        try (FileChannel channel =
+                FileChannel.open(
+                        file,
+                        StandardOpenOption.WRITE,
+                        StandardOpenOption.CREATE,
+                        StandardOpenOption.TRUNCATE_EXISTING,
+                        LinkOption.NOFOLLOW_LINKS)) {
+            ByteBuffer bytes = ByteBuffer.wrap(content);
+            while (bytes.hasRemaining()) {
+                channel.write(bytes);
+            }
+            if (sync) {
+                channel.force(true);
+            }
+        }
+    }
+
+    /// Removes all but the lock.
+    void clear() throws IOException {
+        for (String name : NAMES) {
+            Path entry = path.resolve(name);
+            if (!name.equals(LOCK) && Files.exists(entry, LinkOption.NOFOLLOW_LINKS)) {
+                FolderTree.remove(entry);
+            }
+        }
+    }
+
+    /// Removes all of it and lets it go; the lock last.
+    void remove() throws IOException {
+        clear();
+        Files.deleteIfExists(path.resolve(LOCK));
+        lock.close();
+        Files.delete(path);
+    }
+
+    @Override
+    public void close() throws IOException {
+        lock.close();
+    }
+}
