@@ -4,23 +4,15 @@ import io.ucp.formats.CarriedFile;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.TensorEntry;
+import io.ucp.formats.torch.TorchContents;
 import io.ucp.formats.torch.TorchFile;
-import io.ucp.formats.torch.TorchRecord;
-import io.ucp.formats.torch.TorchTensor;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
-import io.ucp.formats.torch.pickle.PyFloat;
-import io.ucp.io.ByteReader;
 import io.ucp.io.MalformedFileException;
-import io.ucp.tensor.DType;
 
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Path;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 
 /// A torch file of the tag folder: its pickle is read, its tensors are where they are.
@@ -43,45 +35,17 @@ public record CheckpointFile(TorchFile torch, FileName name) {
     }
 
     public Optional<TensorEntry> tensor(PickleValue node) {
-        Optional<TorchTensor> tensor = torch.tensor(node);
-        return tensor.map(
-                t ->
-                        new TensorEntry(
-                                torch.source(),
-                                t.shape().count() == 0 ? 0 : torch.position(t),
-                                t.dtype(),
-                                t.shape(),
-                                t.isContiguous() ? t.shape().strides() : t.strides()));
+        return new TorchContents(torch).tensor(node);
     }
 
     /// A number, or a tensor without dims, whose bytes are read.
     public Optional<Scalar> scalar(PickleValue value) throws IOException {
-        if (value.asLong().isPresent()) {
-            return Optional.of(eightBytes(DType.INT64, value.asLong().getAsLong()));
-        }
-        if (value instanceof PyFloat(double number)) {
-            return Optional.of(eightBytes(DType.FLOAT64, Double.doubleToRawLongBits(number)));
-        }
-        if (value.asBool().isPresent()) {
-            byte bit = (byte) (value.asBool().get() ? 1 : 0);
-            return Optional.of(new Scalar(DType.BOOL, new byte[] {bit}));
-        }
-        Optional<TensorEntry> tensor = tensor(value).filter(t -> t.shape().rank() == 0);
-        return tensor.isEmpty() ? Optional.empty() : Optional.of(read(tensor.get()));
+        return new TorchContents(torch).scalar(value);
     }
 
     /// The value of a tensor of one element.
     static Scalar read(TensorEntry tensor) throws IOException {
-        ByteBuffer bytes = ByteBuffer.allocate(tensor.dtype().width());
-        try (ByteReader reader = tensor.source().open()) {
-            reader.read(tensor.offset(), bytes);
-        }
-        return new Scalar(tensor.dtype(), bytes.array());
-    }
-
-    private static Scalar eightBytes(DType dtype, long bits) {
-        ByteBuffer bytes = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN);
-        return new Scalar(dtype, bytes.putLong(0, bits).array());
+        return TorchContents.read(tensor);
     }
 
     PyDict dict(PickleValue value, String expected) throws MalformedFileException {
@@ -109,24 +73,6 @@ public record CheckpointFile(TorchFile torch, FileName name) {
     }
 
     public CarriedFile carried(String as, String role, Coordinate at) {
-        Map<String, CarriedFile.Storage> storages = new HashMap<>();
-        String prefix = torch.root() + "/data/";
-        for (TorchRecord record : torch.records()) {
-            if (record.name().startsWith(prefix)) {
-                storages.put(record.name().substring(prefix.length()), storage(record));
-            }
-        }
-        return new CarriedFile(
-                as, role, at, Optional.of(torch.source()), Optional.of(root()), storages);
-    }
-
-    private CarriedFile.Storage storage(TorchRecord record) {
-        return new CarriedFile.Storage(
-                record.size(),
-                record.size() == 0
-                        ? List.of()
-                        : List.of(
-                                new CarriedFile.Content.Raw(
-                                        0, torch.source(), record.offset(), record.size())));
+        return new TorchContents(torch).carried(as, role, at);
     }
 }

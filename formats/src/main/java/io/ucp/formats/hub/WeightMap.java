@@ -10,8 +10,10 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.Set;
@@ -47,8 +49,61 @@ public record WeightMap(Path path, OptionalLong totalSize, Map<String, Place> pl
         return files;
     }
 
-    /// What is wrong at the place of a tensor.
-    public MalformedFileException wrong(String tensor, String found, String expected) {
+    /// What one of the files holds.
+    ///
+    /// @param tensors name -> where the file says so, in bytes from its start, or -1
+    public record Holder(Path file, Map<String, Long> tensors) {}
+
+    /// @throws MalformedFileException where a file is not beside the index
+    public void requireFiles() throws MalformedFileException {
+        for (Map.Entry<String, Place> tensor : places.entrySet()) {
+            String file = tensor.getValue().file();
+            if (!Files.isRegularFile(path.resolveSibling(file))) {
+                throw wrong(
+                        tensor.getKey(),
+                        "'%s' in %s, which is not there".formatted(tensor.getKey(), file),
+                        "the file beside the index");
+            }
+        }
+    }
+
+    /// Holds the index against what its files hold.
+    ///
+    /// @throws MalformedFileException where they contradict each other
+    public void agree(List<Holder> holders) throws MalformedFileException {
+        Set<String> held = new HashSet<>();
+        for (Holder holder : holders) {
+            for (Map.Entry<String, Long> tensor : holder.tensors().entrySet()) {
+                String name = tensor.getKey();
+                held.add(name);
+                Place place = places.get(name);
+                if (place == null || !holder.file().endsWith(place.file())) {
+                    throw new MalformedFileException(
+                            holder.file(),
+                            tensor.getValue(),
+                            "'%s', which %s"
+                                    .formatted(
+                                            name,
+                                            place == null
+                                                    ? "the index does not name"
+                                                    : "the index has in " + place.file()),
+                            "the tensors that %s has here".formatted(path.getFileName()),
+                            "copy the model again from where it was written");
+                }
+            }
+        }
+        for (Map.Entry<String, Place> tensor : places.entrySet()) {
+            if (!held.contains(tensor.getKey())) {
+                throw wrong(
+                        tensor.getKey(),
+                        "'%s' in %s, which does not hold it"
+                                .formatted(tensor.getKey(), tensor.getValue().file()),
+                        "the file that holds it");
+            }
+        }
+    }
+
+    private MalformedFileException wrong(String tensor, String found, String expected) {
         Place place = places.get(tensor);
         return new MalformedFileException(
                 path, place == null ? -1 : place.at(), found, expected, COPY);

@@ -1,11 +1,14 @@
 package io.ucp.formats.safetensors;
 
+import io.ucp.formats.hub.WeightMap;
 import io.ucp.io.PlainFile;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 /// The headers of many files, read by all processors.
 final class Headers {
@@ -17,6 +20,18 @@ final class Headers {
         } catch (UncheckedIOException e) {
             throw e.getCause() == null ? new IOException(e) : e.getCause();
         }
+    }
+
+    /// What each file holds, for its index.
+    static List<WeightMap.Holder> holders(List<Header> headers) {
+        return headers.stream()
+                .map(
+                        header -> {
+                            Map<String, Long> tensors = new LinkedHashMap<>();
+                            header.tensors().forEach((name, t) -> tensors.put(name, t.at()));
+                            return new WeightMap.Holder(header.source().path(), tensors);
+                        })
+                .toList();
     }
 
     private static Header read(Path file) {

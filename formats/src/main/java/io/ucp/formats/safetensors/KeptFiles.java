@@ -27,7 +27,6 @@ import java.util.Optional;
 /// The source's own files, remembered by their headers: where the weights are still what those say,
 /// they are written again to the byte.
 final class KeptFiles {
-    static final String ROLE = "safetensors";
     private static final String PATH = "safetensors_headers";
 
     private KeptFiles() {}
@@ -42,7 +41,7 @@ final class KeptFiles {
         carried.add(
                 new CarriedFile(
                         PATH,
-                        ROLE,
+                        CarriedFile.FORM,
                         Coordinate.NONE,
                         Optional.empty(),
                         Optional.of(PyDict.of(texts)),
@@ -52,7 +51,7 @@ final class KeptFiles {
             carried.add(
                     new CarriedFile(
                             index,
-                            ROLE,
+                            CarriedFile.FORM,
                             Coordinate.NONE,
                             Optional.of(PlainFile.of(folder.folder().resolve(index))),
                             Optional.empty(),
@@ -61,11 +60,16 @@ final class KeptFiles {
         return carried;
     }
 
+    private static boolean isForm(CarriedFile file) {
+        return file.role().equals(CarriedFile.FORM);
+    }
+
     /// The files with these weights; empty where the source had no such files, or others.
     static Optional<List<TargetFile>> of(WriteRequest request, ModelWeights weights) {
         Optional<PyDict> texts =
                 request.carried().stream()
-                        .filter(file -> file.role().equals(ROLE))
+                        .filter(KeptFiles::isForm)
+                        .filter(file -> file.path().equals(PATH))
                         .flatMap(file -> file.root().stream())
                         .flatMap(root -> root.asDict().stream())
                         .findFirst();
@@ -92,7 +96,8 @@ final class KeptFiles {
             return Optional.empty();
         }
         request.carried().stream()
-                .filter(file -> file.role().equals(ROLE) && file.root().isEmpty())
+                .filter(KeptFiles::isForm)
+                .filter(file -> file.path().endsWith(ModelFolder.SUFFIX + ModelFolder.INDEX_SUFFIX))
                 .forEach(file -> files.add(SideFiles.written(file, file.path())));
         return Optional.of(files);
     }
@@ -115,13 +120,12 @@ final class KeptFiles {
         for (Map.Entry<String, Tensor> each : ordered) {
             Tensor tensor = each.getValue();
             Elementwise weight = left.remove(each.getKey());
-            boolean same =
-                    weight != null
-                            && weight.state().equals(ModelWeights.WEIGHT)
-                            && weight.dtype() == tensor.dtype()
-                            && tensor.begin() == layout.size()
-                            && tensor.shape().equals(shapes.get(each.getKey()));
-            if (!same) {
+            if (weight == null
+                    || !weight.state().equals(ModelWeights.WEIGHT)
+                    || weight.dtype() != tensor.dtype()
+                    || tensor.begin() != layout.size()
+                    || !Optional.of(tensor.shape())
+                            .equals(Optional.ofNullable(shapes.get(each.getKey())))) {
                 return Optional.empty();
             }
             layout.add(weight);

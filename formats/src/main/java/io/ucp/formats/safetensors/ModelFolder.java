@@ -2,7 +2,6 @@ package io.ucp.formats.safetensors;
 
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.hub.WeightMap;
-import io.ucp.io.MalformedFileException;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -178,57 +177,7 @@ record ModelFolder(Path folder, List<String> files, Optional<String> index, bool
 
     /// The files that an index names, proven to be there.
     ModelFolder named(WeightMap map) throws IOException {
-        for (String tensor : map.places().keySet()) {
-            String file = Optional.ofNullable(map.places().get(tensor)).orElseThrow().file();
-            if (!Files.isRegularFile(folder.resolve(file))) {
-                throw map.wrong(
-                        tensor,
-                        "'%s' in %s, which is not there".formatted(tensor, file),
-                        "the file beside the index");
-            }
-        }
+        map.requireFiles();
         return new ModelFolder(folder, new ArrayList<>(map.files()), index, pieces);
-    }
-
-    /// Holds an index against what the files hold.
-    ///
-    /// @throws MalformedFileException where they contradict each other
-    static void agree(WeightMap map, List<Header> headers) throws MalformedFileException {
-        for (Header header : headers) {
-            String file = header.source().path().getFileName().toString();
-            for (String tensor : header.tensors().keySet()) {
-                WeightMap.Place place = map.places().get(tensor);
-                if (place == null || !place.file().equals(file)) {
-                    Header.Tensor held =
-                            Optional.ofNullable(header.tensors().get(tensor)).orElseThrow();
-                    throw new MalformedFileException(
-                            header.source().path(),
-                            held.at(),
-                            "'%s', which %s"
-                                    .formatted(
-                                            tensor,
-                                            place == null
-                                                    ? "the index does not name"
-                                                    : "the index has in " + place.file()),
-                            "the tensors that %s has here".formatted(map.path().getFileName()),
-                            "copy the model again from where it was written");
-                }
-            }
-        }
-        Set<String> held = new HashSet<>();
-        headers.forEach(header -> held.addAll(header.tensors().keySet()));
-        for (String tensor : map.places().keySet()) {
-            if (!held.contains(tensor)) {
-                throw map.wrong(
-                        tensor,
-                        "'%s' in %s, which does not hold it"
-                                .formatted(
-                                        tensor,
-                                        Optional.ofNullable(map.places().get(tensor))
-                                                .orElseThrow()
-                                                .file()),
-                        "the file that holds it");
-            }
-        }
     }
 }

@@ -125,14 +125,15 @@ final class SafetensorsIndex {
             for (Map.Entry<String, Tensor> each : header.tensors().entrySet()) {
                 String name = each.getKey();
                 Tensor tensor = each.getValue();
-                long[] at = offsets.map(o -> o.get(name)).orElseGet(() -> new long[rank(tensor)]);
+                long[] at = offsets.flatMap(o -> Optional.ofNullable(o.get(name)))
+                                .orElseGet(() -> new long[rank(tensor)]);
                 List<Held> pieces = held.computeIfAbsent(name, _ -> new ArrayList<>());
                 refuseTwice(name, pieces, new Held(header, tensor, at), offsets.isPresent());
                 pieces.add(new Held(header, tensor, at));
             }
         }
         if (map.isPresent() && !cut) {
-            ModelFolder.agree(map.get(), headers);
+            map.get().agree(Headers.holders(headers));
         }
         map.ifPresent(m -> checkTotal(m, cutTotal()));
         if (cut && held.values().stream().anyMatch(pieces -> pieces.size() > 1)) {

@@ -155,7 +155,7 @@ record StateFiles(
             ModelFolder files =
                     new ModelFolder(folder, List.of(), Optional.of(single), false).named(map);
             headers = files.headers();
-            ModelFolder.agree(map, headers);
+            map.agree(Headers.holders(headers));
         } else if (Files.isRegularFile(folder.resolve(single))) {
             headers = Headers.read(folder, List.of(single));
         } else {

@@ -87,6 +87,7 @@ final class Losses {
         List<String> others =
                 request.carried().stream()
                         .filter(c -> !c.role().equals(Carried.LAYER))
+                        .filter(c -> !c.role().equals(CarriedFile.FORM))
                         .filter(c -> !(deepspeed && TAKEN.contains(c.role())))
                         .map(CarriedFile::path)
                         .toList();

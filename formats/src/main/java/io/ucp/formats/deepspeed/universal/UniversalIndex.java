@@ -1,6 +1,7 @@
 package io.ucp.formats.deepspeed.universal;
 
 import io.ucp.formats.CarriedFile;
+import io.ucp.formats.CarriedTensors;
 import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Coordinate;
@@ -174,11 +175,11 @@ final class UniversalIndex {
     }
 
     private List<CarriedFile> carried(List<WholeParameter> wholes) throws IOException {
-        List<Carried.Named> named = new ArrayList<>();
+        List<CarriedTensors.Named> named = new ArrayList<>();
         for (WholeParameter whole : wholes) {
             if (whole.states().containsKey(Assembly.WEIGHT)) {
                 TensorEntry weight = whole.tensor(Assembly.WEIGHT);
-                named.add(new Carried.Named(weight, whole.facts().name(), Assembly.WEIGHT));
+                named.add(new CarriedTensors.Named(weight, whole.facts().name(), Assembly.WEIGHT));
             }
         }
         List<CarriedFile> all = new ArrayList<>();
@@ -189,7 +190,7 @@ final class UniversalIndex {
             // Weights are parameters' only where one rank holds them all.
             all.add(
                     job.modelParallel() == 1 && rank.name().dp() <= 0
-                            ? Carried.naming(bytes, named)
+                            ? CarriedTensors.naming(bytes, named)
                             : bytes);
         }
         all.add(

@@ -1,0 +1,162 @@
+package io.ucp.formats.statedict;
+
+import io.ucp.formats.TensorEntry;
+import io.ucp.formats.torch.TorchContents;
+import io.ucp.formats.torch.TorchFile;
+import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.io.MalformedFileException;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/// The state dict in one file.
+///
+/// @param tensors name as saved -> where it lies, in the order of the dict
+/// @param optimizer the optimizer's own dict beside it
+/// @param whole whether the file holds the state dict and nothing else
+record StateDict(
+        TorchContents contents,
+        Map<String, TensorEntry> tensors,
+        Optional<PickleValue> optimizer,
+        boolean whole) {
+    /// Keys under which scripts keep a model's state dict.
+    private static final List<String> WRAPPERS =
+            List.of("model", "state_dict", "module", "model_state_dict");
+
+    private static final List<String> OPTIMIZERS =
+            List.of("optimizer", "optim", "optimizer_state_dict");
+
+    /// A parameter of FSDP's, in which those of a whole module lie end to end.
+    private static final String FLAT = "_flat_param";
+
+    private static final int DEEPEST = 64;
+
+    Path path() {
+        return contents.file().path();
+    }
+
+    /// The file's name.
+    String label() {
+        return path().getFileName().toString();
+    }
+
+    static StateDict open(Path path) throws IOException {
+        TorchFile file = TorchFile.open(path);
+        TorchContents contents = new TorchContents(file);
+        Optional<PyDict> root = file.tree().asDict();
+        if (root.isEmpty()) {
+            throw malformed(path, "an object that is no dict");
+        }
+        List<String> wrappers =
+                WRAPPERS.stream()
+                        .filter(
+                                key ->
+                                        root.get()
+                                                .find(key)
+                                                .flatMap(PickleValue::asDict)
+                                                .filter(dict -> !found(contents, dict).isEmpty())
+                                                .isPresent())
+                        .toList();
+        boolean direct =
+                root.get().entries().stream()
+                        .anyMatch(
+                                e ->
+                                        e.key().asText().isPresent()
+                                                && contents.tensor(e.value()).isPresent());
+        if (wrappers.size() + (direct ? 1 : 0) > 1 && !isModule(wrappers, direct)) {
+            throw malformed(
+                    path,
+                    "several state dicts: %s%s"
+                            .formatted(
+                                    direct ? "the file's own tensors and " : "",
+                                    String.join(" and ", wrappers)));
+        }
+        if (wrappers.size() == 1 && !direct) {
+            PickleValue dict = root.get().find(wrappers.getFirst()).orElseThrow();
+            Map<String, TensorEntry> tensors = found(contents, dict.asDict().orElseThrow());
+            Optional<PickleValue> optimizer =
+                    OPTIMIZERS.stream().flatMap(key -> root.get().find(key).stream()).findFirst();
+            return checked(
+                    new StateDict(contents, tensors, optimizer, root.get().size() == 1));
+        }
+        Map<String, TensorEntry> tensors = found(contents, root.get());
+        if (!direct) {
+            throw malformed(
+                    path,
+                    tensors.isEmpty()
+                            ? "a dict without tensors"
+                            : "a dict whose tensors lie deeper, under "
+                                    + tensors.keySet().iterator().next());
+        }
+        return checked(
+                new StateDict(
+                        contents,
+                        tensors,
+                        Optional.empty(),
+                        root.get().entries().stream()
+                                .allMatch(e -> contents.tensor(e.value()).isPresent())));
+    }
+
+    /// A model may have a part that is called `model` or `module`, and tensors beside it.
+    private static boolean isModule(List<String> wrappers, boolean direct) {
+        return direct && Set.of("model", "module").containsAll(wrappers);
+    }
+
+    private static StateDict checked(StateDict dict) throws MalformedFileException {
+        for (String name : dict.tensors().keySet()) {
+            if (name.endsWith(FLAT)) {
+                throw new MalformedFileException(
+                        dict.path(),
+                        -1,
+                        "'%s', in which FSDP keeps many parameters end to end".formatted(name),
+                        "parameters by their names",
+                        "save with StateDictType.FULL_STATE_DICT, or with torch.distributed.checkpoint");
+            }
+        }
+        return dict;
+    }
+
+    /// The tensors of a dict, and of dicts in it, by their joined keys.
+    private static Map<String, TensorEntry> found(TorchContents contents, PyDict dict) {
+        Map<String, TensorEntry> into = new LinkedHashMap<>();
+        find(contents, dict, new ArrayList<>(), into);
+        return into;
+    }
+
+    private static void find(
+            TorchContents contents,
+            PyDict dict,
+            List<String> path,
+            Map<String, TensorEntry> into) {
+        for (PyDict.Entry entry : dict.entries()) {
+            Optional<String> key = entry.key().asText();
+            if (key.isEmpty() || path.size() >= DEEPEST) {
+                continue;
+            }
+            path.add(key.get());
+            Optional<TensorEntry> tensor = contents.tensor(entry.value());
+            if (tensor.isPresent()) {
+                into.putIfAbsent(String.join(".", path), tensor.get());
+            } else {
+                entry.value().asDict().ifPresent(inner -> find(contents, inner, path, into));
+            }
+            path.removeLast();
+        }
+    }
+
+    private static MalformedFileException malformed(Path path, String found) {
+        return new MalformedFileException(
+                path,
+                -1,
+                found,
+                "a state dict, or one under one of " + String.join(", ", WRAPPERS),
+                "load it with torch and save the state dict that is meant by itself");
+    }
+}
