@@ -60,8 +60,7 @@ record CarriedStateDict(
         chunks.forEach(
                 (key, list) ->
                         boxes.put(
-                                key,
-                                PyList.of(list.stream().map(CarriedStateDict::box).toList())));
+                                key, PyList.of(list.stream().map(CarriedStateDict::box).toList())));
         Map<String, PickleValue> root = new LinkedHashMap<>();
         root.put("state_dict", PyDict.of(values));
         root.put("planner_data", planner.map(PickleValue.class::cast).orElse(PyNone.NONE));
@@ -89,7 +88,8 @@ record CarriedStateDict(
     static Optional<CarriedStateDict> of(WriteRequest request) {
         Optional<CarriedFile> file = find(request, f -> f.role().equals(ROLE));
         Optional<PickleValue> root = file.flatMap(CarriedFile::root);
-        Optional<PyDict> state = root.flatMap(r -> r.find("state_dict")).flatMap(PickleValue::asDict);
+        Optional<PyDict> state =
+                root.flatMap(r -> r.find("state_dict")).flatMap(PickleValue::asDict);
         if (file.isEmpty() || root.isEmpty() || state.isEmpty()) {
             return Optional.empty();
         }
@@ -103,8 +103,7 @@ record CarriedStateDict(
                             CarriedFile object =
                                     find(request, f -> f.path().equals(name)).orElseThrow();
                             objects.put(
-                                    key,
-                                    new Value(object.root().orElseThrow(), object.storages()));
+                                    key, new Value(object.root().orElseThrow(), object.storages()));
                         });
         Map<String, List<Chunk>> chunks = new LinkedHashMap<>();
         entries(root.get().find("chunks").flatMap(PickleValue::asDict))
@@ -124,8 +123,7 @@ record CarriedStateDict(
                         file.get().storages()));
     }
 
-    private static Optional<CarriedFile> find(
-            WriteRequest request, Predicate<CarriedFile> is) {
+    private static Optional<CarriedFile> find(WriteRequest request, Predicate<CarriedFile> is) {
         return request.carried().stream().filter(is).findFirst();
     }
 
@@ -138,7 +136,8 @@ record CarriedStateDict(
                                         e ->
                                                 e.key()
                                                         .asText()
-                                                        .ifPresent(k -> entries.put(k, e.value()))));
+                                                        .ifPresent(
+                                                                k -> entries.put(k, e.value()))));
         return entries;
     }
 

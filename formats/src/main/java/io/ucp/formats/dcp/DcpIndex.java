@@ -43,6 +43,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -174,8 +175,7 @@ final class DcpIndex {
                 wholes,
                 LayoutHints.NONE,
                 new CarriedStateDict(values, metadata.planner(), objects, chunks, storages).files(),
-                new Origin(
-                        candidate.format(), candidate.tag(), -1, grid.mesh(), Optional.empty()),
+                new Origin(candidate.format(), candidate.tag(), -1, grid.mesh(), Optional.empty()),
                 findings());
     }
 
@@ -201,7 +201,9 @@ final class DcpIndex {
         boolean asParameter =
                 isFloating(tensor.dtype()) && tensor.shape().rank() > 0 || !isInRuns(tensor);
         if (asParameter && !parameters.containsKey(key)) {
-            odd.add(key);
+            if (!keys.unpaired().contains(key)) {
+                odd.add(key);
+            }
             parameters.put(key, new Gathered(tensor, false));
             return bound(tensor, key, "weight");
         }
@@ -305,8 +307,7 @@ final class DcpIndex {
             case PyInt i when i.asLong().isPresent() ->
                     of.scalars.put(
                             state.state(),
-                            new Scalar(
-                                    DType.INT64, eight.putLong(i.asLong().getAsLong()).array()));
+                            new Scalar(DType.INT64, eight.putLong(i.asLong().getAsLong()).array()));
             case PyFloat(double d) ->
                     of.scalars.put(
                             state.state(), new Scalar(DType.FLOAT64, eight.putDouble(d).array()));
@@ -374,7 +375,8 @@ final class DcpIndex {
             findings.add(
                     new Finding(
                             place,
-                            "optimizer state of no weight that its key or `param_names` names: "
+                            "optimizer state whose weight neither its key nor `param_names`"
+                                    + " beside its `params` names keeps its keys: "
                                     + named(keys.unpaired())));
         }
         if (!odd.isEmpty()) {
@@ -387,7 +389,7 @@ final class DcpIndex {
         return findings;
     }
 
-    private static String named(List<String> names) {
+    private static String named(Collection<String> names) {
         int more = names.size() - NAMED;
         return names.stream().limit(NAMED).collect(Collectors.joining(", "))
                 + (more > 0 ? " and %d more".formatted(more) : "");

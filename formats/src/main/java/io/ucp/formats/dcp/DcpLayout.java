@@ -53,8 +53,7 @@ final class DcpLayout {
         Optional<CarriedStateDict> source = CarriedStateDict.of(request);
         RankGrid before = before(request);
         RankGrid grid = grid(request, before);
-        List<Entry> entries =
-                StateDictEntries.of(request, source, grid, grid.equals(before));
+        List<Entry> entries = StateDictEntries.of(request, source, grid, grid.equals(before));
         DcpLayout layout = new DcpLayout(entries);
         List<List<SavePlan.Item>> plans = SavePlan.of(entries, grid);
         for (int rank = 0; rank < plans.size(); rank++) {
@@ -154,12 +153,7 @@ final class DcpLayout {
     private static final Place NOWHERE = new Place("", 0, 0);
 
     private void add(
-            ItemFile file,
-            Entry entry,
-            Chunk chunk,
-            DType dtype,
-            Shape extent,
-            List<Part> parts) {
+            ItemFile file, Entry entry, Chunk chunk, DType dtype, Shape extent, List<Part> parts) {
         TorchBuilder torch = new TorchBuilder(Map.of());
         TorchTensor tensor = torch.tensor(dtype, extent, parts);
         TargetFile item = torch.file(ItemFile.ITEM, TensorPickles.write(tensor));

@@ -34,8 +34,7 @@ record Entry(String key, PyTuple path, Value value) {
     /// A tensor that every rank has.
     ///
     /// @param parts its bytes in order, at offsets from its start; zeros where there are none
-    record Own(DType dtype, Shape shape, boolean requiresGrad, List<Part> parts)
-            implements Value {}
+    record Own(DType dtype, Shape shape, boolean requiresGrad, List<Part> parts) implements Value {}
 
     /// Any other object.
     record Pickled(PickleValue tree, Map<String, Storage> storages) implements Value {}

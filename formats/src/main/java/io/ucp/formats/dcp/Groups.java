@@ -16,8 +16,8 @@ import java.util.function.Function;
 ///
 /// @param members name of a weight -> number of its group, where `params` (or `param_names`) has
 ///   names
-/// @param numbers number of a weight, in decimal -> its name, where `params` and `param_names` stand
-///   side by side
+/// @param numbers number of a weight, in decimal -> its name, where `params` and `param_names`
+///   stand side by side
 record Groups(Map<String, Integer> members, Map<String, String> numbers) {
     /// @param optimizer its keys begin so
     static Groups of(

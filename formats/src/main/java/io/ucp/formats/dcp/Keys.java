@@ -4,7 +4,6 @@ import io.ucp.formats.distcp.DistcpMetadata;
 import io.ucp.formats.distcp.StateDictEntry.OfTensor;
 import io.ucp.formats.torch.pickle.PickleValue;
 
-import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -30,7 +29,7 @@ final class Keys {
     private final Map<String, OfTensor> tensors = new LinkedHashMap<>();
     private final Map<String, Weight> weights = new LinkedHashMap<>();
     private final Map<String, State> states = new LinkedHashMap<>();
-    private final List<String> unpaired = new ArrayList<>();
+    private final Set<String> unpaired = new LinkedHashSet<>();
     private final Map<String, Integer> groups = new HashMap<>();
     private final Set<String> optimizers = new LinkedHashSet<>();
 
@@ -63,8 +62,8 @@ final class Keys {
     }
 
     /// Keys of an optimizer's state that no weight could be found for.
-    List<String> unpaired() {
-        return Collections.unmodifiableList(unpaired);
+    Set<String> unpaired() {
+        return Collections.unmodifiableSet(unpaired);
     }
 
     /// Parameter -> number of its optimizer group.
@@ -105,7 +104,11 @@ final class Keys {
         for (String optimizer : candidates) {
             Groups read = Groups.of(optimizer, metadata.entries().keySet(), objects);
             grouped.put(optimizer, read);
-            modelOf(optimizer, read, plain.keySet()).ifPresent(m -> models.put(optimizer, m));
+            Optional<String> model = modelOf(optimizer, read, plain.keySet());
+            model.ifPresent(m -> models.put(optimizer, m));
+            if (model.isEmpty() && hasGroups(optimizer)) {
+                stateKeys(optimizer).filter(tensors::containsKey).forEach(unpaired::add);
+            }
         }
         // State of nothing that is known: these are tensors like others.
         for (String key : tensors.keySet()) {
@@ -127,8 +130,7 @@ final class Keys {
                             key ->
                                     weights.put(
                                             key,
-                                            new Weight(
-                                                    one ? key.substring(model.length()) : key)));
+                                            new Weight(one ? key.substring(model.length()) : key)));
         }
         models.forEach(
                 (optimizer, model) ->
@@ -151,8 +153,8 @@ final class Keys {
         return element.asText().orElseGet(element::toString);
     }
 
-    /// Keys of an optimizer begin so, with `state.` behind it: where `param_groups` stands beside, or
-    /// where a path has `state` as a step of its own.
+    /// Keys of an optimizer begin so, with `state.` behind it: where `param_groups` stands beside,
+    /// or where a path has `state` as a step of its own.
     private Set<String> optimizerPrefixes() {
         Set<String> found = new LinkedHashSet<>();
         for (String key : paths.keySet()) {
@@ -165,7 +167,9 @@ final class Keys {
             List<String> path = e.getValue();
             for (int i = 0; i + 2 < path.size(); i++) {
                 if (path.get(i).equals("state")) {
-                    found.add(String.join("", path.subList(0, i).stream().map(s -> s + ".").toList()));
+                    found.add(
+                            String.join(
+                                    "", path.subList(0, i).stream().map(s -> s + ".").toList()));
                 }
             }
         }
@@ -184,6 +188,12 @@ final class Keys {
         return -1;
     }
 
+    private boolean hasGroups(String optimizer) {
+        String groups = optimizer + "param_groups";
+        return paths.keySet().stream()
+                .anyMatch(key -> key.equals(groups) || key.startsWith(groups + "."));
+    }
+
     private static boolean isState(String key, String optimizer) {
         return key.startsWith(optimizer + "state.");
     }
@@ -192,8 +202,8 @@ final class Keys {
         return paths.keySet().stream().filter(key -> isState(key, optimizer));
     }
 
-    /// The model whose weights an optimizer's state names: the prefix of their keys. Of several that
-    /// fit alike (a model and its average), the one that is called `model`; else none.
+    /// The model whose weights an optimizer's state names: the prefix of their keys. Of several
+    /// that fit alike (a model and its average), the one that is called `model`; else none.
     private Optional<String> modelOf(String optimizer, Groups read, Set<String> plain) {
         List<String> keys = stateKeys(optimizer).toList();
         Map<String, Long> fits = new LinkedHashMap<>();

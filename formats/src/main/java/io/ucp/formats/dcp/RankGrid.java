@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /// The mesh that a state dict is sharded over, and how torch cuts a tensor over it: tensor
 /// parallelism along one dim first, then FSDP along dim 0 of what each rank has, both by
@@ -55,8 +56,8 @@ record RankGrid(int dp, int tp) {
     }
 
     /// The grid whose cuts the chunks of all these tensors are: the one with the fewest
-    /// tensor-parallel ranks, since what FSDP alone explains needs no more. Where there is none, FSDP
-    /// over all ranks.
+    /// tensor-parallel ranks, since what FSDP alone explains needs no more. Where there is none,
+    /// FSDP over all ranks.
     ///
     /// @param ranks that wrote files; more than the grid has where they are replicas of each other
     static RankGrid of(List<OfTensor> tensors, int ranks) {
@@ -68,7 +69,7 @@ record RankGrid(int dp, int tp) {
         for (int tp = 1; tp <= ranks; tp++) {
             for (int dp = ranks / tp; dp >= 1; dp--) {
                 RankGrid grid = new RankGrid(dp, tp);
-                if (cut.stream().allMatch(tensor -> grid.explains(tensor))) {
+                if (cut.stream().allMatch(t -> grid.cutting(t).findAny().isPresent())) {
                     return grid;
                 }
             }
@@ -76,20 +77,27 @@ record RankGrid(int dp, int tp) {
         return new RankGrid(ranks, 1);
     }
 
+    /// Whether these are the chunks that torch lists for this grid, the empty one included that it
+    /// lists where some ranks have nothing.
     boolean explains(OfTensor tensor) {
-        Set<Chunk> held = boxes(tensor);
-        return dims(tensor.shape()).stream().anyMatch(dim -> is(held, tensor.shape(), dim));
+        Set<Chunk> held = Set.copyOf(boxes(tensor));
+        return dims(tensor.shape()).stream()
+                .anyMatch(dim -> held.equals(Set.copyOf(chunks(tensor.shape(), dim))));
     }
 
     /// The dim that tensor parallelism cut, where that is what the chunks say.
     int tpDim(OfTensor tensor) {
-        Set<Chunk> held = boxes(tensor);
-        return dims(tensor.shape()).stream()
-                .filter(dim -> is(held, tensor.shape(), dim))
-                .findFirst()
-                .orElse(UNCUT);
+        return cutting(tensor).findFirst().orElse(UNCUT);
     }
 
+    /// Dims along which tensor parallelism would give the chunks that have elements.
+    private Stream<Integer> cutting(OfTensor tensor) {
+        Set<Chunk> held = filled(boxes(tensor));
+        return dims(tensor.shape()).stream()
+                .filter(dim -> held.equals(filled(chunks(tensor.shape(), dim))));
+    }
+
+    /// Uncut first.
     private List<Integer> dims(Shape shape) {
         List<Integer> dims = new ArrayList<>();
         dims.add(UNCUT);
@@ -99,12 +107,8 @@ record RankGrid(int dp, int tp) {
         return dims;
     }
 
-    private boolean is(Set<Chunk> held, Shape shape, int dim) {
-        return held.equals(filled(chunks(shape, dim)));
-    }
-
-    private static Set<Chunk> boxes(OfTensor tensor) {
-        return filled(tensor.chunks().stream().map(Stored::chunk).toList());
+    private static List<Chunk> boxes(OfTensor tensor) {
+        return tensor.chunks().stream().map(Stored::chunk).toList();
     }
 
     private static Set<Chunk> filled(List<Chunk> chunks) {

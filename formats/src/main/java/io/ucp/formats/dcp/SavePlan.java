@@ -10,8 +10,8 @@ import java.util.List;
 import java.util.Map;
 
 /// Which rank writes which chunk. What several ranks have is written by the one with the least to
-/// write so far, as torch decides it: chunk by chunk in the order in which the ranks list them, rank
-/// 0's first, an object counting as one byte.
+/// write so far, as torch decides it: chunk by chunk in the order in which the ranks list them,
+/// rank 0's first; each counts with the bytes of its whole tensor, an object as one.
 ///
 /// Source: torch `distributed/checkpoint/_dedup_save_plans.py`.
 final class SavePlan {
@@ -32,7 +32,7 @@ final class SavePlan {
     record Item(int entry, Chunk chunk) {}
 
     /// @param ranks that have it, none in particular where all have
-    /// @param size bytes
+    /// @param size bytes of the whole tensor
     private record Held(Item item, List<Integer> ranks, long size) {}
 
     /// For each rank, what it writes, in the order of the state dict.
@@ -46,8 +46,7 @@ final class SavePlan {
 
     private void add(int entry, Entry.Value value) {
         switch (value) {
-            case Entry.Pickled _ ->
-                    held(new Item(entry, Chunk.whole(Shape.of())), List.of(), 1);
+            case Entry.Pickled _ -> held(new Item(entry, Chunk.whole(Shape.of())), List.of(), 1);
             case Entry.Own own ->
                     held(
                             new Item(entry, Chunk.whole(own.shape())),
@@ -60,8 +59,7 @@ final class SavePlan {
                                             held(
                                                     new Item(entry, chunk),
                                                     ranks,
-                                                    chunk.extent().count()
-                                                            * bound.dtype().width()));
+                                                    bound.shape().count() * bound.dtype().width()));
         }
     }
 

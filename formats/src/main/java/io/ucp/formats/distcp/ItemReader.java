@@ -23,8 +23,8 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 
-/// Opens the items of a checkpoint: each is where `.metadata` says, and holds what it says. Reads no
-/// tensor data.
+/// Opens the items of a checkpoint: each is where `.metadata` says, and holds what it says. Reads
+/// no tensor data.
 public final class ItemReader {
     private static final String COPY = "copy the checkpoint again as a whole";
 

@@ -122,8 +122,7 @@ final class MetadataReader {
             throw malformed(
                     where + " is in '%s'".formatted(path), "a file of the checkpoint's folder");
         }
-        Place place =
-                new Place(path, number(info, "offset", where), number(info, "length", where));
+        Place place = new Place(path, number(info, "offset", where), number(info, "length", where));
         if (place.offset() > Long.MAX_VALUE - place.length()) {
             throw malformed(where + " ends past 2^63 bytes", "it inside its file");
         }
@@ -246,8 +245,7 @@ final class MetadataReader {
         try {
             return Shape.of(dims.stream().mapToLong(Long::longValue).toArray());
         } catch (ArithmeticException _) {
-            throw malformed(
-                    "'%s' of shape %s".formatted(key, dims), "fewer than 2^63 elements");
+            throw malformed("'%s' of shape %s".formatted(key, dims), "fewer than 2^63 elements");
         }
     }
 
@@ -273,8 +271,7 @@ final class MetadataReader {
     private long number(PyDict attributes, String name, String where)
             throws MalformedFileException {
         Optional<PickleValue> value = attributes.find(name);
-        OptionalLong number =
-                value.map(PickleValue::asLong).orElse(OptionalLong.empty());
+        OptionalLong number = value.map(PickleValue::asLong).orElse(OptionalLong.empty());
         if (number.isEmpty() || number.getAsLong() < 0) {
             throw malformed(
                     "%s has the %s %s"

@@ -1,0 +1,150 @@
+package io.ucp.convert;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.ucp.execute.Progress;
+import io.ucp.formats.RefusedException;
+import io.ucp.formats.distcp.DistcpMetadata;
+import io.ucp.formats.distcp.ItemReader;
+import io.ucp.formats.distcp.StateDictEntry;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Stream;
+
+/// Checkpoints that torch wrote, written again: the same files, but for what says who wrote them.
+class DcpSampleTest {
+    private static final Path WRITTEN_BY_TORCH =
+            Path.of("../formats/src/test/resources/io/ucp/formats/dcp");
+
+    /// A hash over an item, which torch makes of its data and ucp of its sizes.
+    private static final String SERIALIZATION_ID = "archive/.data/serialization_id";
+
+    @TempDir Path folder;
+
+    private Path run(Path source, String to, String name, Map<String, String> options)
+            throws IOException {
+        Path output = folder.resolve(name);
+        Request request =
+                new Request(source, Optional.empty(), to, Optional.empty(), Map.of(), options);
+        Conversion.run(Conversion.prepare(request), output, RunOptions.standard(), Progress.NONE);
+        return output;
+    }
+
+    /// The same files, keys, chunks and places, and the same bytes in each item.
+    private static void assertSame(Path expected, Path found) throws IOException {
+        DistcpMetadata theirs = DistcpMetadata.read(expected);
+        DistcpMetadata ours = DistcpMetadata.read(found);
+        assertThat(ours.entries()).containsExactlyEntriesOf(theirs.entries());
+        assertThat(ours.planner().orElseThrow().entries().stream().map(e -> e.key()))
+                .containsExactlyElementsOf(
+                        theirs.planner().orElseThrow().entries().stream()
+                                .map(e -> e.key())
+                                .toList());
+        ItemReader.open(found, ours);
+        for (String name : files(expected)) {
+            assertThat(bytes(found.resolve(name))).isEqualTo(bytes(expected.resolve(name)));
+        }
+        assertThat(files(found)).isEqualTo(files(expected));
+    }
+
+    private static List<String> files(Path path) throws IOException {
+        try (Stream<Path> files = Files.list(path)) {
+            return files.map(f -> f.getFileName().toString())
+                    .filter(name -> name.endsWith(".distcp"))
+                    .sorted()
+                    .toList();
+        }
+    }
+
+    /// Without the ids and the checksums of these.
+    private static String bytes(Path file) throws IOException {
+        String text = Files.readString(file, StandardCharsets.ISO_8859_1);
+        StringBuilder out = new StringBuilder(text);
+        for (int at = text.indexOf(SERIALIZATION_ID);
+                at >= 0;
+                at = text.indexOf(SERIALIZATION_ID, at + 1)) {
+            boolean local = text.startsWith("PK\u0003\u0004", at - 30);
+            if (local) {
+                int extra = text.charAt(at - 2) | text.charAt(at - 1) << 8;
+                int data = at + SERIALIZATION_ID.length() + extra;
+                out.replace(data, data + 48, "x".repeat(48));
+            } else {
+                out.replace(at - 30, at - 26, "xxxx");
+            }
+        }
+        return out.toString();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"fsdp4", "fsdp2", "named", "numbered", "weights"})
+    void isTheSameAgain(String name) throws IOException {
+        Path source = WRITTEN_BY_TORCH.resolve(name);
+        assertSame(source, run(source, "dcp", "again", Map.of()));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"fsdp4", "numbered"})
+    void isTheSameByWayOfUniversal(String name) throws IOException {
+        Path source = WRITTEN_BY_TORCH.resolve(name);
+        Path universal = run(source, "universal", "universal", Map.of());
+        assertSame(source, run(universal, "dcp", "back", Map.of()));
+    }
+
+    @Test
+    void isCutAsTorchCutsItForOtherRanks() throws IOException {
+        Path four = WRITTEN_BY_TORCH.resolve("fsdp4");
+        Path two = run(four, "dcp", "two", Map.of("dp", "2"));
+        Map<String, StateDictEntry> golden =
+                DistcpMetadata.read(WRITTEN_BY_TORCH.resolve("fsdp2")).entries();
+        assertThat(DistcpMetadata.read(two).entries()).containsExactlyEntriesOf(golden);
+        assertSame(four, run(two, "dcp", "four", Map.of("dp", "4")));
+    }
+
+    @Test
+    void aSourceThatSaysNotWhichDimIsCutHasNoTensorParallelRanks() {
+        assertThatThrownBy(
+                        () ->
+                                run(
+                                        WRITTEN_BY_TORCH.resolve("fsdp4"),
+                                        "dcp",
+                                        "tp",
+                                        Map.of("tp", "2")))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("which dim of a parameter tensor parallelism cuts");
+    }
+
+    @Test
+    void anotherFormatsStateHasTheKeysOfGetStateDict() throws IOException {
+        Path out = run(Path.of("../samples/llama-tp2-pp2-dp2/checkpoint"), "dcp", "out", Map.of());
+        Described read = Conversion.describe(out, Optional.empty(), Optional.empty(), Map.of());
+        String name = read.inventory().parameters().getFirst().name();
+        assertThat(DistcpMetadata.read(out).entries())
+                .containsKeys(
+                        "model." + name,
+                        "optim.state." + name + ".exp_avg",
+                        "optim.state." + name + ".fp32",
+                        "optim.state." + name + ".step");
+        assertThat(read.inventory().parameters().getFirst().states().keySet())
+                .containsExactly("exp_avg", "exp_avg_sq", "fp32", "weight");
+    }
+
+    @Test
+    void aMasterWithoutWeightIsTheModels() throws IOException {
+        Path out = run(Path.of("../samples/llama-zero3-dp4/checkpoint"), "dcp", "out", Map.of());
+        assertThat(DistcpMetadata.read(out).entries())
+                .containsKey("model.model.norm.weight")
+                .doesNotContainKey("optim.state.model.norm.weight.fp32");
+    }
+}

@@ -1,0 +1,176 @@
+package io.ucp.formats.dcp;
+
+import static io.ucp.formats.distcp.SmallCheckpoint.path;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.ucp.formats.CheckpointFormat.Candidate;
+import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.WholeParameter;
+import io.ucp.formats.distcp.SmallCheckpoint;
+import io.ucp.formats.torch.pickle.PyInt;
+import io.ucp.formats.torch.pickle.PyList;
+import io.ucp.formats.torch.pickle.PyText;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+
+/// The checkpoints in the resources were written by torch 2.14: FSDP2 over 4 and over 2, with an
+/// average of the weights and states of generators beside the model; a plain optimizer of named and
+/// of numbered parameters; a bare state dict.
+class DcpFormatTest {
+    private static final Path WRITTEN_BY_TORCH = Path.of("src/test/resources/io/ucp/formats/dcp");
+
+    @TempDir Path folder;
+
+    private static CheckpointIndex index(Path path) throws IOException {
+        DcpFormat format = new DcpFormat();
+        return format.index(format.find(path).getFirst());
+    }
+
+    private static Map<String, ParameterFacts> facts(CheckpointIndex index) {
+        return index.wholes().stream()
+                .map(WholeParameter::facts)
+                .collect(Collectors.toMap(ParameterFacts::name, f -> f));
+    }
+
+    private static List<String> findings(CheckpointIndex index) {
+        return index.findings().stream().map(f -> f.message()).toList();
+    }
+
+    @Test
+    void findsTheFolderItselfOrThoseBelow() throws IOException {
+        DcpFormat format = new DcpFormat();
+        assertThat(format.find(WRITTEN_BY_TORCH.resolve("fsdp4")))
+                .extracting(Candidate::tag, Candidate::pointer)
+                .containsExactly(org.assertj.core.groups.Tuple.tuple("fsdp4", ".metadata"));
+        assertThat(format.find(WRITTEN_BY_TORCH))
+                .extracting(Candidate::tag)
+                .containsExactly("fsdp2", "fsdp4", "named", "numbered", "weights");
+        assertThat(format.find(folder)).isEmpty();
+    }
+
+    @Test
+    void aMegatronFolderIsAnotherFormats() throws IOException {
+        new SmallCheckpoint(folder).whole(path("w"), 2).write();
+        assertThat(new DcpFormat().find(folder)).hasSize(1);
+        Files.writeString(folder.resolve("metadata.json"), "{}");
+        assertThat(new DcpFormat().find(folder)).isEmpty();
+    }
+
+    @Test
+    void pairsOptimizerStateByName() throws IOException {
+        CheckpointIndex index = index(WRITTEN_BY_TORCH.resolve("fsdp4"));
+        assertThat(index.mesh()).hasToString("[AxisDegree[axis=dp, degree=4]]");
+        ParameterFacts weight = facts(index).get("a.weight");
+        assertThat(weight.states().keySet()).containsExactly("exp_avg", "exp_avg_sq", "weight");
+        assertThat(weight.scalars().keySet()).containsExactly("step");
+        assertThat(weight.optimizerGroup()).isZero();
+        assertThat(facts(index).get("a.bias").optimizerGroup()).isEqualTo(1);
+        assertThat(facts(index).get("count").buffer()).isTrue();
+        assertThat(findings(index))
+                .singleElement()
+                .asString()
+                .contains("ema.scale")
+                .contains("keep their keys");
+    }
+
+    @Test
+    void pairsByNumberWhereNamesStandBesideTheNumbers() throws IOException {
+        CheckpointIndex index = index(WRITTEN_BY_TORCH.resolve("named"));
+        assertThat(facts(index).get("b.bias").states().keySet())
+                .containsExactly("exp_avg", "exp_avg_sq", "weight");
+        assertThat(findings(index)).isEmpty();
+    }
+
+    @Test
+    void doesNotGuessWhichWeightANumberIs() throws IOException {
+        CheckpointIndex index = index(WRITTEN_BY_TORCH.resolve("numbered"));
+        assertThat(facts(index).get("b.bias").states().keySet()).containsExactly("weight");
+        assertThat(facts(index)).containsKey("app.optimizer.state.0.exp_avg");
+        assertThat(findings(index))
+                .singleElement()
+                .asString()
+                .contains("`param_names` beside its `params`");
+    }
+
+    @Test
+    void aBareStateDictIsTheModels() throws IOException {
+        assertThat(facts(index(WRITTEN_BY_TORCH.resolve("weights"))).keySet())
+                .containsExactlyInAnyOrder(
+                        "scale", "count", "a.weight", "a.bias", "b.weight", "b.bias");
+    }
+
+    @Test
+    void groupsAreReadFromOneObjectToo() throws IOException {
+        new SmallCheckpoint(folder)
+                .whole(path("model", "w"), 2, 2)
+                .whole(path("optim", "state", "w", "exp_avg"), 2, 2)
+                .object(
+                        path("optim", "param_groups"),
+                        PyList.of(
+                                io.ucp.formats.torch.pickle.PyDict.of(
+                                        Map.of("params", PyList.of(PyText.of("w"))))))
+                .write();
+        ParameterFacts weight = facts(index(folder)).get("w");
+        assertThat(weight.optimizerGroup()).isZero();
+        assertThat(weight.states().keySet()).containsExactly("exp_avg", "weight");
+    }
+
+    @Test
+    void ofAModelAndItsAverageTheOneCalledModelIsTrained() throws IOException {
+        new SmallCheckpoint(folder)
+                .whole(path("ema", "w"), 2)
+                .whole(path("model", "w"), 2)
+                .whole(path("optim", "state", "w", "exp_avg"), 2)
+                .object(path("optim", "param_groups"), PyList.of())
+                .write();
+        Map<String, ParameterFacts> facts = facts(index(folder));
+        assertThat(facts.get("w").states()).containsKey("exp_avg");
+        assertThat(facts).containsKey("ema.w");
+    }
+
+    @Test
+    void betweenTwoAveragesNothingChooses() throws IOException {
+        new SmallCheckpoint(folder)
+                .whole(path("fast", "w"), 2)
+                .whole(path("slow", "w"), 2)
+                .whole(path("optim", "state", "w", "exp_avg"), 2)
+                .object(path("optim", "param_groups"), PyList.of())
+                .write();
+        CheckpointIndex index = index(folder);
+        assertThat(facts(index).keySet())
+                .containsExactlyInAnyOrder("fast.w", "slow.w", "optim.state.w.exp_avg");
+        assertThat(findings(index)).isNotEmpty();
+    }
+
+    @Test
+    void aStateOfAnotherShapeIsATensorOfItsOwn() throws IOException {
+        new SmallCheckpoint(folder)
+                .whole(path("model", "w"), 2, 3)
+                .whole(path("optim", "state", "w", "exp_avg_sq_row"), 2)
+                .object(path("optim", "param_groups"), PyList.of())
+                .write();
+        Map<String, ParameterFacts> facts = facts(index(folder));
+        assertThat(facts.get("w").states().keySet()).containsExactly("weight");
+        assertThat(facts).containsKey("optim.state.w.exp_avg_sq_row");
+    }
+
+    @Test
+    void aStateDictWithoutTensors() throws IOException {
+        new SmallCheckpoint(folder).object(path("step"), PyInt.of(1)).write();
+        assertThatThrownBy(() -> index(folder))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("a state dict without tensors");
+    }
+}

@@ -1,0 +1,120 @@
+package io.ucp.formats.distcp;
+
+import io.ucp.formats.distcp.StateDictEntry.OfObject;
+import io.ucp.formats.distcp.StateDictEntry.OfTensor;
+import io.ucp.formats.distcp.StateDictEntry.Stored;
+import io.ucp.formats.torch.TensorPickles;
+import io.ucp.formats.torch.TorchTensor;
+import io.ucp.formats.torch.TorchWriter;
+import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PickleWriter;
+import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyText;
+import io.ucp.formats.torch.pickle.PyTuple;
+import io.ucp.tensor.DType;
+import io.ucp.tensor.Shape;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/// Builds a small checkpoint, well-formed or not. Byte i of every chunk is i.
+public final class SmallCheckpoint {
+    private final Path folder;
+    private final Map<String, StateDictEntry> entries = new LinkedHashMap<>();
+    private final List<PyDict.Entry> planner = new ArrayList<>();
+    private final Map<String, ByteArrayOutputStream> files = new LinkedHashMap<>();
+
+    public SmallCheckpoint(Path folder) {
+        this.folder = folder;
+    }
+
+    /// A tensor of float32, a chunk a rank.
+    ///
+    /// @param path of the key in the nested state dict
+    public SmallCheckpoint tensor(List<String> path, Shape shape, Chunk... chunks)
+            throws IOException {
+        List<Stored> stored = new ArrayList<>();
+        for (Chunk chunk : chunks) {
+            stored.add(
+                    new Stored(
+                            chunk, item("__%d_0.distcp".formatted(stored.size()), chunk.extent())));
+        }
+        return entry(path, new OfTensor(DType.FLOAT32, shape, false, stored));
+    }
+
+    public SmallCheckpoint whole(List<String> path, long... dims) throws IOException {
+        Shape shape = Shape.of(dims);
+        return tensor(path, shape, Chunk.whole(shape));
+    }
+
+    public SmallCheckpoint object(List<String> path, PickleValue value) throws IOException {
+        return entry(path, new OfObject(add("__0_0.distcp", value, new byte[0])));
+    }
+
+    SmallCheckpoint entry(List<String> path, StateDictEntry entry) {
+        String key = String.join(".", path);
+        entries.put(key, entry);
+        planner.add(
+                new PyDict.Entry(
+                        PyText.of(key), PyTuple.of(path.stream().map(PyText::of).toList())));
+        return this;
+    }
+
+    /// An item that holds a float32 tensor.
+    Place item(String file, Shape shape) throws IOException {
+        PickleValue tensor = TensorPickles.write(TorchTensor.contiguous(DType.FLOAT32, shape, "0"));
+        byte[] bytes = new byte[Math.toIntExact(shape.count() * 4)];
+        for (int i = 0; i < bytes.length; i++) {
+            bytes[i] = (byte) i;
+        }
+        return add(file, tensor, bytes);
+    }
+
+    private Place add(String name, PickleValue tree, byte[] storage) throws IOException {
+        Path item = folder.resolve("archive");
+        Map<String, byte[]> storages = new LinkedHashMap<>();
+        if (storage.length > 0) {
+            storages.put("0", storage);
+        }
+        TorchWriter.write(item, tree, new LinkedHashMap<>(storages));
+        byte[] bytes = Files.readAllBytes(item);
+        Files.delete(item);
+        ByteArrayOutputStream file = files.computeIfAbsent(name, _ -> new ByteArrayOutputStream());
+        Place place = new Place(name, file.size(), bytes.length);
+        file.writeBytes(bytes);
+        return place;
+    }
+
+    DistcpMetadata metadata() {
+        return new DistcpMetadata(entries, Optional.of(PyDict.of(planner)), Optional.empty());
+    }
+
+    /// Writes everything, `.metadata` last.
+    public Path write() throws IOException {
+        return write(metadata().tree());
+    }
+
+    Path write(PickleValue metadata) throws IOException {
+        for (Map.Entry<String, ByteArrayOutputStream> file : files.entrySet()) {
+            Files.write(folder.resolve(file.getKey()), file.getValue().toByteArray());
+        }
+        Files.write(folder.resolve(DistcpMetadata.FILE), PickleWriter.write(metadata));
+        return folder;
+    }
+
+    public static Chunk chunk(List<Long> start, long... extent) {
+        return new Chunk(start, Shape.of(extent));
+    }
+
+    public static List<String> path(String... steps) {
+        return Arrays.asList(steps);
+    }
+}
