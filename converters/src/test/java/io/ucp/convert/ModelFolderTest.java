@@ -2,7 +2,11 @@ package io.ucp.convert;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.fasterxml.jackson.core.JsonGenerator;
+
 import io.ucp.execute.Progress;
+import io.ucp.formats.torch.TorchFile;
+import io.ucp.formats.torch.TreeJson;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -10,8 +14,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
+import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -26,8 +32,10 @@ class ModelFolderTest {
 
     @TempDir Path folder;
 
+    private int outputs;
+
     private Path convert(Path source, String to, Map<String, String> options) throws IOException {
-        Path output = folder.resolve(to + "-" + Files.list(folder).count());
+        Path output = folder.resolve("%s-%d".formatted(to, outputs++));
         Request request =
                 new Request(source, Optional.empty(), to, Optional.empty(), Map.of(), options);
         Conversion.run(Conversion.prepare(request), output, RunOptions.standard(), Progress.NONE);
@@ -53,10 +61,54 @@ class ModelFolderTest {
             for (Path file : walk.filter(Files::isRegularFile).toList()) {
                 content.put(
                         root.relativize(file).toString(),
-                        java.util.HexFormat.of().formatHex(Files.readAllBytes(file)));
+                        HexFormat.of().formatHex(Files.readAllBytes(file)));
             }
         }
         return content;
+    }
+
+    @Test
+    void stateDictsThroughUniversalAreTheSameTensorsInTheSameFiles() throws IOException {
+        Path source = SAMPLES.resolve("hf-llama-bin").resolve("checkpoint");
+        Path universal = convert(source, "universal", Map.of());
+        Path back = convert(universal, "torch", Map.of());
+        assertThat(content(back).keySet()).isEqualTo(content(source).keySet());
+        same(source, back);
+        assertThat(describe(back).inventory().parameters())
+                .extracting(p -> p.facts().name())
+                .isEqualTo(
+                        describe(source).inventory().parameters().stream()
+                                .map(p -> p.facts().name())
+                                .toList());
+        same(SAMPLES.resolve("hf-llama-sharded").resolve("checkpoint"), back);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"training", "named", "prefixed"})
+    void stateDictsOfScriptsComeBackWithAllThatIsInThem(String name) throws IOException {
+        Path source = RESOURCES.resolveSibling("statedict").resolve(name + ".pt");
+        Path back =
+                convert(convert(source, "universal", Map.of()), "torch", Map.of())
+                        .resolve(name + ".pt");
+        same(source, back);
+        assertThat(torchText(back)).isEqualTo(torchText(source));
+    }
+
+    /// The object, without the bytes of tensors.
+    private static String torchText(Path file) throws IOException {
+        StringWriter text = new StringWriter();
+        try (JsonGenerator json = TreeJson.factory().createGenerator(text)) {
+            TreeJson.write(json, TorchFile.open(file).tree());
+        }
+        return text.toString();
+    }
+
+    @Test
+    void statesOfAJobAreBesideAStateDict() throws IOException {
+        Path source = SAMPLES.resolve("gpt2-zero2-tied-frozen").resolve("checkpoint");
+        Path model = convert(source, "torch", Map.of("with-optimizer", "true"));
+        same(source, model);
+        assertThat(content(model).keySet()).containsExactly("optimizer.pt", "pytorch_model.bin");
     }
 
     @ParameterizedTest

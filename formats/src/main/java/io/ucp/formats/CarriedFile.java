@@ -28,8 +28,8 @@ public record CarriedFile(
     /// beside the new names must not take them for its own.
     public static final String BEFORE_RENAME = "before_rename:";
 
-    /// The role of files that only say how a form held the weights (headers, an index): without them
-    /// nothing of the state is lost.
+    /// The role of files that only say how a form held the weights (headers, an index): without
+    /// them nothing of the state is lost.
     public static final String FORM = "form";
 
     public CarriedFile {

@@ -125,7 +125,8 @@ final class SafetensorsIndex {
             for (Map.Entry<String, Tensor> each : header.tensors().entrySet()) {
                 String name = each.getKey();
                 Tensor tensor = each.getValue();
-                long[] at = offsets.flatMap(o -> Optional.ofNullable(o.get(name)))
+                long[] at =
+                        offsets.flatMap(o -> Optional.ofNullable(o.get(name)))
                                 .orElseGet(() -> new long[rank(tensor)]);
                 List<Held> pieces = held.computeIfAbsent(name, _ -> new ArrayList<>());
                 refuseTwice(name, pieces, new Held(header, tensor, at), offsets.isPresent());

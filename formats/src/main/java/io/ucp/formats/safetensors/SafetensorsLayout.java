@@ -39,9 +39,7 @@ final class SafetensorsLayout {
     static TargetTree of(WriteRequest request) {
         SafetensorsLayout layout = new SafetensorsLayout(request);
         Optional<List<TargetFile>> kept =
-                layout.options.isPlain()
-                        ? KeptFiles.of(request, layout.weights)
-                        : Optional.empty();
+                layout.options.isPlain() ? KeptFiles.of(request, layout.weights) : Optional.empty();
         kept.orElseGet(layout::model).forEach(layout.folder::add);
         if (layout.folder.writesStates()) {
             layout.states().forEach(layout.folder::add);

@@ -159,8 +159,7 @@ record OptimizerBinding(
             }
         }
         if (groups.size() != 1) {
-            return Optional.of(
-                    "%d param_groups without param_names".formatted(groups.size()));
+            return Optional.of("%d param_groups without param_names".formatted(groups.size()));
         }
         List<PickleValue> params = sequence(groups.getFirst(), "params");
         if (params.size() != trained.size()) {
@@ -176,9 +175,7 @@ record OptimizerBinding(
                             || held.get().entries().stream()
                                     .flatMap(e -> contents.tensor(e.value()).stream())
                                     .allMatch(
-                                            t ->
-                                                    t.shape().equals(shape)
-                                                            || t.shape().rank() == 0);
+                                            t -> t.shape().equals(shape) || t.shape().rank() == 0);
             if (!alike) {
                 return Optional.of(
                         "number %d has not the shape %s of '%s'"

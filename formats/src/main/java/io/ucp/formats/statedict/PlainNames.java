@@ -29,8 +29,7 @@ record PlainNames(Map<String, String> plain, Set<String> removed) {
     private static final String DATA_PARALLEL = "module.";
 
     /// @throws IncompleteCheckpointException where two names become one
-    static PlainNames of(Path file, Collection<String> saved)
-            throws IncompleteCheckpointException {
+    static PlainNames of(Path file, Collection<String> saved) throws IncompleteCheckpointException {
         TreeSet<String> removed = new TreeSet<>();
         Map<String, String> plain = new LinkedHashMap<>();
         for (String name : saved) {
@@ -38,8 +37,7 @@ record PlainNames(Map<String, String> plain, Set<String> removed) {
             parts.removeIf(part -> WRAPPERS.contains(part) && removed(part, removed));
             plain.put(name, String.join(".", parts));
         }
-        while (!plain.isEmpty()
-                && plain.values().stream().allMatch(PlainNames::isOfDataParallel)) {
+        while (!plain.isEmpty() && plain.values().stream().allMatch(PlainNames::isOfDataParallel)) {
             removed.add("module");
             plain.replaceAll((_, name) -> name.substring(DATA_PARALLEL.length()));
         }

@@ -6,6 +6,7 @@ import io.ucp.formats.torch.TorchFile;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.io.MalformedFileException;
+import io.ucp.tensor.Floats;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -14,7 +15,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 
 /// The state dict in one file.
 ///
@@ -67,10 +67,8 @@ record StateDict(
         boolean direct =
                 root.get().entries().stream()
                         .anyMatch(
-                                e ->
-                                        e.key().asText().isPresent()
-                                                && contents.tensor(e.value()).isPresent());
-        if (wrappers.size() + (direct ? 1 : 0) > 1 && !isModule(wrappers, direct)) {
+                                e -> e.key().asText().isPresent() && isWeight(contents, e.value()));
+        if (wrappers.size() + (direct ? 1 : 0) > 1) {
             throw malformed(
                     path,
                     "several state dicts: %s%s"
@@ -78,16 +76,17 @@ record StateDict(
                                     direct ? "the file's own tensors and " : "",
                                     String.join(" and ", wrappers)));
         }
-        if (wrappers.size() == 1 && !direct) {
+        if (wrappers.size() == 1) {
             PickleValue dict = root.get().find(wrappers.getFirst()).orElseThrow();
             Map<String, TensorEntry> tensors = found(contents, dict.asDict().orElseThrow());
             Optional<PickleValue> optimizer =
                     OPTIMIZERS.stream().flatMap(key -> root.get().find(key).stream()).findFirst();
-            return checked(
-                    new StateDict(contents, tensors, optimizer, root.get().size() == 1));
+            return checked(new StateDict(contents, tensors, optimizer, root.get().size() == 1));
         }
         Map<String, TensorEntry> tensors = found(contents, root.get());
-        if (!direct) {
+        boolean flat =
+                root.get().entries().stream().anyMatch(e -> contents.tensor(e.value()).isPresent());
+        if (!flat) {
             throw malformed(
                     path,
                     tensors.isEmpty()
@@ -104,9 +103,12 @@ record StateDict(
                                 .allMatch(e -> contents.tensor(e.value()).isPresent())));
     }
 
-    /// A model may have a part that is called `model` or `module`, and tensors beside it.
-    private static boolean isModule(List<String> wrappers, boolean direct) {
-        return direct && Set.of("model", "module").containsAll(wrappers);
+    /// Beside a state dict, scripts keep counters, which have no dimensions, and random states,
+    /// which are bytes.
+    private static boolean isWeight(TorchContents contents, PickleValue value) {
+        return contents.tensor(value)
+                .filter(tensor -> tensor.shape().rank() > 0 && Floats.covers(tensor.dtype()))
+                .isPresent();
     }
 
     private static StateDict checked(StateDict dict) throws MalformedFileException {
@@ -117,7 +119,8 @@ record StateDict(
                         -1,
                         "'%s', in which FSDP keeps many parameters end to end".formatted(name),
                         "parameters by their names",
-                        "save with StateDictType.FULL_STATE_DICT, or with torch.distributed.checkpoint");
+                        "save with StateDictType.FULL_STATE_DICT, or with"
+                                + " torch.distributed.checkpoint");
             }
         }
         return dict;
@@ -131,10 +134,7 @@ record StateDict(
     }
 
     private static void find(
-            TorchContents contents,
-            PyDict dict,
-            List<String> path,
-            Map<String, TensorEntry> into) {
+            TorchContents contents, PyDict dict, List<String> path, Map<String, TensorEntry> into) {
         for (PyDict.Entry entry : dict.entries()) {
             Optional<String> key = entry.key().asText();
             if (key.isEmpty() || path.size() >= DEEPEST) {

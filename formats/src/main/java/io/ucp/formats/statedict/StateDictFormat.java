@@ -60,9 +60,7 @@ public final class StateDictFormat implements CheckpointFormat {
 
     private static String tagOf(Path path) {
         Path name = path.toAbsolutePath().normalize().getFileName();
-        return name == null
-                ? "model"
-                : name.toString().replaceFirst("\\.(?:pt|pth|bin|ckpt)$", "");
+        return name == null ? "model" : name.toString().replaceFirst("\\.(?:pt|pth|bin|ckpt)$", "");
     }
 
     @Override

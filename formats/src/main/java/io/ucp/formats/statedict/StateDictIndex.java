@@ -30,6 +30,8 @@ import io.ucp.tensor.Floats;
 import io.ucp.tensor.Piece;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -42,7 +44,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
-import java.util.stream.Stream;
 
 /// Reads one state dict, or those of several files as one.
 final class StateDictIndex {
@@ -226,8 +227,7 @@ final class StateDictIndex {
             return Optional.empty();
         }
         TorchContents contents =
-                new TorchContents(
-                        TorchFile.open(files.folder().resolve(WeightFiles.OPTIMIZER)));
+                new TorchContents(TorchFile.open(files.folder().resolve(WeightFiles.OPTIMIZER)));
         PickleValue root = contents.file().tree();
         boolean named =
                 root.find("state")
@@ -240,7 +240,9 @@ final class StateDictIndex {
                                                                 e ->
                                                                         e.key()
                                                                                 .asText()
-                                                                                .filter(this::isName)
+                                                                                .filter(
+                                                                                        this
+                                                                                                ::isName)
                                                                                 .isPresent()))
                         .isPresent();
         return named
@@ -259,10 +261,7 @@ final class StateDictIndex {
         return from.isEmpty()
                 ? OptimizerBinding.NONE
                 : OptimizerBinding.of(
-                        from.get().contents(),
-                        from.get().optimizer().orElseThrow(),
-                        model,
-                        plain);
+                        from.get().contents(), from.get().optimizer().orElseThrow(), model, plain);
     }
 
     private List<WholeParameter> wholes(OptimizerBinding optimizer) {
@@ -290,8 +289,7 @@ final class StateDictIndex {
         all.putAll(optimizer.states().getOrDefault(name, Map.of()));
         all.forEach(
                 (state, entry) -> {
-                    placed.put(
-                            state, List.of(new Placed(entry, Piece.whole(entry.shape()))));
+                    placed.put(state, List.of(new Placed(entry, Piece.whole(entry.shape()))));
                     dtypes.put(state, entry.dtype());
                 });
         Map<String, Scalar> scalars = optimizer.scalars().getOrDefault(name, Map.of());
@@ -322,14 +320,21 @@ final class StateDictIndex {
         };
     }
 
-    private OptionalLong iteration() {
-        PickleValue root = dicts.getFirst().contents().file().tree();
-        return Stream.of("iteration", "global_step", "step")
-                .flatMap(key -> root.find(key).stream())
-                .map(PickleValue::asLong)
-                .filter(OptionalLong::isPresent)
-                .findFirst()
-                .orElse(OptionalLong.empty());
+    /// The script's own count, as a number or a tensor without dimensions.
+    private OptionalLong iteration() throws IOException {
+        TorchContents contents = dicts.getFirst().contents();
+        for (String key : List.of("iteration", "global_step", "step")) {
+            Optional<PickleValue> value = contents.file().tree().find(key);
+            Optional<Scalar> number =
+                    value.isEmpty() ? Optional.empty() : contents.scalar(value.get());
+            if (number.isPresent() && number.get().dtype() == DType.INT64) {
+                return OptionalLong.of(
+                        ByteBuffer.wrap(number.get().bytes())
+                                .order(ByteOrder.LITTLE_ENDIAN)
+                                .getLong());
+            }
+        }
+        return OptionalLong.empty();
     }
 
     private LayoutHints hints(List<WholeParameter> wholes, ModelConfig config) {
@@ -400,7 +405,6 @@ final class StateDictIndex {
                                 }
                             });
         }
-        return CarriedTensors.naming(
-                dict.contents().carried(as, role, Coordinate.NONE), named);
+        return CarriedTensors.naming(dict.contents().carried(as, role, Coordinate.NONE), named);
     }
 }

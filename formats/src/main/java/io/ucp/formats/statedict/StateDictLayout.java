@@ -151,8 +151,8 @@ final class StateDictLayout {
                         of.count() == 0 ? List.of() : List.of(new Part.Elements(0, of))));
     }
 
-    /// `optimizer.pt`: `{"state": {NAME: {STATE: tensor}}, "param_groups": [{"params": [NAME, ..]}]}`,
-    /// which torch's `set_optimizer_state_dict` takes by names.
+    /// `optimizer.pt`: `{"state": {NAME: {STATE: tensor}}, "param_groups": [{"params": [NAME,
+    /// ..]}]}`, which torch's `set_optimizer_state_dict` takes by names.
     private void states() {
         if (!folder.writesStates()) {
             return;

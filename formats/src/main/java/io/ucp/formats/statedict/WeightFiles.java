@@ -40,9 +40,9 @@ record WeightFiles(Path folder, List<String> files, Optional<String> index) {
     private static final Pattern OF_FRAMEWORKS =
             Pattern.compile(
                     "(?:bf16_|fp16_)?(?:zero_pp_rank|mp_rank|expp_rank)_.*|layer_\\d+.*"
-                            + "|.*_(?:model|optim)_states\\.pt|model_optim_rng\\.pt|distrib_optim\\.pt"
-                            + "|common\\.pt|optimizer_state\\.pt|\\.metadata|.*\\.distcp|metadata\\.json"
-                            + "|latest_checkpointed_iteration\\.txt");
+                        + "|.*_(?:model|optim)_states\\.pt|model_optim_rng\\.pt|distrib_optim\\.pt"
+                        + "|common\\.pt|optimizer_state\\.pt|\\.metadata|.*\\.distcp|metadata\\.json"
+                        + "|latest_checkpointed_iteration\\.txt");
 
     WeightFiles {
         files = List.copyOf(files);

@@ -1,0 +1,107 @@
+package io.ucp.convert;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.FileVisitResult;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.SimpleFileVisitor;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.ArrayList;
+import java.util.List;
+
+/// A root file system with torch, safetensors and transformers, in which the frameworks themselves
+/// read what ucp wrote. `-Pinterop -Ducp.torch.root=DIR` names it.
+///
+/// A test copies what it wrote into a scratch folder of the root and runs a script of
+/// `src/test/python` there; the script fails where something is not as it should be.
+final class TorchRoot implements AutoCloseable {
+    static final String PROPERTY = "ucp.torch.root";
+
+    private final Path root;
+    private final Path scratch;
+
+    private TorchRoot(Path root, Path scratch) {
+        this.root = root;
+        this.scratch = scratch;
+    }
+
+    /// Skips the test where there is no such root.
+    static TorchRoot open() throws IOException {
+        String named = System.getProperty(PROPERTY, "");
+        assumeTrue(
+                !named.isEmpty() && Files.isExecutable(Path.of(named, "usr/bin/python3")),
+                "skipped: no root with torch at '%s' (-D%s=DIR)".formatted(named, PROPERTY));
+        Path root = Path.of(named);
+        return new TorchRoot(root, Files.createTempDirectory(root.resolve("tmp"), "ucp"));
+    }
+
+    /// Copies a file or a folder into the scratch folder.
+    ///
+    /// @return its path as the root sees it
+    String put(Path from, String as) throws IOException {
+        Path to = scratch.resolve(as);
+        Files.walkFileTree(
+                from,
+                new SimpleFileVisitor<>() {
+                    @Override
+                    public FileVisitResult preVisitDirectory(
+                            Path folder, BasicFileAttributes attributes) throws IOException {
+                        Files.createDirectories(to.resolve(from.relativize(folder).toString()));
+                        return FileVisitResult.CONTINUE;
+                    }
+
+                    @Override
+                    public FileVisitResult visitFile(Path file, BasicFileAttributes attributes)
+                            throws IOException {
+                        Path target =
+                                file.equals(from)
+                                        ? to
+                                        : to.resolve(from.relativize(file).toString());
+                        Files.copy(file, target);
+                        return FileVisitResult.CONTINUE;
+                    }
+                });
+        return "/" + root.relativize(to);
+    }
+
+    /// Runs a script of `src/test/python` and gives what it said; it has to end well.
+    String python(String script, String... arguments) throws IOException, InterruptedException {
+        String placed = put(Path.of("src/test/python", script), script);
+        List<String> command =
+                new ArrayList<>(List.of("chroot", root.toString(), "python3", placed));
+        command.addAll(List.of(arguments));
+        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
+        builder.environment().put("OMP_NUM_THREADS", "1");
+        builder.environment().put("HF_HUB_OFFLINE", "1");
+        builder.environment().put("USE_LIBUV", "0");
+        Process process = builder.start();
+        String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertThat(process.waitFor()).as("%s said:%n%s", script, said).isZero();
+        return said;
+    }
+
+    @Override
+    public void close() throws IOException {
+        Files.walkFileTree(
+                scratch,
+                new SimpleFileVisitor<>() {
+                    @Override
+                    public FileVisitResult visitFile(Path file, BasicFileAttributes attributes)
+                            throws IOException {
+                        Files.delete(file);
+                        return FileVisitResult.CONTINUE;
+                    }
+
+                    @Override
+                    public FileVisitResult postVisitDirectory(Path folder, IOException failure)
+                            throws IOException {
+                        Files.delete(folder);
+                        return FileVisitResult.CONTINUE;
+                    }
+                });
+    }
+}
