@@ -71,7 +71,7 @@ final class ConversionReport {
                             "DeepSpeed resumes from it at these degrees: load_checkpoint(\"%s\")"
                                     .formatted(output),
                             "ucp inspect %s".formatted(quoted(output)));
-            case "safetensors" ->
+            case "safetensors", "torch" ->
                     List.of(
                             "transformers makes the model from it: from_pretrained(\"%s\")"
                                     .formatted(output),
