@@ -19,8 +19,10 @@ import java.util.Set;
 /// The job that is to load a rank-sharded checkpoint. Options that are not given leave things as
 /// they are in the source.
 final class JobOptions {
-    /// The format that these are for.
-    private static final String FORMAT = "deepspeed";
+    /// The formats that these are for.
+    private static final String DEEPSPEED = "deepspeed";
+
+    private static final String MEGATRON = "megatron";
 
     /// Formats that hold every parameter whole in pieces for a job of these degrees, which only
     /// makes loading by such a job cheap: any other loads them too.
@@ -75,6 +77,22 @@ final class JobOptions {
             description = "Expert-parallel ranks of the job; they are among those of dp.")
     private Optional<Integer> ep = Optional.empty();
 
+    @Option(
+            names = "--etp",
+            paramLabel = "N",
+            description =
+                    "Ranks that share an expert, for megatron; those of tp if not given, unless"
+                            + " the source has others.")
+    private Optional<Integer> etp = Optional.empty();
+
+    @Option(
+            names = "--vpp",
+            paramLabel = "N",
+            description =
+                    "Model chunks of each pipeline stage, interleaved, for megatron; as many as in"
+                            + " the source if pp stays, else one.")
+    private Optional<Integer> vpp = Optional.empty();
+
     @Option(names = "--zero", paramLabel = "STAGE", description = "ZeRO stage of the job: 0 to 3.")
     private Optional<Integer> zero = Optional.empty();
 
@@ -123,10 +141,23 @@ final class JobOptions {
 
     /// The job, where the format is for one.
     Optional<TargetRequest> job(String format) {
-        if (!format.equals(FORMAT)) {
-            refuseForOthers(format);
+        boolean megatron = format.equals(MEGATRON);
+        if (!megatron && !format.equals(DEEPSPEED)) {
+            Map<String, Boolean> given = given();
+            IN_PIECES.getOrDefault(format, Set.of()).forEach(given::remove);
+            refuse(
+                    given,
+                    "%s or %s".formatted(DEEPSPEED, MEGATRON),
+                    "other formats hold every parameter whole, for any job");
             return Optional.empty();
         }
+        String other = megatron ? DEEPSPEED : MEGATRON;
+        Map<String, Boolean> foreign = megatron ? ofDeepSpeed() : ofMegatron();
+        if (megatron) {
+            foreign.put("--gpus", gpus.isPresent());
+            foreign.put("--dtype", dtype.isPresent());
+        }
+        refuse(foreign, other, "%s has no such".formatted(format));
         return Optional.of(
                 new TargetRequest(
                         degree("--tp", tp),
@@ -138,7 +169,12 @@ final class JobOptions {
                         partition,
                         vocabulary.orElse(Padding.keep) == Padding.keep
                                 ? VocabularyPadding.KEEP
-                                : VocabularyPadding.ZERO));
+                                : VocabularyPadding.ZERO,
+                        megatron
+                                ? TargetRequest.Framework.MEGATRON
+                                : TargetRequest.Framework.DEEPSPEED,
+                        degree("--vpp", vpp),
+                        degree("--etp", etp)));
     }
 
     /// Ranks of a job whose degrees are to be found.
@@ -190,26 +226,43 @@ final class JobOptions {
         return OptionalInt.of(n);
     }
 
-    private void refuseForOthers(String format) {
+    private Map<String, Boolean> ofDeepSpeed() {
+        Map<String, Boolean> given = new LinkedHashMap<>();
+        given.put("--zero", zero.isPresent());
+        given.put("--partition", partition.isPresent());
+        given.put("--global-batch", globalBatch.isPresent());
+        return given;
+    }
+
+    private Map<String, Boolean> ofMegatron() {
+        Map<String, Boolean> given = new LinkedHashMap<>();
+        given.put("--etp", etp.isPresent());
+        given.put("--vpp", vpp.isPresent());
+        return given;
+    }
+
+    private Map<String, Boolean> given() {
         Map<String, Boolean> given = new LinkedHashMap<>();
         given.put("--gpus", gpus.isPresent());
         given.put("--tp", tp.isPresent());
         given.put("--pp", pp.isPresent());
         given.put("--dp", dp.isPresent());
         given.put("--ep", ep.isPresent());
-        given.put("--zero", zero.isPresent());
         given.put("--stages", !stages.isEmpty());
-        given.put("--partition", partition.isPresent());
         given.put("--vocab-padding", vocabulary.isPresent());
-        given.put("--global-batch", globalBatch.isPresent());
         given.put("--rng", rng.isPresent());
+        given.putAll(ofDeepSpeed());
+        given.putAll(ofMegatron());
+        return given;
+    }
+
+    private void refuse(Map<String, Boolean> given, String formats, String why) {
         given.forEach(
                 (name, is) -> {
-                    if (is && !IN_PIECES.getOrDefault(format, Set.of()).contains(name)) {
+                    if (is) {
                         throw usage(
-                                "%s is of a job; expected it with --to %s only: other formats hold"
-                                                .formatted(name, FORMAT)
-                                        + " every parameter whole, for any job");
+                                "%s is of a job; expected it with --to %s only: %s"
+                                        .formatted(name, formats, why));
                     }
                 });
     }

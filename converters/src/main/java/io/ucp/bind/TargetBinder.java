@@ -21,6 +21,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 
 /// Meets a spec with a job that has written nothing yet: what each of its ranks is to hold of every
@@ -55,9 +56,17 @@ public final class TargetBinder {
 
     private TargetBinder(Source source, TargetRequest request) {
         this.source = source;
-        this.request = request;
         this.degrees = TargetDegrees.of(source, request);
+        this.request = request.chunked(chunks(source, request, degrees.pp()));
         this.pipeline = PipelineModules.areNamed(source.parameters());
+    }
+
+    /// Model chunks of a stage: as many as in the source, where the stages stay.
+    private static int chunks(Source source, TargetRequest request, int pp) {
+        boolean stays = pp == TargetDegrees.degree(source, "pp", OptionalInt.empty());
+        long before = source.hints().numbers().getOrDefault("vpp", 1L);
+        boolean kept = request.framework() == TargetRequest.Framework.MEGATRON && stays;
+        return request.virtual().orElse(kept ? Math.toIntExact(before) : 1);
     }
 
     /// What each rank of the job holds.
@@ -102,12 +111,19 @@ public final class TargetBinder {
                         degrees.stage(),
                         java.util.Collections.unmodifiableMap(shards),
                         java.util.Collections.unmodifiableMap(padded),
-                        TargetPatterns.of(source, found, degrees)),
+                        isMegatron()
+                                ? List.of()
+                                : TargetPatterns.of(source, found, degrees),
+                        request.virtual().orElse(1)),
                 notes);
     }
 
     /// Sources: DeepSpeed `runtime/pipe/engine.py`, `runtime/engine.py`.
     private void checkFramework() {
+        if (isMegatron()) {
+            checkChunks();
+            return;
+        }
         if (pipeline && degrees.stage() > 1) {
             throw new ImpossibleLayoutException(
                     "ZeRO stage %d of a pipeline's modules".formatted(degrees.stage()),
@@ -120,6 +136,20 @@ public final class TargetBinder {
         }
     }
 
+    private boolean isMegatron() {
+        return request.framework() == TargetRequest.Framework.MEGATRON;
+    }
+
+    /// Source: Megatron-LM `training/arguments.py`.
+    private void checkChunks() {
+        if (request.virtual().orElse(1) > 1 && degrees.pp() == 1) {
+            throw new ImpossibleLayoutException(
+                    "%d model chunks of one pipeline stage"
+                            .formatted(request.virtual().getAsInt()),
+                    "chunks of pp 2 or more");
+        }
+    }
+
     /// Every tensor-parallel rank has whole heads, unless the spec gives widths of its own. Source:
     /// Megatron-DeepSpeed `core/transformer/attention.py`.
     private void checkHeads(TargetCuts cuts) {
@@ -129,7 +159,9 @@ public final class TargetBinder {
             return;
         }
         long groups = numbers.getOrDefault("kv_heads", heads);
-        if (heads % degrees.tp() != 0 || groups % degrees.tp() != 0) {
+        // Ranks that are a multiple of the groups share one: Megatron-Core cuts inside it.
+        boolean shared = isMegatron() && degrees.tp() % groups == 0;
+        if (heads % degrees.tp() != 0 || (groups % degrees.tp() != 0 && !shared)) {
             throw new ImpossibleLayoutException(
                     "tp %d over %d attention heads%s"
                             .formatted(
@@ -194,8 +226,10 @@ public final class TargetBinder {
                 whole.equals(facts.shape())
                         && (!facts.padded()
                                 || request.vocabulary() == TargetRequest.VocabularyPadding.KEEP);
-        List<String> axes = new ArrayList<>(List.of("pp", "tp"));
-        if (chain.axes().stream().anyMatch(a -> mesh.factors(a).contains("ep"))) {
+        boolean expert = chain.axes().stream().anyMatch(a -> mesh.factors(a).contains("ep"));
+        List<String> axes = new ArrayList<>(List.of("pp"));
+        axes.add(expert && mesh.has("etp") ? "etp" : "tp");
+        if (expert) {
             axes.add("ep");
         }
         List<RankShard> shards = new ArrayList<>();

@@ -100,6 +100,7 @@ final class TargetCuts {
                 source.hints(),
                 settings,
                 request.stages(),
+                request.virtual().orElse(1),
                 byName);
     }
 

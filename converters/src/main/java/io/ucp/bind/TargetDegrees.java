@@ -18,6 +18,9 @@ import java.util.OptionalInt;
 /// @param experts whether there are such axes
 record TargetDegrees(List<AxisDegree> axes, int stage, boolean experts) {
     static TargetDegrees of(TargetBinder.Source source, TargetRequest request) {
+        if (request.framework() == TargetRequest.Framework.MEGATRON) {
+            return MegatronDegrees.of(source, request);
+        }
         int dp = degree(source, "dp", request.dp());
         int ep = degree(source, "ep", request.ep());
         boolean experts = source.mesh().stream().anyMatch(a -> a.axis().equals("ep"));
@@ -49,7 +52,7 @@ record TargetDegrees(List<AxisDegree> axes, int stage, boolean experts) {
                 List.copyOf(axes), request.stage().orElse(Math.max(0, source.stage())), experts);
     }
 
-    private static int degree(TargetBinder.Source source, String axis, OptionalInt asked) {
+    static int degree(TargetBinder.Source source, String axis, OptionalInt asked) {
         int degree =
                 asked.orElse(
                         source.mesh().stream()

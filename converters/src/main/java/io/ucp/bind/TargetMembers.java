@@ -18,15 +18,19 @@ import java.util.TreeSet;
 final class TargetMembers implements MemberPlaces {
     private final Mesh mesh;
     private final Optional<List<Integer>> stages;
+    private final int virtual;
     private final Map<Key, TreeSet<Long>> members = new HashMap<>();
 
     /// Rules that capture under one name over one axis speak of one family.
     private record Key(String capture, String axis) {}
 
-    /// @param stages members of each stage, where the user gives them
-    TargetMembers(Mesh mesh, Optional<List<Integer>> stages) {
+    /// @param stages members of each stage (of each chunk, the first chunk of every stage first),
+    ///   where the user gives them
+    /// @param virtual chunks of each stage, interleaved
+    TargetMembers(Mesh mesh, Optional<List<Integer>> stages, int virtual) {
         this.mesh = mesh;
         this.stages = stages;
+        this.virtual = virtual;
     }
 
     /// Takes note of a member by its global name.
@@ -56,9 +60,9 @@ final class TargetMembers implements MemberPlaces {
     public OptionalInt place(Clause clause, String member) {
         List<Integer> ends = ends(clause);
         int position = position(clause, member);
-        for (int rank = 0; rank < ends.size(); rank++) {
-            if (position < ends.get(rank)) {
-                return OptionalInt.of(rank);
+        for (int chunk = 0; chunk < ends.size(); chunk++) {
+            if (position < ends.get(chunk)) {
+                return OptionalInt.of(clause instanceof Clause.StageOf ? chunk % stages(ends) : chunk);
             }
         }
         throw new IllegalStateException("member " + member + " was not noted");
@@ -74,8 +78,23 @@ final class TargetMembers implements MemberPlaces {
             return Optional.empty();
         }
         int rank = place(clause, member).orElseThrow();
-        int before = rank == 0 ? 0 : ends(clause).get(rank - 1);
-        return Optional.of(Integer.toString(position(clause, member) - before));
+        List<Integer> ends = ends(clause);
+        int ranks = clause instanceof Clause.StageOf ? stages(ends) : ends.size();
+        int position = position(clause, member);
+        int own = 0;
+        int start = 0;
+        for (int chunk = 0; start <= position; chunk++) {
+            int end = ends.get(chunk);
+            if (chunk % ranks == rank) {
+                own += Math.min(end, position) - start;
+            }
+            start = end;
+        }
+        return Optional.of(Integer.toString(own));
+    }
+
+    private int stages(List<Integer> chunkEnds) {
+        return chunkEnds.size() / virtual;
     }
 
     private int position(Clause clause, String member) {
@@ -109,10 +128,12 @@ final class TargetMembers implements MemberPlaces {
     }
 
     private List<Integer> layers(int count, int ranks) {
-        if (count < ranks) {
+        int chunks = ranks * virtual;
+        if (count < chunks) {
             throw new ImpossibleLayoutException(
-                    "pp %d over %d layers".formatted(ranks, count),
-                    "a layer or more for every stage: pp 1 to %d".formatted(count));
+                    "pp %d%s over %d layers".formatted(ranks, chunked(), count),
+                    "a layer or more for every %s: pp 1 to %d"
+                            .formatted(virtual > 1 ? "chunk" : "stage", count / virtual));
         }
         if (stages.isPresent()) {
             List<Integer> ends = new ArrayList<>();
@@ -121,14 +142,24 @@ final class TargetMembers implements MemberPlaces {
                 sum += s;
                 ends.add(sum);
             }
-            if (ends.size() != ranks || sum != count) {
+            if (ends.size() != chunks || sum != count) {
                 throw new ImpossibleLayoutException(
                         "--stages %s, %d layers on %d stages"
                                 .formatted(stages.get(), sum, ends.size()),
-                        "%d stages, %d layers in all".formatted(ranks, count));
+                        "%d %s, %d layers in all"
+                                .formatted(chunks, virtual > 1 ? "chunks" : "stages", count));
             }
             return ends;
         }
-        return StageCut.balanced(Collections.nCopies(count, 1L), ranks).subList(1, ranks + 1);
+        if (virtual > 1 && count % chunks != 0) {
+            throw new ImpossibleLayoutException(
+                    "pp %d%s over %d layers".formatted(ranks, chunked(), count),
+                    "equally many layers in every chunk\nhint: or give those of each, --stages N,N,..");
+        }
+        return StageCut.balanced(Collections.nCopies(count, 1L), chunks).subList(1, chunks + 1);
+    }
+
+    private String chunked() {
+        return virtual > 1 ? " with %d chunks a stage".formatted(virtual) : "";
     }
 }

@@ -11,6 +11,9 @@ import java.util.OptionalInt;
 /// @param partition how the framework cuts a pipeline: `type:REGEX`, `uniform` or `parameters`;
 ///   absent for `type:transformer`
 /// @param vocabulary what becomes of padding rows
+/// @param framework that is to load it
+/// @param virtual model chunks of each stage
+/// @param etp ranks that share an expert; those of `tp` where nothing else is said
 public record TargetRequest(
         OptionalInt tp,
         OptionalInt pp,
@@ -19,7 +22,40 @@ public record TargetRequest(
         OptionalInt stage,
         Optional<List<Integer>> stages,
         Optional<String> partition,
-        VocabularyPadding vocabulary) {
+        VocabularyPadding vocabulary,
+        Framework framework,
+        OptionalInt virtual,
+        OptionalInt etp) {
+    /// Whose ranks share a model in its way.
+    public enum Framework {
+        DEEPSPEED,
+        MEGATRON
+    }
+
+    /// A job of DeepSpeed.
+    public TargetRequest(
+            OptionalInt tp,
+            OptionalInt pp,
+            OptionalInt dp,
+            OptionalInt ep,
+            OptionalInt stage,
+            Optional<List<Integer>> stages,
+            Optional<String> partition,
+            VocabularyPadding vocabulary) {
+        this(
+                tp,
+                pp,
+                dp,
+                ep,
+                stage,
+                stages,
+                partition,
+                vocabulary,
+                Framework.DEEPSPEED,
+                OptionalInt.empty(),
+                OptionalInt.empty());
+    }
+
     /// The source's own layout.
     public static final TargetRequest SAME =
             new TargetRequest(
@@ -34,6 +70,22 @@ public record TargetRequest(
 
     public TargetRequest {
         stages = stages.map(List::copyOf);
+    }
+
+    /// With as many model chunks a stage.
+    TargetRequest chunked(int chunks) {
+        return new TargetRequest(
+                tp,
+                pp,
+                dp,
+                ep,
+                stage,
+                stages,
+                partition,
+                vocabulary,
+                framework,
+                OptionalInt.of(chunks),
+                etp);
     }
 
     /// What becomes of the rows that pad a vocabulary.

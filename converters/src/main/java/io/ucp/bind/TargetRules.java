@@ -53,9 +53,10 @@ final class TargetRules {
             LayoutHints hints,
             Map<String, Long> settings,
             Optional<List<Integer>> stages,
+            int virtual,
             boolean byName) {
         this.mesh = mesh;
-        this.members = new TargetMembers(mesh, stages);
+        this.members = new TargetMembers(mesh, stages, virtual);
         this.numbers = new Numbers(spec, Optional.of(mesh), settings, hints.numbers(), problems);
         this.reader = new RuleReader(mesh, spec.mesh().isPresent(), numbers, members, problems);
         this.rules = new Rules(spec, problems);
@@ -79,8 +80,9 @@ final class TargetRules {
             LayoutHints hints,
             Map<String, Long> settings,
             Optional<List<Integer>> stages,
+            int virtual,
             boolean byName) {
-        return new TargetRules(spec, mesh, parameters, hints, settings, stages, byName);
+        return new TargetRules(spec, mesh, parameters, hints, settings, stages, virtual, byName);
     }
 
     /// Names that no rule matches.
@@ -131,7 +133,8 @@ final class TargetRules {
     }
 
     private Read read(Ruled r, Reading reading) {
-        List<String> tp = mesh.factors("tp");
+        List<String> tp = new ArrayList<>(mesh.factors("tp"));
+        tp.addAll(mesh.factors("etp"));
         boolean cut =
                 isEverywhere(r.rule)
                         || reading.chain().axes().stream()

@@ -54,6 +54,7 @@ final class TargetJobs {
                 && asked.stages().isEmpty()
                 && asked.partition().isEmpty()
                 && job.stage() == source.stage()
+                && job.virtual() == source.hints().numbers().getOrDefault("vpp", 1L)
                 && Set.copyOf(job.mesh()).equals(Set.copyOf(source.mesh()));
     }
 

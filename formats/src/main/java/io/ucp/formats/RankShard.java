@@ -9,7 +9,8 @@ import java.util.List;
 /// parallelism cuts it.
 ///
 /// @param localName the parameter's name in that rank's files
-/// @param at on the model-parallel axes (`pp`, `tp`, and `ep` for experts)
+/// @param at on the model-parallel axes (`pp`, `tp`, and `ep` for experts; `etp` in place of `tp`
+///   where the ranks that share an expert are counted on their own)
 /// @param shape local, padding included
 /// @param pieces tile the local positions `[0, real)` in row-major order; they are boxes of the
 ///   parameter as the source holds it

@@ -15,15 +15,27 @@ import java.util.Map;
 /// @param padded parameter -> its whole shape in the target, padding included
 /// @param patterns of `universal_checkpoint_info`, which tell the next reader how parameters are
 ///   cut
+/// @param virtual model chunks of each pipeline stage, interleaved
 public record TargetJob(
         List<AxisDegree> mesh,
         int stage,
         Map<String, List<RankShard>> shards,
         Map<String, Shape> padded,
-        List<LayoutHints.Pattern> patterns) {
+        List<LayoutHints.Pattern> patterns,
+        int virtual) {
     public TargetJob {
         mesh = List.copyOf(mesh);
         patterns = List.copyOf(patterns);
+    }
+
+    /// A pipeline of one model chunk a stage.
+    public TargetJob(
+            List<AxisDegree> mesh,
+            int stage,
+            Map<String, List<RankShard>> shards,
+            Map<String, Shape> padded,
+            List<LayoutHints.Pattern> patterns) {
+        this(mesh, stage, shards, padded, patterns, 1);
     }
 
     /// The degree of `axis`, 1 where the mesh lacks it.

@@ -180,7 +180,13 @@ final class DistributedOptimizer {
                                         new GradientBuffer.Member(
                                                 h.tensor().shape().count(), isShared(h)))
                         .toList();
-        OptionalLong size = bucketSize(buffer.chunk);
+        OptionalLong size =
+                bucketSize(
+                        files.arguments(),
+                        files.grid(),
+                        buffer.chunk,
+                        part.rank().pp(),
+                        into.elementsOf(part.rank()));
         // Releases before 2024's did not align.
         for (long alignment : List.of(GradientBuffer.ALIGNMENT, 1L)) {
             GradientBuffer layout = GradientBuffer.of(members, size, alignment);
@@ -208,23 +214,27 @@ final class DistributedOptimizer {
                 && (held.global().equals(Names.EMBEDDING) || held.global().equals(Names.HEAD));
     }
 
+    /// Elements that a bucket is closed at; absent for one bucket.
+    ///
     /// Source: Megatron-LM `training/training.py` (`resolve_ddp_bucket_size`, `get_model`).
-    private OptionalLong bucketSize(int chunk) {
-        Arguments args = files.arguments();
+    ///
+    /// @param elements of all trained parameters of the rank
+    static OptionalLong bucketSize(
+            Arguments args, Grid grid, int chunk, int stage, long elements) {
         boolean one =
                 !args.is("overlap_grad_reduce")
                         || chunk > 0
-                        || part.rank().pp() > 0
+                        || stage > 0
                         || args.is("overlap_param_gather_with_optimizer_step");
         if (one) {
             return OptionalLong.empty();
         }
         OptionalLong buckets = args.number("ddp_num_buckets");
         if (buckets.isPresent() && buckets.getAsLong() > 0) {
-            return OptionalLong.of(into.elementsOf(part.rank()) / buckets.getAsLong());
+            return OptionalLong.of(elements / buckets.getAsLong());
         }
         OptionalLong size = args.number("ddp_bucket_size");
-        long ranks = (long) files.grid().dp() * files.grid().cp();
+        long ranks = (long) grid.dp() * grid.cp();
         return OptionalLong.of(size.orElse(Math.max(40_000_000L, 1_000_000L * ranks)));
     }
 

@@ -72,6 +72,11 @@ record Grid(int tp, int pp, int virtual, int cp, int dp, int ep, int etp, boolea
         return tp * cp * dp;
     }
 
+    /// Of a rank by its number in its stage.
+    int expertRank(int inStage) {
+        return inStage / etp % ep;
+    }
+
     int etp(int tensorRank) {
         return tensorRank % etp;
     }

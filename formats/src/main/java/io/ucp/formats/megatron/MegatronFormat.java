@@ -9,7 +9,6 @@ import io.ucp.formats.HeldTensor;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.LayoutHints;
 import io.ucp.formats.Origin;
-import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
 import io.ucp.formats.megatron.ModelChunks.Held;
@@ -32,6 +31,15 @@ import java.util.TreeSet;
 /// Checkpoints as Megatron-LM saves them with `--ckpt-format torch`.
 public final class MegatronFormat implements CheckpointFormat {
     static final String NAME = "megatron";
+
+    /// `model_optim_rng.pt`.
+    static final String MODEL = "model";
+
+    /// `distrib_optim.pt`.
+    static final String OPTIMIZER = "optimizer";
+
+    /// A file that no rank owns.
+    static final String SIDE = "side";
 
     @Override
     public String name() {
@@ -135,21 +143,21 @@ public final class MegatronFormat implements CheckpointFormat {
                         : experts ? "megatron_core_gpt_moe" : "megatron_core_gpt");
     }
 
-    /// Roles: `model`, `optimizer`, `side` (files that no rank owns).
+    /// Roles: [#MODEL], [#OPTIMIZER], [#SIDE].
     private static List<CarriedFile> carried(RankFiles files) throws IOException {
         List<CarriedFile> carried = new ArrayList<>();
         Grid grid = files.grid();
         for (Rank rank : files.ranks()) {
             Coordinate at = grid.dense(rank.pp(), rank.tp());
             Coordinate full = grid.ep() > 1 ? at.with("ep", rank.ep()) : at;
-            carried.add(rank.model().carried("model", full));
-            rank.optimizer().ifPresent(o -> carried.add(o.carried("optimizer", full)));
+            carried.add(rank.model().carried(MODEL, full));
+            rank.optimizer().ifPresent(o -> carried.add(o.carried(OPTIMIZER, full)));
         }
         for (Path other : files.others()) {
             carried.add(
                     new CarriedFile(
                             files.folder().relativize(other).toString().replace('\\', '/'),
-                            "side",
+                            SIDE,
                             Coordinate.NONE,
                             Optional.of(PlainFile.of(other)),
                             Optional.empty(),
@@ -165,7 +173,6 @@ public final class MegatronFormat implements CheckpointFormat {
 
     @Override
     public TargetTree layout(WriteRequest request) {
-        throw new RefusedException(
-                NAME, "a target", "a format that is written already", "--to universal");
+        return MegatronTree.of(request);
     }
 }

@@ -1,0 +1,215 @@
+package io.ucp.formats.megatron;
+
+import io.ucp.formats.CarriedFile;
+import io.ucp.formats.RefusedException;
+import io.ucp.formats.TargetFile;
+import io.ucp.formats.TargetJob;
+import io.ucp.formats.TargetTree;
+import io.ucp.formats.TargetTree.SmallFile;
+import io.ucp.formats.WriteRequest;
+import io.ucp.formats.torch.TorchBuilder;
+import io.ucp.formats.torch.pickle.PickleValue;
+
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.Set;
+
+/// All files of a checkpoint of Megatron-LM, and the tracker that names its iteration.
+final class MegatronTree {
+    private static final String RNG = "rng";
+
+    private final WriteRequest request;
+    private final SourceModel source;
+    private final ModelTemplate template;
+    private final Grid grid;
+    private final TargetModel model;
+    private final Optional<OptimizerSettings> optimizer;
+    private final RandomStates random;
+    private final List<TargetFile> files = new ArrayList<>();
+    private final List<String> losses = new ArrayList<>();
+    private final List<String> notes = new ArrayList<>();
+
+    private MegatronTree(WriteRequest request, TargetJob job, SourceModel source) {
+        this.request = request;
+        this.source = source;
+        this.template = ModelTemplate.of(source);
+        boolean experts = job.mesh().stream().anyMatch(a -> a.axis().equals("ep"));
+        this.grid =
+                new Grid(
+                        job.degree("tp"),
+                        job.degree("pp"),
+                        job.virtual(),
+                        job.degree("cp"),
+                        job.degree("dp"),
+                        job.degree("ep"),
+                        experts ? job.degree("etp") : job.degree("tp"),
+                        experts);
+        this.model = new TargetModel(request, job, grid, template);
+        boolean states =
+                request.parameters().stream().anyMatch(p -> p.states().containsKey("exp_avg"))
+                        || request.parameters().stream().anyMatch(p -> p.optimizerGroup() >= 0);
+        this.optimizer = states ? OptimizerSettings.of(source) : Optional.empty();
+        this.random = RandomStates.of(request.options().getOrDefault(RNG, "keep"));
+    }
+
+    /// @throws RefusedException where Megatron-LM has no form for the state
+    static TargetTree of(WriteRequest request) {
+        for (String option : request.options().keySet()) {
+            if (!option.equals(RNG)) {
+                throw new RefusedException(
+                        MegatronFormat.NAME, "the option " + option, "rng", "leave it out");
+            }
+        }
+        TargetJob job =
+                request.job()
+                        .orElseThrow(
+                                () ->
+                                        new RefusedException(
+                                                request.tag(),
+                                                "no job is named",
+                                                "the degrees of the job that is to load it",
+                                                "give --tp, --pp, --dp"));
+        SourceModel source =
+                SourceModel.of(request)
+                        .orElseThrow(
+                                () ->
+                                        new RefusedException(
+                                                request.tag(),
+                                                "no job of Megatron-LM wrote this state (%s): there are no `args` to go by"
+                                                        .formatted(request.origin().format()),
+                                                "a state that came from a checkpoint of Megatron-LM",
+                                                "--to universal keeps it"));
+        return new MegatronTree(request, job, source).tree();
+    }
+
+    private String folder() {
+        String tag = request.tag();
+        return tag.equals(IterationFolder.RELEASE) || request.iteration().isEmpty()
+                ? IterationFolder.RELEASE
+                : IterationFolder.nameOf(request.iteration().getAsLong());
+    }
+
+    private TargetTree tree() {
+        TargetArguments arguments = arguments();
+        Arguments changed = new Arguments(arguments.changed(source.arguments().namespace(), 0));
+        Optional<OptimizerTree> optimizers =
+                optimizer.map(o -> new OptimizerTree(model, grid, o, changed));
+        if (optimizer.filter(o -> o.distributed() || o.masters()).isPresent()) {
+            OptimizerTree.widened(request.parameters()).ifPresent(notes::add);
+        }
+        Set<List<Integer>> written = new HashSet<>();
+        for (int stage = 0; stage < grid.pp(); stage++) {
+            for (int l = 0; l < grid.stage(); l++) {
+                boolean dense = l < grid.tp();
+                boolean experts = l < grid.etp() * grid.ep();
+                if ((dense || (grid.expertOptimizer() && experts))
+                        && written.add(List.of(stage, l % grid.tp(), grid.expertRank(l)))) {
+                    write(stage, l, dense, experts, arguments, optimizers);
+                }
+            }
+        }
+        side();
+        random.tell(source, grid, notes, losses);
+        return new TargetTree(files, _ -> List.of(), List.of(tracker()), losses, notes);
+    }
+
+    private TargetArguments arguments() {
+        Grid before = source.grid();
+        boolean same =
+                before.pp() == grid.pp()
+                        && before.virtual() == grid.virtual()
+                        && template.chunks().equals(model.layersOfChunks());
+        boolean oneNode =
+                source.ranks().stream()
+                        .allMatch(
+                                r ->
+                                        r.root()
+                                                .find("args", "rank")
+                                                .equals(r.root().find("args", "local_rank")));
+        OptionalLong rows =
+                request.job()
+                        .map(j -> j.padded().get(Names.EMBEDDING))
+                        .map(shape -> OptionalLong.of(shape.dim(0)))
+                        .orElse(OptionalLong.empty());
+        return new TargetArguments(before, grid, same, model.layersOfChunks(), rows, oneNode);
+    }
+
+    private void write(
+            int stage,
+            int local,
+            boolean dense,
+            boolean experts,
+            TargetArguments arguments,
+            Optional<OptimizerTree> optimizers) {
+        int tp = local % grid.tp();
+        int ep = grid.expertRank(local);
+        String path =
+                "%s/%s/".formatted(folder(), RankFolder.nameOf(tp, stage, ep, grid.pp(), grid.ep()));
+        SourceModel.Rank donor =
+                random == RandomStates.SPREAD ? source.first() : source.donor(tp, stage, ep);
+        TorchBuilder torch = new TorchBuilder(donor.file().storages());
+        List<List<HeldShard>> trained = model.trained(tp, stage, ep);
+        RankTree rank =
+                new RankTree(
+                        path + RankFiles.MODEL,
+                        torch,
+                        donor,
+                        model,
+                        template,
+                        grid,
+                        arguments.changed(
+                                donor.root().find("args").orElseThrow(),
+                                stage * grid.stage() + local),
+                        optimizers.map(o -> o.of(torch, trained)),
+                        random.of(source, donor, grid));
+        files.add(torch.file(path + RankFiles.MODEL, rank.of(tp, stage, ep)));
+        if (optimizer.filter(OptimizerSettings::distributed).isPresent()) {
+            TorchBuilder flat = new TorchBuilder(Map.of());
+            PickleValue states =
+                    optimizers.orElseThrow().buffers(flat, trained, stage, dense, experts);
+            files.add(flat.file(path + RankFiles.OPTIMIZER, states));
+        }
+    }
+
+    /// Files that no rank owns, as they are.
+    private void side() {
+        Set<String> taken = new HashSet<>();
+        files.forEach(f -> taken.add(f.path()));
+        for (CarriedFile file : request.carried()) {
+            if (!file.role().equals(MegatronFormat.SIDE) || file.file().isEmpty()) {
+                continue;
+            }
+            String path = folder() + "/" + file.path();
+            if (!taken.add(path)) {
+                losses.add(file.path() + ": the target has a file of that name");
+                continue;
+            }
+            var bytes = file.file().get();
+            files.add(
+                    new TargetFile(
+                            path,
+                            bytes.size(),
+                            bytes.size() == 0
+                                    ? List.of()
+                                    : List.of(
+                                            new TargetFile.Part.Copied(0, bytes, 0, bytes.size())),
+                            List.of(),
+                            Optional.empty()));
+        }
+    }
+
+    /// Written last: it is what commits the checkpoint.
+    private SmallFile tracker() {
+        String text =
+                folder().equals(IterationFolder.RELEASE)
+                        ? IterationFolder.RELEASE
+                        : Long.toString(request.iteration().orElseThrow());
+        return new SmallFile(
+                IterationFolder.TRACKER, text.getBytes(StandardCharsets.UTF_8));
+    }
+}

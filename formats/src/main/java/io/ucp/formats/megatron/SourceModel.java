@@ -1,0 +1,113 @@
+package io.ucp.formats.megatron;
+
+import io.ucp.formats.AxisDegree;
+import io.ucp.formats.CarriedFile;
+import io.ucp.formats.Origin;
+import io.ucp.formats.WriteRequest;
+import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyDict;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+
+/// The files of the job of Megatron-LM that wrote the state: what the new ones are made of. A rank
+/// that the source has gets what its own file said; another gets that of the source's rank at the
+/// same place modulo the source's degrees.
+///
+/// @param ranks in the order of stages, tensor-parallel ranks, expert ranks
+record SourceModel(Grid grid, Arguments arguments, List<Rank> ranks) {
+    SourceModel {
+        ranks = List.copyOf(ranks);
+    }
+
+    /// A rank's file of the model.
+    record Rank(int tp, int pp, int ep, CarriedFile file, PyDict root) {}
+
+    /// Nothing where another framework wrote the state, or where it has other names by now.
+    static Optional<SourceModel> of(WriteRequest request) {
+        Origin origin = request.origin();
+        if (!origin.format().equals(MegatronFormat.NAME)) {
+            return Optional.empty();
+        }
+        List<Rank> ranks = new ArrayList<>();
+        for (CarriedFile file : request.carried()) {
+            Optional<PyDict> root = file.root().flatMap(PickleValue::asDict);
+            if (file.role().equals(MegatronFormat.MODEL) && root.isPresent()) {
+                ranks.add(
+                        new Rank(
+                                file.at().on("tp"),
+                                file.at().on("pp"),
+                                file.at().on("ep"),
+                                file,
+                                root.get()));
+            }
+        }
+        if (ranks.isEmpty()) {
+            return Optional.empty();
+        }
+        ranks.sort(
+                Comparator.comparingInt(Rank::pp)
+                        .thenComparingInt(Rank::tp)
+                        .thenComparingInt(Rank::ep));
+        PyDict first = ranks.getFirst().root();
+        Arguments arguments = new Arguments(first.find("args").orElse(PyDict.empty()));
+        Grid grid =
+                new Grid(
+                        degree(origin, "tp"),
+                        degree(origin, "pp"),
+                        arguments.virtual(),
+                        degree(origin, "cp"),
+                        degree(origin, "dp"),
+                        degree(origin, "ep"),
+                        degree(origin, "etp"),
+                        arguments.experts());
+        return Optional.of(new SourceModel(grid, arguments, ranks));
+    }
+
+    private static int degree(Origin origin, String axis) {
+        return origin.mesh().stream()
+                .filter(a -> a.axis().equals(axis))
+                .mapToInt(AxisDegree::degree)
+                .findFirst()
+                .orElse(1);
+    }
+
+    Rank first() {
+        return ranks.getFirst();
+    }
+
+    /// Whether the source has this very rank.
+    boolean has(int tp, int pp, int ep) {
+        return find(tp, pp, ep).isPresent();
+    }
+
+    Rank donor(int tp, int pp, int ep) {
+        return find(tp, pp, ep)
+                .or(() -> find(tp % grid.tp(), pp % grid.pp(), ep % grid.ep()))
+                .or(
+                        () ->
+                                ranks.stream()
+                                        .filter(r -> r.pp == pp % grid.pp())
+                                        .filter(r -> r.tp == tp % grid.tp())
+                                        .findFirst())
+                .orElse(first());
+    }
+
+    private Optional<Rank> find(int tp, int pp, int ep) {
+        return ranks.stream().filter(r -> r.tp == tp && r.pp == pp && r.ep == ep).findFirst();
+    }
+
+    /// The ranks of a stage that are the first to hold something: one of each expert rank.
+    List<Rank> holders(int pp) {
+        List<Rank> holders = new ArrayList<>();
+        for (Rank rank : ranks) {
+            if (rank.pp == pp && holders.stream().noneMatch(h -> h.ep == rank.ep)) {
+                holders.add(rank);
+            }
+        }
+        holders.sort(Comparator.comparingInt(Rank::ep));
+        return holders;
+    }
+}
