@@ -92,9 +92,9 @@ public final class Main implements Runnable {
 
     /// For all commands that are there.
     private static CommandLine numbersOf(CommandLine command) {
-        return command.registerConverter(Long.class, new WholeNumber())
-                .registerConverter(Integer.class, WholeNumber::small)
-                .registerConverter(int.class, WholeNumber::small);
+        return command.registerConverter(Long.class, new WholeNumber.Large())
+                .registerConverter(Integer.class, new WholeNumber.Small())
+                .registerConverter(int.class, new WholeNumber.Small());
     }
 
     /// Without a command there is nothing to do.
