@@ -255,7 +255,7 @@ public final class Assembler {
         Optional<ShardLookup.Found> found = lookup.find(canonical, member.at());
         if (found.isPresent()) {
             GatheredParameter parameter = gathered.get(found.get().parameter());
-            parameter.optimizerGroup(member.optimizerGroup());
+            parameter.optimizerGroup(member.optimizerGroup(), member.at());
             parameter.scalars(member.scalars(), member.at());
         }
     }
