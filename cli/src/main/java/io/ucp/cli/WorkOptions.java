@@ -1,5 +1,7 @@
 package io.ucp.cli;
 
+import io.ucp.convert.Leftover;
+import io.ucp.convert.OutputFolder;
 import io.ucp.convert.RunOptions;
 
 import picocli.CommandLine.Model.CommandSpec;
@@ -45,6 +47,10 @@ final class WorkOptions {
             throw new ParameterException(
                     spec.commandLine(), "--threads is %d; expected 1 to 1024".formatted(workers));
         }
-        return new RunOptions(workers, !unsynced, false, cancelled);
+        return RunOptions.standard()
+                .withThreads(workers)
+                .withOutput(
+                        new OutputFolder.Rules(Leftover.REFUSE, false, !unsynced))
+                .withCancelled(cancelled);
     }
 }

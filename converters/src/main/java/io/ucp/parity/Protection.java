@@ -1,11 +1,9 @@
 package io.ucp.parity;
 
 import io.ucp.convert.OpenedSource;
-import io.ucp.convert.OutputFolder;
 import io.ucp.convert.RunOptions;
 import io.ucp.execute.Progress;
 import io.ucp.formats.RefusedException;
-import io.ucp.formats.TargetTree.SmallFile;
 import io.ucp.parity.ParitySet.Member;
 import io.ucp.parity.Stripes.Block;
 
@@ -97,11 +95,11 @@ public final class Protection {
                     "name an -o elsewhere");
         }
         ParityManifest draft = manifest(request, listing);
-        try (OutputFolder folder = OutputFolder.create(output)) {
+        try (NewFolder folder = NewFolder.create(output, options.output().sync())) {
             Protection protection =
                     new Protection(
                             new ProtectedCheckpoint(
-                                    request.base(), folder.work(), folder.work(), draft));
+                                    request.base(), folder.path(), folder.path(), draft));
             folder.requireSpace(draft.parityFiles().mapToLong(StoredFile::size).sum());
             protection.encode(options, progress);
             listing.requireUnchanged();
@@ -109,9 +107,9 @@ public final class Protection {
             byte[] text = ManifestWriter.bytes(manifest);
             List<String> holders = holders(manifest);
             for (String holder : holders) {
-                folder.write(new SmallFile(holder + "/" + ParityManifest.FILE, text));
+                folder.write(holder + "/" + ParityManifest.FILE, text);
             }
-            folder.write(new SmallFile(ParityManifest.FILE, text));
+            folder.write(ParityManifest.FILE, text);
             folder.commit();
             return report(manifest, holders);
         }
@@ -234,7 +232,7 @@ public final class Protection {
             }
             long total = checkpoint.manifest().files().mapToLong(StoredFile::size).sum();
             StripeRun.over(StripeRun.all(sets), Encoder::new, options, progress, total);
-            if (options.sync()) {
+            if (options.output().sync()) {
                 for (List<FileChannel> ofSet : outputs) {
                     for (FileChannel channel : ofSet) {
                         channel.force(true);

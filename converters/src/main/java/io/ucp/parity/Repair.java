@@ -48,7 +48,7 @@ public final class Repair {
         if (!shortfall.isEmpty()) {
             throw shortfall.refusal();
         }
-        Repair repair = new Repair(health, options.sync());
+        Repair repair = new Repair(health, options.output().sync());
         try {
             repair.open();
             List<Stripe> stripes = repair.stripes();

@@ -4,6 +4,8 @@ import io.ucp.convert.Conversion;
 import io.ucp.convert.Described;
 import io.ucp.convert.Digests;
 import io.ucp.convert.OpenedSource;
+import io.ucp.convert.Leftover;
+import io.ucp.convert.OutputFolder;
 import io.ucp.convert.RunOptions;
 
 import java.io.IOException;
@@ -20,7 +22,11 @@ import java.util.stream.Stream;
 
 /// A copy of a real checkpoint beside some odd files, its parity, and what it was like before.
 final class ProtectedSample {
-    static final RunOptions OPTIONS = new RunOptions(3, false, false, () -> false);
+    static final RunOptions OPTIONS =
+            RunOptions.standard()
+                    .withThreads(3)
+                    .withOutput(
+                            new OutputFolder.Rules(Leftover.REFUSE, false, false));
 
     /// Small, so that files have many blocks and the last is short.
     static final int BLOCK = 4096;
