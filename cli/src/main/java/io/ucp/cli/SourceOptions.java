@@ -2,6 +2,7 @@ package io.ucp.cli;
 
 import io.ucp.convert.Conversion;
 import io.ucp.convert.Described;
+import io.ucp.parity.Degraded;
 
 import picocli.CommandLine.Option;
 
@@ -34,6 +35,14 @@ final class SourceOptions {
             description = "Give a constant of the spec its value; may be repeated.")
     private Map<String, Long> settings = new LinkedHashMap<>();
 
+    @Option(
+            names = "--parity",
+            paramLabel = "DIR",
+            description =
+                    "Read lost files through the parity that `ucp protect` wrote: what is missing"
+                            + " is decoded on the way.")
+    private Optional<Path> parity = Optional.empty();
+
     Optional<String> from() {
         return from;
     }
@@ -46,7 +55,12 @@ final class SourceOptions {
         return settings;
     }
 
+    /// `source`, or a path through which what is lost of it can be read.
+    Path through(Path source) throws IOException {
+        return parity.isPresent() ? Degraded.open(source, parity.get()) : source;
+    }
+
     Described describe(Path source) throws IOException {
-        return Conversion.describe(source, from, spec, settings);
+        return Conversion.describe(through(source), from, spec, settings);
     }
 }

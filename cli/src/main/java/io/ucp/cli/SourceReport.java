@@ -9,9 +9,11 @@ import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.Finding;
+import io.ucp.io.overlay.Overlay;
 
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -34,8 +36,26 @@ final class SourceReport {
             String how = other ? " (--from %s reads it)".formatted(left.format()) : "";
             line(out, "left", name(left) + ": " + left.folder() + how);
         }
+        decoded(out, taken.folder());
         line(out, "layout", layout(described));
         line(out, "spec", spec(described));
+    }
+
+    /// What is not read as it lies there.
+    private static void decoded(PrintWriter out, Path folder) {
+        List<Path> files = Overlay.replaced(folder);
+        if (!files.isEmpty()) {
+            String names =
+                    files.stream()
+                            .limit(FINDINGS)
+                            .map(file -> String.valueOf(file.getFileName()))
+                            .collect(Collectors.joining(", "));
+            String more =
+                    files.size() > FINDINGS
+                            ? " and %d more".formatted(files.size() - FINDINGS)
+                            : "";
+            line(out, "decoded", "%s (lost; read through the parity)".formatted(names + more));
+        }
     }
 
     /// A heading of fixed width and a text.
@@ -146,6 +166,11 @@ final class SourceReport {
                         fields.writeNumberField("iteration", index.iteration().getAsLong());
                     }
                     Json.objects(fields, "left", source.left(), SourceReport::candidate);
+                    List<Path> decoded = Overlay.replaced(source.taken().folder());
+                    if (!decoded.isEmpty()) {
+                        Json.texts(
+                                fields, "decoded", decoded.stream().map(Path::toString).toList());
+                    }
                     layout(fields, index.mesh(), index.stage());
                     Json.object(
                             fields,

@@ -13,6 +13,9 @@ enum Subcommand {
     INSPECT,
     LAYOUTS,
     DIGEST,
+    PROTECT,
+    SCRUB,
+    REPAIR,
     INFER,
     CHECK,
     FMT,
@@ -34,6 +37,9 @@ enum Subcommand {
             case INSPECT -> new Inspect();
             case LAYOUTS -> new LayoutsCommand();
             case DIGEST -> new Digest();
+            case PROTECT -> new Protect();
+            case SCRUB -> new ScrubCommand();
+            case REPAIR -> new RepairCommand();
             case INFER -> new Infer();
             case CHECK -> new Check();
             case FMT -> new Fmt();

@@ -86,8 +86,9 @@ final class TargetOptions {
         return workers;
     }
 
-    Prepared prepare(Path source, SourceOptions reading) throws IOException {
+    Prepared prepare(Path given, SourceOptions reading) throws IOException {
         threads();
+        Path source = reading.through(given);
         Map<String, String> options = new LinkedHashMap<>();
         compress.ifPresent(method -> options.put("compress", method(method)));
         maxShardSize.ifPresent(size -> options.put("max-shard-size", bytes(size)));

@@ -107,6 +107,25 @@ final class ArchitectureTest {
     static final ArchRule executeKnowsOnlyPlans =
             imports("execute..", "plan..", "io..", "tensor..");
 
+    /// Files and who wrote them: it could not consult a layout or read a tensor.
+    @ArchTest
+    static final ArchRule parityKnowsFilesAndHowCheckpointsAreOpened =
+            classes()
+                    .that()
+                    .resideInAPackage("io.ucp.parity..")
+                    .should(
+                            onlyDependOnClassesThat(
+                                    DescribedPredicate.not(resideInAnyPackage("io.ucp.."))
+                                            .or(
+                                                    resideInAnyPackage(
+                                                            "io.ucp.parity..",
+                                                            "io.ucp.convert",
+                                                            "io.ucp.execute",
+                                                            "io.ucp.layout",
+                                                            "io.ucp.formats",
+                                                            "io.ucp.io..",
+                                                            "io.ucp.tensor"))));
+
     @ArchTest
     static final ArchRule nothingKnowsTheCommandLine =
             noClasses()

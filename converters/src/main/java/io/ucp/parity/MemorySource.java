@@ -1,0 +1,28 @@
+package io.ucp.parity;
+
+import io.ucp.io.ByteReader;
+import io.ucp.io.ByteSource;
+
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+
+/// A small file that is known by heart.
+record MemorySource(Path path, byte[] bytes) implements ByteSource {
+    @Override
+    public long size() {
+        return bytes.length;
+    }
+
+    @Override
+    public ByteReader open() {
+        return new ByteReader() {
+            @Override
+            public void read(long offset, ByteBuffer into) {
+                into.put(bytes, Math.toIntExact(offset), into.remaining());
+            }
+
+            @Override
+            public void close() {}
+        };
+    }
+}

@@ -1,0 +1,175 @@
+package io.ucp.parity;
+
+import io.ucp.convert.OutputExistsException;
+
+import java.io.Closeable;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.FileSystemException;
+import java.nio.file.FileVisitResult;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.SimpleFileVisitor;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.Objects;
+import java.util.Optional;
+
+/// A folder that appears whole or not at all: made in `.NAME.ucp-new` beside its final name, and
+/// renamed when it is complete. One process at a time makes it; what a killed one left behind, the
+/// next removes.
+public final class NewFolder implements Closeable {
+    private static final String OUTPUT = "output";
+    private static final String LOCK = "lock";
+
+    private final Path target;
+    private final Path work;
+    private final FileChannel lock;
+    private final boolean sync;
+
+    private NewFolder(Path target, Path work, FileChannel lock, boolean sync) {
+        this.target = target;
+        this.work = work;
+        this.lock = lock;
+        this.sync = sync;
+    }
+
+    /// @param sync whether everything is forced to the disk before the folder gets its name
+    /// @throws OutputExistsException where `target` is there already
+    /// @throws FileSystemException where another process is making it
+    public static NewFolder create(Path target, boolean sync) throws IOException {
+        Path absolute = target.toAbsolutePath().normalize();
+        if (Files.exists(absolute, LinkOption.NOFOLLOW_LINKS) || absolute.getParent() == null) {
+            throw new OutputExistsException(target);
+        }
+        Path work = absolute.resolveSibling(".%s.ucp-new".formatted(absolute.getFileName()));
+        Files.createDirectories(work);
+        FileChannel lock =
+                FileChannel.open(
+                        work.resolve(LOCK),
+                        StandardOpenOption.WRITE,
+                        StandardOpenOption.CREATE,
+                        LinkOption.NOFOLLOW_LINKS);
+        if (!locked(lock)) {
+            lock.close();
+            throw new FileSystemException(
+                    target.toString(), null, "another process is writing it at the moment");
+        }
+        remove(work.resolve(OUTPUT));
+        Files.createDirectory(work.resolve(OUTPUT));
+        return new NewFolder(absolute, work, lock, sync);
+    }
+
+    private static boolean locked(FileChannel channel) throws IOException {
+        try {
+            Optional<FileLock> lock = Optional.ofNullable(channel.tryLock());
+            return lock.isPresent();
+        } catch (OverlappingFileLockException e) {
+            return false;
+        }
+    }
+
+    /// Where to write until [#commit].
+    public Path path() {
+        return work.resolve(OUTPUT);
+    }
+
+    /// Refuses before the first byte where the disk cannot hold what is to come.
+    ///
+    /// @param size bytes
+    public void requireSpace(long size) throws IOException {
+        long free = Files.getFileStore(work).getUsableSpace();
+        if (free < size) {
+            throw new FileSystemException(
+                    target.toString(),
+                    null,
+                    "no space: %,d bytes are free on this disk; expected %,d\nhint: free some room or choose another place"
+                            .formatted(free, size));
+        }
+    }
+
+    /// Writes a small file.
+    ///
+    /// @param name relative to the folder
+    public void write(String name, byte[] content) throws IOException {
+        Path file = path().resolve(name);
+        Files.createDirectories(file.resolveSibling("."));
+        try (FileChannel channel =
+                FileChannel.open(file, StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW)) {
+            ByteBuffer bytes = ByteBuffer.wrap(content);
+            while (bytes.hasRemaining()) {
+                channel.write(bytes);
+            }
+            if (sync) {
+                channel.force(true);
+            }
+        }
+    }
+
+    /// Gives the folder its name. Its files are forced to the disk by who wrote them.
+    ///
+    /// @throws OutputExistsException where something took that name meanwhile
+    public void commit() throws IOException {
+        if (sync) {
+            Files.walkFileTree(
+                    path(),
+                    new SimpleFileVisitor<>() {
+                        @Override
+                        public FileVisitResult postVisitDirectory(Path folder, IOException failure)
+                                throws IOException {
+                            flush(folder);
+                            return FileVisitResult.CONTINUE;
+                        }
+                    });
+        }
+        if (Files.exists(target, LinkOption.NOFOLLOW_LINKS)) {
+            throw new OutputExistsException(target);
+        }
+        Files.move(path(), target, StandardCopyOption.ATOMIC_MOVE);
+        if (sync) {
+            flush(Objects.requireNonNull(target.getParent()));
+        }
+    }
+
+    private static void flush(Path folder) throws IOException {
+        try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
+            channel.force(true);
+        }
+    }
+
+    /// Removes a folder and all that is in it, if it is there; links are not followed.
+    public static void remove(Path folder) throws IOException {
+        if (Files.notExists(folder, LinkOption.NOFOLLOW_LINKS)) {
+            return;
+        }
+        Files.walkFileTree(
+                folder,
+                new SimpleFileVisitor<>() {
+                    @Override
+                    public FileVisitResult visitFile(Path file, BasicFileAttributes attributes)
+                            throws IOException {
+                        Files.delete(file);
+                        return FileVisitResult.CONTINUE;
+                    }
+
+                    @Override
+                    public FileVisitResult postVisitDirectory(Path visited, IOException failure)
+                            throws IOException {
+                        Files.delete(visited);
+                        return FileVisitResult.CONTINUE;
+                    }
+                });
+    }
+
+    /// Removes what was not committed.
+    @Override
+    public void close() throws IOException {
+        remove(work);
+        lock.close();
+    }
+}
