@@ -59,6 +59,7 @@ public final class GeneratedCheckpoint {
     Step step = Step.TENSOR;
     List<String> states = List.of("exp_avg", "exp_avg_sq");
     boolean expertsAcrossTensor;
+    boolean expertsInBlocks;
     boolean roundRobin;
     boolean slices = true;
     boolean nested;
@@ -156,6 +157,12 @@ public final class GeneratedCheckpoint {
     /// Experts divide all ranks of a stage, tensor-parallel ones too: they must not be cut.
     public GeneratedCheckpoint expertsAcrossTensorRanks() {
         expertsAcrossTensor = true;
+        return this;
+    }
+
+    /// `use_data_before_expert_parallelism`: an expert-parallel rank is a block of ranks.
+    public GeneratedCheckpoint expertsInBlocks() {
+        expertsInBlocks = true;
         return this;
     }
 

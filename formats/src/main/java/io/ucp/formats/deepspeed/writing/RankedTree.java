@@ -54,12 +54,12 @@ public final class RankedTree {
         this.job = job;
         this.target = Ranks.of(job);
         this.choices = Choices.of(request.options());
-        if (job.degree("ep") > 1 || job.degree("cp") > 1) {
+        if (job.degree("cp") > 1) {
             throw new RefusedException(
                     request.tag(),
-                    "a job with ep %d, cp %d".formatted(job.degree("ep"), job.degree("cp")),
-                    "tensor, pipeline and data parallelism",
-                    "--to universal keeps the state; these axes are not laid out anew yet");
+                    "a job with cp %d".formatted(job.degree("cp")),
+                    "tensor, pipeline, data and expert parallelism",
+                    "--to universal keeps the state; this axis is not laid out anew yet");
         }
         if (job.stage() < 1 || job.stage() > 3) {
             throw new RefusedException(
@@ -101,8 +101,18 @@ public final class RankedTree {
         Kind kind = kind(configuration);
         refuseRoundRobin(configuration, kind);
         refuseTrainableOutsideGroups();
-        RankHoldings holdings = new RankHoldings(request, job, target);
-        OptimizerGroups groups = new OptimizerGroups(holdings, target, configuration);
+        ExpertPlaces places = places(configuration);
+        RankHoldings holdings = new RankHoldings(request, job, target, places);
+        ExpertFiles experts = new ExpertFiles(target, places, holdings);
+        ExpertGroups regrouped =
+                new ExpertGroups(
+                        optimizer,
+                        source,
+                        source.expertRanks() == places.degree()
+                                && source.ranks().pp() == target.pp()
+                                && source.ranks().tp() == target.tp());
+        OptimizerGroups groups =
+                new OptimizerGroups(holdings, target, places, regrouped, configuration);
         OptionalLong vocabulary = paddedVocabulary();
         CheckpointInfo checkpoint = new CheckpointInfo(target, job.patterns(), vocabulary);
         ModelStates models =
@@ -111,8 +121,9 @@ public final class RankedTree {
                         source,
                         holdings,
                         groups,
+                        experts,
                         configuration,
-                        new ScriptArguments(target, configuration, vocabulary, onOneNode()),
+                        new ScriptArguments(target, places, configuration, vocabulary, onOneNode()),
                         checkpoint,
                         choices,
                         aliases());
@@ -124,6 +135,7 @@ public final class RankedTree {
                         configuration,
                         checkpoint,
                         kind,
+                        places.degree(),
                         sourceSubGroups());
         String prefix = prefix(configuration);
         for (int mp = 0; mp < target.mp(); mp++) {
@@ -136,10 +148,23 @@ public final class RankedTree {
                 files.add(optimizers.file(request.tag() + "/" + name, mp, dp));
             }
         }
+        files.addAll(experts.files(request.tag()));
         files.addAll(new LayerFiles(target, source, holdings).files(request.tag()));
         side();
         randomStates();
         return new TargetTree(files, _ -> List.of(), pointers(), losses, notes);
+    }
+
+    private ExpertPlaces places(Configuration configuration) {
+        if (job.mesh().stream().noneMatch(a -> a.axis().equals("ep"))) {
+            return ExpertPlaces.NONE;
+        }
+        int divided = Math.multiplyExact(job.degree("ep"), job.degree("edp"));
+        return new ExpertPlaces(
+                job.degree("ep"),
+                job.degree("edp"),
+                configuration.expertsInBlocks(),
+                divided == target.dp() ? 1 : target.tp());
     }
 
     private Kind kind(Configuration configuration) {
