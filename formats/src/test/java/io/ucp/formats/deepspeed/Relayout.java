@@ -25,6 +25,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /// Writes the state of one [GeneratedCheckpoint] in the layout of another by `DeepSpeedFormat`: the
 /// two have the same parameters, and may differ in degrees, stages and ZeRO stage.
@@ -34,6 +35,7 @@ final class Relayout {
     private final GeneratedCheckpoint source;
     private final GeneratedCheckpoint target;
     private final CheckpointIndex index;
+    private Set<String> dropped = Set.of();
 
     /// @param folder where `source` was written
     Relayout(GeneratedCheckpoint source, Path folder, GeneratedCheckpoint target)
@@ -41,6 +43,12 @@ final class Relayout {
         this.source = source;
         this.target = target;
         this.index = FORMAT.index(FORMAT.find(folder).getFirst());
+    }
+
+    /// As where a spec says `drop`.
+    Relayout without(Set<String> names) {
+        dropped = names;
+        return this;
     }
 
     TargetTree tree(Map<String, String> options) {
@@ -92,6 +100,7 @@ final class Relayout {
                 all.add(new Named(p, 0));
             }
         }
+        all.removeIf(named -> dropped.contains(named.name()));
         return all;
     }
 

@@ -238,6 +238,31 @@ class WritingDeepSpeedTest {
         assertHoldsAll(target, new Relayout(source, from(), target).write(to()));
     }
 
+    @ParameterizedTest
+    @CsvSource({"1, 2, 1", "2, 2, 2", "3, 3, 3", "2, 4, 3"})
+    void namesNowhereWhatASpecLeavesOut(int stage, int newDp, int newStage) throws IOException {
+        String name = "frozen.cut";
+        GeneratedCheckpoint source =
+                GeneratedCheckpoint.of(withFrozenAndBuffers())
+                        .degrees(1, 1, 2)
+                        .stage(stage)
+                        .writeTo(from());
+        GeneratedCheckpoint target =
+                GeneratedCheckpoint.of(withFrozenAndBuffers())
+                        .degrees(1, 1, newDp)
+                        .stage(newStage);
+
+        new Relayout(source, from(), target)
+                .without(Set.of(name, "rotary", "embed.weight"))
+                .write(to());
+
+        assertThat(Leaves.of(to()).entrySet())
+                .noneMatch(e -> e.toString().contains("embed.weight"))
+                .noneMatch(e -> e.toString().contains("rotary"))
+                .noneMatch(e -> stage > 1 && e.toString().contains(name))
+                .anyMatch(e -> e.toString().contains("frozen.weight"));
+    }
+
     private static GeneratedCheckpoint experts(int tp, int dp, int ep, Cut cut) {
         List<GeneratedParameter> all = new ArrayList<>(GeneratedCheckpoint.transformer(1, 4));
         for (int layer = 0; layer < 2; layer++) {

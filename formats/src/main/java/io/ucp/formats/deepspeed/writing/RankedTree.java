@@ -10,6 +10,7 @@ import io.ucp.formats.TargetJob;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.TargetTree.SmallFile;
 import io.ucp.formats.WriteRequest;
+import io.ucp.formats.deepspeed.LeftOut;
 import io.ucp.formats.deepspeed.writing.OptimizerModel.Kind;
 import io.ucp.formats.torch.TorchBuilder;
 import io.ucp.formats.torch.pickle.PickleValue;
@@ -84,7 +85,7 @@ public final class RankedTree {
                                                 "no job is named",
                                                 "the degrees of the job that is to load it",
                                                 "give --tp, --pp, --dp"));
-        return new RankedTree(request, job).tree();
+        return new RankedTree(LeftOut.of(request), job).tree();
     }
 
     private TargetTree tree() {
