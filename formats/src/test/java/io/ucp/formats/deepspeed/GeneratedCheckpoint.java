@@ -60,6 +60,7 @@ public final class GeneratedCheckpoint {
     List<String> states = List.of("exp_avg", "exp_avg_sq");
     boolean expertsAcrossTensor;
     boolean expertsInBlocks;
+    boolean reversed;
     boolean roundRobin;
     boolean slices = true;
     boolean nested;
@@ -157,6 +158,12 @@ public final class GeneratedCheckpoint {
     /// Experts divide all ranks of a stage, tensor-parallel ones too: they must not be cut.
     public GeneratedCheckpoint expertsAcrossTensorRanks() {
         expertsAcrossTensor = true;
+        return this;
+    }
+
+    /// The optimizer was given each group's parameters in the reverse of the model's order.
+    public GeneratedCheckpoint reversedGroups() {
+        reversed = true;
         return this;
     }
 

@@ -46,6 +46,9 @@ record GeneratedShards(GeneratedCheckpoint of) {
                 }
             }
         }
+        if (of.reversed) {
+            groups.replaceAll((_, shards) -> List.copyOf(shards.reversed()));
+        }
         return List.copyOf(groups.values());
     }
 

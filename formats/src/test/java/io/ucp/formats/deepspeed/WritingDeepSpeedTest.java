@@ -239,6 +239,26 @@ class WritingDeepSpeedTest {
     }
 
     @ParameterizedTest
+    @CsvSource({"ZERO, 1", "BF16, 1", "ZERO, 2", "ZERO, 3"})
+    void keepsTheOrderInWhichTheOptimizerWasGivenItsParameters(Wrapper wrapper, int stage)
+            throws IOException {
+        assertWrittenAsSaved(
+                transformer().degrees(1, 2, 2).stage(stage).wrapper(wrapper).reversedGroups(),
+                transformer().degrees(1, 1, 3).stage(stage).wrapper(wrapper).reversedGroups());
+    }
+
+    @Test
+    void refusesExpertsThatTheOptimizerHasInAnotherOrderThanTheModel() throws IOException {
+        GeneratedCheckpoint source = experts(1, 2, 2, Cut.REPLICATED).reversedGroups();
+        source.writeTo(from());
+        Relayout one = new Relayout(source, from(), experts(1, 2, 1, Cut.REPLICATED));
+
+        assertThatThrownBy(() -> one.tree(Map.of()))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("in another order than the model");
+    }
+
+    @ParameterizedTest
     @CsvSource({"1, 2, 1", "2, 2, 2", "3, 3, 3", "2, 4, 3"})
     void namesNowhereWhatASpecLeavesOut(int stage, int newDp, int newStage) throws IOException {
         String name = "frozen.cut";

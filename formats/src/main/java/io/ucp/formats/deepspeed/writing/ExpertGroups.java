@@ -20,6 +20,7 @@ final class ExpertGroups {
     private static final long MOST = 178_956_971;
 
     private final OptimizerModel model;
+    private final FlatOrder order;
     private final boolean unchanged;
 
     /// Source's group -> the first of those that were split from one.
@@ -32,6 +33,7 @@ final class ExpertGroups {
     ExpertGroups(OptimizerModel model, SourceFiles source, boolean unchanged) {
         this.model = model;
         this.unchanged = unchanged;
+        this.order = new FlatOrder(source);
         for (int g = 0; g < model.paramGroups().size(); g++) {
             firsts.add(g > 0 && wasSplit(source, g) ? firsts.getLast() : g);
         }
@@ -86,7 +88,8 @@ final class ExpertGroups {
                         mp, expertRank, g -> unchanged || g >= firsts.size() ? g : firsts.get(g));
         List<Members> all = new ArrayList<>();
         groups.forEach(
-                (source, members) -> {
+                (source, held) -> {
+                    List<Held> members = order.of(held);
                     if (unchanged || !members.getFirst().expert()) {
                         all.add(new Members(source, members));
                     } else {
