@@ -130,6 +130,9 @@ public final class Binder {
     private Set<String> dataAxes() {
         Set<String> named = new LinkedHashSet<>(List.of("dp", "edp", "cp"));
         index.flatGroups().forEach(g -> named.add(g.axis()));
+        if (MeshReader.acrossTensor(index)) {
+            named.add("ep");
+        }
         Set<String> plain = new HashSet<>();
         named.forEach(n -> plain.addAll(mesh.factors(n)));
         return plain;

@@ -24,6 +24,7 @@ import io.ucp.mesh.Mesh;
 import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -297,6 +298,9 @@ public final class Inference {
                                 (decided, names) -> rules.addAll(named(decided, names, basis)));
                     }
                 });
+        // Two patterns may come to one rule for the names of both.
+        Set<List<Object>> seen = new HashSet<>();
+        rules.removeIf(r -> !seen.add(List.of(r.pattern, r.clauses)));
         return rules;
     }
 
@@ -328,7 +332,10 @@ public final class Inference {
                 number < patterns.size() ? Optional.of(patterns.get(number)) : Optional.empty();
         List<Shape> local = localShapes(name);
         List<Clause> clauses = new ArrayList<>();
-        List<Clause> cut = InferredLayout.of(pattern, local, hints.version().isPresent());
+        List<Clause> cut =
+                isOfAllTensorRanks(name)
+                        ? List.of(new Clause.Replicate(Name.of("tp"), List.of(), false, Span.NONE))
+                        : InferredLayout.of(pattern, local, hints.version().isPresent());
         if (vocabulary && hints.vocabularyRows().isPresent() && local.getFirst().rank() > 0) {
             pad(local, cut).ifPresent(clauses::add);
         }
@@ -345,6 +352,14 @@ public final class Inference {
             clauses.add(new Clause.Unique(Span.NONE));
         }
         return new Decided(number, clauses);
+    }
+
+    /// An expert that is not cut over tensor-parallel ranks, whose files say none.
+    private boolean isOfAllTensorRanks(String name) {
+        return tp > 1
+                && stages.isExpert(name)
+                && held.getOrDefault(name, List.of()).stream()
+                        .allMatch(h -> mesh.index("tp", h.at()).isEmpty());
     }
 
     private Optional<Clause> pad(List<Shape> local, List<Clause> cut) {

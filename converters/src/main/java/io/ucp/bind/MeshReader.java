@@ -59,7 +59,7 @@ final class MeshReader {
     private void ofCheckpoint() {
         int ep = degreeOf("ep").orElse(1);
         int dp = degreeOf("dp").orElse(1);
-        boolean divided = has("ep") && has("dp") && dp % ep == 0;
+        boolean divided = has("ep") && has("dp") && dp % ep == 0 && !acrossTensor(index);
         for (AxisDegree axis : index.mesh()) {
             if (!divided) {
                 axes.add(axis);
@@ -71,6 +71,12 @@ final class MeshReader {
                 axes.add(axis);
             }
         }
+    }
+
+    /// Whether experts divide the tensor-parallel ranks of a stage too: then their axes are no
+    /// factors of `dp`, and stand beside it.
+    static boolean acrossTensor(CheckpointIndex index) {
+        return index.degree("ep") * index.degree("edp") > index.degree("dp");
     }
 
     private boolean has(String axis) {
@@ -94,6 +100,10 @@ final class MeshReader {
             for (var factor : axis.factors()) {
                 add(factor.name(), factorDegree(axis, factor), factor.span());
                 factors.add(factor.name().text());
+            }
+            if (acrossTensor(index) && Set.of("edp", "ep").equals(Set.copyOf(factors))) {
+                add(axis.name(), degreeOf(axis.name().text()).orElse(1), axis.span());
+                continue;
             }
             products.putIfAbsent(axis.name().text(), factors);
             checkProduct(axis);

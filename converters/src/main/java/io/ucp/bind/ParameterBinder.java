@@ -140,6 +140,7 @@ final class ParameterBinder {
         /// The rule's chain with every other axis: found on one rank of it, where it is found.
         private Optional<Chain> fullChain() {
             List<Step> steps = new ArrayList<>(reading.chain().steps());
+            steps.removeIf(s -> s.layout() instanceof Layout.Replicated && isUnsaid(s.axis()));
             Set<String> own = new LinkedHashSet<>();
             reading.chain().axes().forEach(a -> own.addAll(mesh.factors(a)));
             for (String axis : axes) {
@@ -172,6 +173,13 @@ final class ParameterBinder {
                 }
             }
             return Optional.of(new Chain(steps));
+        }
+
+        /// No file says a place on the axis: what is there is of all its ranks, and no copy of
+        /// another's.
+        private boolean isUnsaid(String axis) {
+            return mesh.degree(axis) > 1
+                    && holdings.stream().allMatch(h -> mesh.index(axis, h.at()).isEmpty());
         }
 
         private String remedy(String axis, SortedSet<Integer> found) {

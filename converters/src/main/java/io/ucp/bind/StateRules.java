@@ -199,7 +199,11 @@ final class StateRules {
         List<String> factors = new ArrayList<>(mesh.factors(said.get().axis().text()));
         factors.removeAll(expertAxes);
         boolean sameAxis =
-                factors.equals(mesh.factors(group.axis())) || factors.equals(List.of(group.axis()));
+                factors.equals(mesh.factors(group.axis()))
+                        || factors.equals(List.of(group.axis()))
+                        || (MeshReader.acrossTensor(index)
+                                && group.axis().equals("edp")
+                                && factors.equals(List.of("dp")));
         if (!sameAxis || said.get().each() != group.each()) {
             problems.error(
                     said.get().span(),

@@ -50,7 +50,7 @@ public final class TargetBinder {
 
     private final Source source;
     private final TargetRequest request;
-    private final TargetDegrees degrees;
+    private TargetDegrees degrees;
     private final boolean pipeline;
     private final List<String> notes = new ArrayList<>();
 
@@ -87,6 +87,7 @@ public final class TargetBinder {
         TargetCuts found = TargetCuts.of(source, spec, degrees, request, settings, pipeline);
         found.note().ifPresent(notes::add);
         Mesh mesh = found.mesh();
+        degrees = degrees.dividedByExperts(degrees.tp() > 1 && areExpertsWhole(found));
         checkHeads(found);
         Map<String, Set<Integer>> stages = stages();
         Map<String, List<RankShard>> shards = new LinkedHashMap<>();
@@ -148,6 +149,27 @@ public final class TargetBinder {
                             .formatted(request.virtual().getAsInt()),
                     "chunks of pp 2 or more");
         }
+    }
+
+    /// Whether no tensor-parallel rank holds a part of an expert only: DeepSpeed then divides
+    /// experts over the tensor-parallel ranks too. Source: DeepSpeed `moe/layer.py`
+    /// (`_create_process_groups`).
+    private boolean areExpertsWhole(TargetCuts cuts) {
+        return degrees.experts()
+                && cuts.byName().values().stream()
+                        .map(c -> c.chain().steps())
+                        .filter(
+                                steps ->
+                                        steps.stream()
+                                                .anyMatch(
+                                                        s ->
+                                                                s.axis().equals("ep")
+                                                                        && !(s.layout()
+                                                                                instanceof
+                                                                                Layout.Replicated)))
+                        .flatMap(List::stream)
+                        .filter(s -> s.axis().equals("tp"))
+                        .allMatch(s -> s.layout() instanceof Layout.Replicated);
     }
 
     /// Every tensor-parallel rank has whole heads, unless the spec gives widths of its own. Source:

@@ -28,19 +28,13 @@ record TargetDegrees(List<AxisDegree> axes, int stage, boolean experts) {
             throw new ImpossibleLayoutException(
                     "ep %d of a model without experts".formatted(ep), "ep 1");
         }
-        if (dp % ep != 0) {
-            throw new ImpossibleLayoutException(
-                    "ep %d over dp %d".formatted(ep, dp),
-                    "an ep that divides dp, whose ranks the experts share: ep %s"
-                            .formatted(Divisors.of(dp)));
-        }
         Map<String, Integer> degrees = new LinkedHashMap<>();
         degrees.put("pp", degree(source, "pp", request.pp()));
         degrees.put("dp", dp);
         degrees.put("tp", degree(source, "tp", request.tp()));
         if (experts) {
             degrees.put("ep", ep);
-            degrees.put("edp", dp / ep);
+            degrees.put("edp", Math.max(1, dp / ep));
         }
         List<AxisDegree> axes = new ArrayList<>();
         for (AxisDegree axis : source.mesh()) {
@@ -50,6 +44,28 @@ record TargetDegrees(List<AxisDegree> axes, int stage, boolean experts) {
         degrees.forEach((axis, degree) -> axes.add(new AxisDegree(axis, degree)));
         return new TargetDegrees(
                 List.copyOf(axes), request.stage().orElse(Math.max(0, source.stage())), experts);
+    }
+
+    /// With the ranks that hold the same experts.
+    ///
+    /// @param acrossTensor experts divide all ranks of a stage, not those of `dp` alone
+    /// @throws ImpossibleLayoutException where there is no such division
+    TargetDegrees dividedByExperts(boolean acrossTensor) {
+        int ranks = degree("dp") * (acrossTensor ? tp() : 1);
+        int ep = degree("ep");
+        if (ranks % ep != 0) {
+            throw new ImpossibleLayoutException(
+                    "ep %d over dp %d%s"
+                            .formatted(ep, degree("dp"), acrossTensor ? " and tp " + tp() : ""),
+                    "an ep that divides %s, whose ranks the experts share: ep %s"
+                            .formatted(acrossTensor ? "them" : "dp", Divisors.of(ranks)));
+        }
+        return new TargetDegrees(
+                axes.stream()
+                        .map(a -> a.axis().equals("edp") ? new AxisDegree("edp", ranks / ep) : a)
+                        .toList(),
+                stage,
+                experts);
     }
 
     static int degree(TargetBinder.Source source, String axis, OptionalInt asked) {

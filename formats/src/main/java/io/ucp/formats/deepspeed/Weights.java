@@ -13,6 +13,7 @@ import org.jspecify.annotations.Nullable;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -51,7 +52,7 @@ record Weights(
             collector.ofModel(files.model(mp), degrees.at(mp));
         }
         new PipelineLayers(files, degrees, collector).read();
-        for (CheckpointFile expert : files.experts()) {
+        for (CheckpointFile expert : inModelOrder(files.experts(), degrees)) {
             collector.ofExpert(expert, experts.acrossTensor());
         }
         collector.tell();
@@ -61,6 +62,20 @@ record Weights(
                 collector.frozen,
                 collector.buffers,
                 collector.layers);
+    }
+
+    /// Stage by stage, layer by layer, expert by expert: as optimizer groups have them.
+    private static List<CheckpointFile> inModelOrder(
+            List<CheckpointFile> experts, Degrees degrees) {
+        return experts.stream()
+                .sorted(
+                        Comparator.comparing(
+                                f -> (FileName.Expert) f.name(),
+                                Comparator.<FileName.Expert>comparingInt(e -> e.mp() / degrees.tp())
+                                        .thenComparingInt(FileName.Expert::layer)
+                                        .thenComparingInt(FileName.Expert::expert)
+                                        .thenComparingInt(FileName.Expert::mp)))
+                .toList();
     }
 
     /// One place of bytes: two names of it are one tensor.

@@ -59,6 +59,8 @@ public final class GeneratedCheckpoint {
     Step step = Step.TENSOR;
     List<String> states = List.of("exp_avg", "exp_avg_sq");
     boolean expertsAcrossTensor;
+    boolean expertsInBlocks;
+    boolean reversed;
     boolean roundRobin;
     boolean slices = true;
     boolean nested;
@@ -156,6 +158,18 @@ public final class GeneratedCheckpoint {
     /// Experts divide all ranks of a stage, tensor-parallel ones too: they must not be cut.
     public GeneratedCheckpoint expertsAcrossTensorRanks() {
         expertsAcrossTensor = true;
+        return this;
+    }
+
+    /// The optimizer was given each group's parameters in the reverse of the model's order.
+    public GeneratedCheckpoint reversedGroups() {
+        reversed = true;
+        return this;
+    }
+
+    /// `use_data_before_expert_parallelism`: an expert-parallel rank is a block of ranks.
+    public GeneratedCheckpoint expertsInBlocks() {
+        expertsInBlocks = true;
         return this;
     }
 

@@ -98,6 +98,9 @@ final class GeneratedFiles {
                     "checkpoint_parallel_dimensions",
                     Map.of("pp_degree", of.pp, "tp_degree", of.tp));
         }
+        if (of.expertsInBlocks) {
+            root.put("ds_config", Map.of("use_data_before_expert_parallelism", true));
+        }
         root.put("ds_version", "0.19.0");
         root.put("iteration", of.iteration);
         if (of.patterns) {
@@ -204,15 +207,19 @@ final class GeneratedFiles {
                 "pipeline_replicated_parameter_patterns",
                 of.parameters.stream()
                         .filter(p -> p.stages().size() > 1)
-                        .map(p -> p.name().replace(".", "\\.") + "$")
+                        .map(GeneratedFiles::regex)
                         .toList());
         return info;
+    }
+
+    private static String regex(GeneratedParameter p) {
+        return p.name().replace(".", "\\.").replaceAll("\\{e}", "\\\\d+") + "$";
     }
 
     private List<String> regexes(Cut cut) {
         return of.parameters.stream()
                 .filter(p -> p.cut() == cut && p.role() == Role.TRAINABLE)
-                .map(p -> p.name().replace(".", "\\.") + "$")
+                .map(GeneratedFiles::regex)
                 .toList();
     }
 
@@ -239,9 +246,22 @@ final class GeneratedFiles {
         }
     }
 
-    /// One layer of experts: `layer_0_expert_<global>_mp_rank_..`.
+    /// `layer_<n>_expert_<global>_mp_rank_..`, of every module that has experts.
     private void experts() throws IOException {
-        int count = of.parameters.stream().mapToInt(GeneratedParameter::experts).max().orElse(0);
+        Map<String, List<GeneratedParameter>> modules = new LinkedHashMap<>();
+        for (GeneratedParameter p : of.parameters) {
+            if (p.experts() > 0) {
+                modules.computeIfAbsent(GeneratedShards.module(p), _ -> new ArrayList<>()).add(p);
+            }
+        }
+        int layer = 0;
+        for (List<GeneratedParameter> module : modules.values()) {
+            experts(layer++, module);
+        }
+    }
+
+    private void experts(int layer, List<GeneratedParameter> module) throws IOException {
+        int count = module.getFirst().experts();
         for (int tp = 0; tp < of.tp; tp++) {
             for (int e = 0; e < count; e++) {
                 // Written by the first rank that holds it.
@@ -250,13 +270,14 @@ final class GeneratedFiles {
                 }
                 TorchTree tree = new TorchTree();
                 SequencedMap<String, Object> root = new LinkedHashMap<>();
-                for (GeneratedParameter p : of.parameters) {
-                    if (e < p.experts()) {
-                        Shard shard = shards.shard(p, e);
-                        root.put(shard.name(), weight(tree, shard, tp));
-                    }
+                for (GeneratedParameter p : module) {
+                    Shard shard = shards.shard(p, e);
+                    root.put(shard.name(), weight(tree, shard, tp));
                 }
-                save("layer_0_expert_%d_mp_rank_%02d_model_states.pt".formatted(e, tp), tree, root);
+                save(
+                        "layer_%d_expert_%d_mp_rank_%02d_model_states.pt".formatted(layer, e, tp),
+                        tree,
+                        root);
             }
         }
     }

@@ -129,15 +129,16 @@ final class GeneratedOptimizer {
         // Its number among the ranks that experts divide.
         int rank = of.expertsAcrossTensor ? dp * of.tp + tp : dp;
         int ranks = of.expertsAcrossTensor ? of.dp * of.tp : of.dp;
-        int ep = rank % of.ep;
+        int each = ranks / of.ep;
+        int ep = of.expertsInBlocks ? rank / each : rank % of.ep;
+        int replica = of.expertsInBlocks ? rank % each : rank / of.ep;
         List<List<Shard>> flat = shards.flat(stage, ep);
         List<FlatPart> parts = new ArrayList<>();
         List<Boolean> experts = new ArrayList<>();
         for (List<Shard> group : flat) {
             boolean expert = group.getFirst().parameter().experts() > 0;
             experts.add(expert);
-            int count = expert ? ranks / of.ep : of.dp;
-            parts.add(new FlatPart(group, tp, expert ? rank / of.ep : dp, count));
+            parts.add(new FlatPart(group, tp, expert ? replica : dp, expert ? each : of.dp));
         }
         SequencedMap<String, Object> root = new LinkedHashMap<>();
         root.put(

@@ -29,17 +29,36 @@ record GeneratedShards(GeneratedCheckpoint of) {
     /// local names.
     List<List<Shard>> groups(int stage, int ep) {
         Map<Integer, List<Shard>> groups = new TreeMap<>();
-        for (GeneratedParameter p : of.of(Role.TRAINABLE, stage)) {
-            List<Shard> group = groups.computeIfAbsent(p.group(), _ -> new ArrayList<>());
+        List<GeneratedParameter> trainable = of.of(Role.TRAINABLE, stage);
+        for (GeneratedParameter p : trainable) {
             if (p.experts() == 0) {
-                group.add(shard(p, 0));
+                into(groups, p).add(shard(p, 0));
+                continue;
             }
+            // Module by module: an expert with all its parameters, then the next.
+            List<GeneratedParameter> module =
+                    trainable.stream().filter(o -> module(o).equals(module(p))).toList();
             int local = p.experts() / of.ep;
-            for (int e = 0; e < local; e++) {
-                group.add(new Shard(p, p.name(e), ep * local + e, p.local(of.tp)));
+            for (int e = 0; e < local && p == module.getFirst(); e++) {
+                for (GeneratedParameter own : module) {
+                    into(groups, own)
+                            .add(new Shard(own, own.name(e), ep * local + e, own.local(of.tp)));
+                }
             }
         }
+        if (of.reversed) {
+            groups.replaceAll((_, shards) -> List.copyOf(shards.reversed()));
+        }
         return List.copyOf(groups.values());
+    }
+
+    private static List<Shard> into(Map<Integer, List<Shard>> groups, GeneratedParameter p) {
+        return groups.computeIfAbsent(p.group(), _ -> new ArrayList<>());
+    }
+
+    /// What comes before an expert's number, empty where there is none.
+    static String module(GeneratedParameter p) {
+        return p.experts() == 0 ? "" : p.name().substring(0, p.name().indexOf("{e}"));
     }
 
     /// In flat order; for ZeRO-3 by sub-group.

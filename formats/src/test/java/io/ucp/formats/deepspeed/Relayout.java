@@ -25,6 +25,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /// Writes the state of one [GeneratedCheckpoint] in the layout of another by `DeepSpeedFormat`: the
 /// two have the same parameters, and may differ in degrees, stages and ZeRO stage.
@@ -34,6 +35,7 @@ final class Relayout {
     private final GeneratedCheckpoint source;
     private final GeneratedCheckpoint target;
     private final CheckpointIndex index;
+    private Set<String> dropped = Set.of();
 
     /// @param folder where `source` was written
     Relayout(GeneratedCheckpoint source, Path folder, GeneratedCheckpoint target)
@@ -41,6 +43,12 @@ final class Relayout {
         this.source = source;
         this.target = target;
         this.index = FORMAT.index(FORMAT.find(folder).getFirst());
+    }
+
+    /// As where a spec says `drop`.
+    Relayout without(Set<String> names) {
+        dropped = names;
+        return this;
     }
 
     TargetTree tree(Map<String, String> options) {
@@ -58,14 +66,46 @@ final class Relayout {
                 index.tag(),
                 index.iteration(),
                 index.origin(),
-                source.parameters.stream().map(this::facts).toList(),
+                named().stream().map(this::facts).toList(),
                 index.hints(),
                 index.carried(),
                 options,
                 Optional.of(job()));
     }
 
-    private ParameterFacts facts(GeneratedParameter p) {
+    /// A parameter by its global name; of an expert, `number` of it.
+    private record Named(GeneratedParameter of, int number) {
+        String name() {
+            return of.name(number);
+        }
+    }
+
+    /// In the order in which files name them: an expert with all its parameters, then the next.
+    private List<Named> named() {
+        List<Named> all = new ArrayList<>();
+        for (GeneratedParameter p : source.parameters) {
+            List<GeneratedParameter> module =
+                    source.parameters.stream()
+                            .filter(o -> p.experts() > 0)
+                            .filter(
+                                    o ->
+                                            GeneratedShards.module(o)
+                                                    .equals(GeneratedShards.module(p)))
+                            .toList();
+            for (int e = 0; e < p.experts() && p == module.getFirst(); e++) {
+                int number = e;
+                module.forEach(own -> all.add(new Named(own, number)));
+            }
+            if (p.experts() == 0) {
+                all.add(new Named(p, 0));
+            }
+        }
+        all.removeIf(named -> dropped.contains(named.name()));
+        return all;
+    }
+
+    private ParameterFacts facts(Named named) {
+        GeneratedParameter p = named.of();
         Map<String, DType> states = new LinkedHashMap<>();
         Map<String, Scalar> scalars = new LinkedHashMap<>();
         boolean trained = p.role() == Role.TRAINABLE;
@@ -76,7 +116,7 @@ final class Relayout {
         }
         states.put("weight", GeneratedCheckpoint.WEIGHTS);
         return new ParameterFacts(
-                p.name(),
+                named.name(),
                 p.shape(),
                 p.shape(),
                 states,
@@ -101,32 +141,43 @@ final class Relayout {
     private TargetJob job() {
         Map<String, List<RankShard>> shards = new LinkedHashMap<>();
         Map<String, Shape> padded = new LinkedHashMap<>();
-        for (GeneratedParameter p : target.parameters) {
-            List<RankShard> held = new ArrayList<>();
-            for (int stage : p.stages()) {
-                for (int tp = 0; tp < target.tp; tp++) {
-                    Shape local = p.local(target.tp);
-                    held.add(
-                            new RankShard(
-                                    p.name(),
-                                    Coordinate.of("pp", stage).with("tp", tp),
-                                    local,
-                                    pieces(p, local, tp),
-                                    local.count()));
-                }
-            }
-            shards.put(p.name(), held);
-            padded.put(p.name(), p.shape());
+        for (Named named : named()) {
+            GeneratedParameter p =
+                    target.parameters.stream()
+                            .filter(o -> o.name().equals(named.of().name()))
+                            .findFirst()
+                            .orElseThrow();
+            shards.put(named.name(), shards(p, named.number()));
+            padded.put(named.name(), p.shape());
         }
-        return new TargetJob(
-                List.of(
-                        new AxisDegree("pp", target.pp),
-                        new AxisDegree("dp", target.dp),
-                        new AxisDegree("tp", target.tp)),
-                target.stage,
-                shards,
-                padded,
-                List.of());
+        List<AxisDegree> mesh = new ArrayList<>();
+        mesh.add(new AxisDegree("pp", target.pp));
+        mesh.add(new AxisDegree("dp", target.dp));
+        mesh.add(new AxisDegree("tp", target.tp));
+        if (target.parameters.stream().anyMatch(p -> p.experts() > 0)) {
+            int ranks = target.dp * (target.expertsAcrossTensor ? target.tp : 1);
+            mesh.add(new AxisDegree("ep", target.ep));
+            mesh.add(new AxisDegree("edp", ranks / target.ep));
+        }
+        return new TargetJob(mesh, target.stage, shards, padded, List.of());
+    }
+
+    private List<RankShard> shards(GeneratedParameter p, int expert) {
+        List<RankShard> held = new ArrayList<>();
+        for (int stage : p.stages()) {
+            for (int tp = 0; tp < target.tp; tp++) {
+                Coordinate at = Coordinate.of("pp", stage).with("tp", tp);
+                String name = p.name();
+                if (p.experts() > 0) {
+                    int local = p.experts() / target.ep;
+                    at = at.with("ep", expert / local);
+                    name = p.name(expert % local);
+                }
+                Shape shape = p.local(target.tp);
+                held.add(new RankShard(name, at, shape, pieces(p, shape, tp), shape.count()));
+            }
+        }
+        return held;
     }
 
     private static List<Piece> pieces(GeneratedParameter p, Shape local, int tp) {
@@ -155,10 +206,11 @@ final class Relayout {
         @Override
         public byte[] of(String parameter, String state, DType dtype) {
             GeneratedParameter p =
-                    source.parameters.stream()
+                    named().stream()
                             .filter(each -> each.name().equals(parameter))
                             .findFirst()
-                            .orElseThrow();
+                            .orElseThrow()
+                            .of();
             int count = Math.toIntExact(p.shape().count());
             ByteBuffer bytes =
                     ByteBuffer.allocate(count * dtype.width()).order(ByteOrder.LITTLE_ENDIAN);

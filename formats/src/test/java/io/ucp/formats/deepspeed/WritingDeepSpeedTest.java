@@ -67,20 +67,24 @@ class WritingDeepSpeedTest {
             throws IOException {
         Set<String> seen = HeldValues.check(target, index);
         for (GeneratedParameter p : target.parameters) {
-            if (p.role() == Role.TRAINABLE) {
-                assertThat(seen)
-                        .contains(p.name() + "/fp32", p.name() + "/exp_avg")
-                        .contains(p.name() + "/exp_avg_sq");
-            } else {
-                assertThat(seen).contains(p.name() + "/weight");
+            for (int e = 0; e < Math.max(1, p.experts()); e++) {
+                assertHolds(p, p.name(e), seen);
             }
         }
         assertThat(index.stage()).isEqualTo(target.stage);
         assertThat(index.mesh())
-                .containsExactly(
+                .startsWith(
                         new AxisDegree("pp", target.pp),
                         new AxisDegree("dp", target.dp),
                         new AxisDegree("tp", target.tp));
+    }
+
+    private static void assertHolds(GeneratedParameter p, String name, Set<String> seen) {
+        if (p.role() == Role.TRAINABLE) {
+            assertThat(seen).contains(name + "/fp32", name + "/exp_avg", name + "/exp_avg_sq");
+        } else {
+            assertThat(seen).contains(name + "/weight");
+        }
     }
 
     private static GeneratedCheckpoint transformer() {
@@ -232,6 +236,104 @@ class WritingDeepSpeedTest {
         GeneratedCheckpoint target = transformer().degrees(1, 1, 3);
 
         assertHoldsAll(target, new Relayout(source, from(), target).write(to()));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"ZERO, 1", "BF16, 1", "ZERO, 2", "ZERO, 3"})
+    void keepsTheOrderInWhichTheOptimizerWasGivenItsParameters(Wrapper wrapper, int stage)
+            throws IOException {
+        assertWrittenAsSaved(
+                transformer().degrees(1, 2, 2).stage(stage).wrapper(wrapper).reversedGroups(),
+                transformer().degrees(1, 1, 3).stage(stage).wrapper(wrapper).reversedGroups());
+    }
+
+    @Test
+    void refusesExpertsThatTheOptimizerHasInAnotherOrderThanTheModel() throws IOException {
+        GeneratedCheckpoint source = experts(1, 2, 2, Cut.REPLICATED).reversedGroups();
+        source.writeTo(from());
+        Relayout one = new Relayout(source, from(), experts(1, 2, 1, Cut.REPLICATED));
+
+        assertThatThrownBy(() -> one.tree(Map.of()))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("in another order than the model");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1, 2, 1", "2, 2, 2", "3, 3, 3", "2, 4, 3"})
+    void namesNowhereWhatASpecLeavesOut(int stage, int newDp, int newStage) throws IOException {
+        String name = "frozen.cut";
+        GeneratedCheckpoint source =
+                GeneratedCheckpoint.of(withFrozenAndBuffers())
+                        .degrees(1, 1, 2)
+                        .stage(stage)
+                        .writeTo(from());
+        GeneratedCheckpoint target =
+                GeneratedCheckpoint.of(withFrozenAndBuffers())
+                        .degrees(1, 1, newDp)
+                        .stage(newStage);
+
+        new Relayout(source, from(), target)
+                .without(Set.of(name, "rotary", "embed.weight"))
+                .write(to());
+
+        assertThat(Leaves.of(to()).entrySet())
+                .noneMatch(e -> e.toString().contains("embed.weight"))
+                .noneMatch(e -> e.toString().contains("rotary"))
+                .noneMatch(e -> stage > 1 && e.toString().contains(name))
+                .anyMatch(e -> e.toString().contains("frozen.weight"));
+    }
+
+    private static GeneratedCheckpoint experts(int tp, int dp, int ep, Cut cut) {
+        List<GeneratedParameter> all = new ArrayList<>(GeneratedCheckpoint.transformer(1, 4));
+        for (int layer = 0; layer < 2; layer++) {
+            String moe = "layers.%d.mlp.deepspeed_moe.".formatted(layer);
+            String expert = moe + "experts.deepspeed_experts.{e}.";
+            all.add(GeneratedParameter.of(moe + "gate.wg.weight", 12, 5));
+            all.add(GeneratedParameter.of(expert + "up", 8, 5).cut(cut).group(2).experts(12));
+            all.add(GeneratedParameter.of(expert + "bias", 7).group(3).experts(12));
+            all.add(GeneratedParameter.of(expert + "down", 4, 5).cut(cut).group(2).experts(12));
+        }
+        return GeneratedCheckpoint.of(all).degrees(1, tp, dp).expertRanks(ep);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "BF16, 1, 2, 2, 2, 1",
+        "BF16, 1, 2, 1, 6, 6",
+        "ZERO, 2, 4, 2, 4, 4",
+        "ZERO, 1, 6, 2, 3, 1",
+        "ELASTIC, 2, 4, 4, 2, 1",
+        "ZERO, 2, 1, 1, 12, 4"
+    })
+    void dividesExpertsAnew(Wrapper wrapper, int stage, int dp, int ep, int newDp, int newEp)
+            throws IOException {
+        assertWrittenAsSaved(
+                experts(1, dp, ep, Cut.REPLICATED).stage(stage).wrapper(wrapper),
+                experts(1, newDp, newEp, Cut.REPLICATED).stage(stage).wrapper(wrapper));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"2, 2, 2, 4, 1, 4", "1, 2, 2, 2, 4, 4", "2, 3, 2, 1, 3, 3", "2, 4, 4, 2, 1, 2"})
+    void dividesExpertsOverTensorRanksToo(int tp, int dp, int ep, int newTp, int newDp, int newEp)
+            throws IOException {
+        assertWrittenAsSaved(
+                experts(tp, dp, ep, Cut.REPLICATED).expertsAcrossTensorRanks(),
+                experts(newTp, newDp, newEp, Cut.REPLICATED).expertsAcrossTensorRanks());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"2, 2, 2, 4, 4, 1", "1, 2, 2, 2, 4, 4", "4, 4, 2, 1, 3, 3"})
+    void dividesExpertsThatTensorRanksCut(int tp, int dp, int ep, int newTp, int newDp, int newEp)
+            throws IOException {
+        assertWrittenAsSaved(experts(tp, dp, ep, Cut.ROWS), experts(newTp, newDp, newEp, Cut.ROWS));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"4, 2, 6, 3", "6, 2, 6, 3", "2, 2, 4, 1"})
+    void keepsExpertRanksInBlocks(int dp, int ep, int newDp, int newEp) throws IOException {
+        assertWrittenAsSaved(
+                experts(1, dp, ep, Cut.REPLICATED).expertsInBlocks(),
+                experts(1, newDp, newEp, Cut.REPLICATED).expertsInBlocks());
     }
 
     private static PyDict configuration(Map<String, Object> of) {

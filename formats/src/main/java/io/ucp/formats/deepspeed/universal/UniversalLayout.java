@@ -12,6 +12,7 @@ import io.ucp.formats.Scalar;
 import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
+import io.ucp.formats.deepspeed.LeftOut;
 import io.ucp.formats.torch.TensorPickles;
 import io.ucp.formats.torch.TorchBuilder;
 import io.ucp.formats.torch.TorchTensor;
@@ -83,7 +84,7 @@ final class UniversalLayout {
                         });
         FolderNames.checkTag(request.tag());
         Experts.refuse(request);
-        return new UniversalLayout(request).tree();
+        return new UniversalLayout(LeftOut.of(request)).tree();
     }
 
     private TargetTree tree() {

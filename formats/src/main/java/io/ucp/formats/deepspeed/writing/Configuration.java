@@ -67,6 +67,13 @@ record Configuration(PyDict dict, Batch batch, int stage, boolean sameStage) {
                 .isPresent();
     }
 
+    /// Expert-parallel ranks are blocks of data-parallel ones.
+    boolean expertsInBlocks() {
+        return dict.find("use_data_before_expert_parallelism")
+                .filter(v -> v.equals(new PyBool(true)))
+                .isPresent();
+    }
+
     private boolean offloaded() {
         boolean old =
                 dict.find(ZERO)

@@ -12,7 +12,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
-/// What one model-parallel rank holds of a parameter.
+/// What one model-parallel rank holds of a parameter; of an expert, one expert-parallel rank of it.
 record Held(ParameterFacts facts, RankShard shard) {
     static final String FP32 = "fp32";
     static final String WEIGHT = "weight";
@@ -24,6 +24,15 @@ record Held(ParameterFacts facts, RankShard shard) {
     /// Elements, padding included.
     long count() {
         return shard.shape().count();
+    }
+
+    /// The expert-parallel rank that holds it, -1 where each does.
+    int expertRank() {
+        return shard.at().indices().getOrDefault("ep", -1);
+    }
+
+    boolean expert() {
+        return expertRank() >= 0;
     }
 
     boolean trainable() {

@@ -33,6 +33,7 @@ record ModelStates(
         SourceFiles source,
         RankHoldings holdings,
         OptimizerGroups groups,
+        ExpertFiles experts,
         Configuration configuration,
         ScriptArguments arguments,
         CheckpointInfo checkpoint,
@@ -59,7 +60,9 @@ record ModelStates(
         PyDict tree = root;
         Optional<PickleValue> module = root.find("module").filter(m -> !m.isNone());
         if (module.isPresent()) {
-            tree = tree.with("module", module(path, torch, mp).of(module.get()));
+            PickleValue counted =
+                    module.get() instanceof PyDict d ? experts.counted(d, mp) : module.get();
+            tree = tree.with("module", module(path, torch, mp).of(counted));
         }
         tree = tree.with("param_shapes", PyList.of(shapes(mp)));
         tree = frozen(tree, torch, mp, dp);
@@ -97,8 +100,13 @@ record ModelStates(
         return new ModuleTree(
                 path,
                 torch,
-                key -> holdings.named(mp, key).or(() -> alias(mp, key)),
-                before.tp() == target.tp() && before.pp() == target.pp(),
+                key ->
+                        holdings.named(mp, key)
+                                .or(() -> alias(mp, key))
+                                .or(() -> experts.copied(mp, key)),
+                before.tp() == target.tp()
+                        && before.pp() == target.pp()
+                        && source.expertRanks() == experts.experts().degree(),
                 configuration.stage() == 3);
     }
 
@@ -108,7 +116,7 @@ record ModelStates(
 
     /// Parameters in flat order: one dict an optimizer group, of stage 3 one a sub-group.
     private List<PickleValue> shapes(int mp) {
-        return groups.on(mp).stream()
+        return groups.on(mp, 0).stream()
                 .map(
                         group ->
                                 (PickleValue)

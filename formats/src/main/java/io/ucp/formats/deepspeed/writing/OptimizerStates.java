@@ -46,8 +46,10 @@ final class OptimizerStates {
     private final Configuration configuration;
     private final CheckpointInfo checkpoint;
     private final Kind kind;
+    private final int expertRanks;
     private final List<List<String>> sourceSubGroups;
 
+    /// @param expertRanks expert-parallel ranks, 0 where there are no experts
     /// @param sourceSubGroups names of the members of each group of the source's first rank
     OptimizerStates(
             Ranks target,
@@ -56,6 +58,7 @@ final class OptimizerStates {
             Configuration configuration,
             CheckpointInfo checkpoint,
             Kind kind,
+            int expertRanks,
             List<List<String>> sourceSubGroups) {
         this.target = target;
         this.model = model;
@@ -63,6 +66,7 @@ final class OptimizerStates {
         this.configuration = configuration;
         this.checkpoint = checkpoint;
         this.kind = kind;
+        this.expertRanks = expertRanks;
         this.sourceSubGroups = sourceSubGroups;
     }
 
@@ -171,15 +175,15 @@ final class OptimizerStates {
         List<PickleValue> lean = new ArrayList<>();
         List<PyDict.Entry> states = new ArrayList<>();
         List<PickleValue> paramGroups = new ArrayList<>();
-        for (Group group : groups.on(mp)) {
+        for (Group group : groups.on(mp, dp)) {
             FlatParts parts = group.parts();
-            long real = parts.real(dp);
+            long real = parts.real(group.part());
             long stored = kind == Kind.BF16 ? parts.extent() : real;
-            masters.add(master(torch, group, dp, stored));
-            paddings.add(PyInt.of(padding(parts, dp, real)));
-            counts.add(PyInt.of(target.dp()));
-            slices.add(slices(parts, dp));
-            PyDict held = states(torch, group, dp, elastic() ? real : parts.extent());
+            masters.add(master(torch, group, stored));
+            paddings.add(PyInt.of(padding(group, real)));
+            counts.add(PyInt.of(group.count()));
+            slices.add(slices(parts, group.part()));
+            PyDict held = states(torch, group, elastic() ? real : parts.extent());
             if (elastic()) {
                 lean.add(held);
                 continue;
@@ -202,12 +206,13 @@ final class OptimizerStates {
         return kind == Kind.STAGE_1_2 && model.elastic();
     }
 
-    private long padding(FlatParts parts, int dp, long real) {
+    private long padding(Group group, long real) {
+        FlatParts parts = group.parts();
         if (kind != Kind.BF16) {
             return parts.extent() - real;
         }
         long count = parts.members().stream().mapToLong(Held::count).sum();
-        return dp == target.dp() - 1 ? parts.extent() * target.dp() - count : 0;
+        return group.part() == group.count() - 1 ? parts.extent() * group.count() - count : 0;
     }
 
     private static PyDict optimizer(List<PyDict.Entry> states, List<PickleValue> paramGroups) {
@@ -226,12 +231,15 @@ final class OptimizerStates {
                     "--to deepspeed-universal, where the job has its own");
         }
         PyDict group = model.paramGroups().get(source).asDict().orElse(PyDict.empty());
+        if (ExpertGroups.isExpert(group)) {
+            group = group.with("name", PyText.of("ep_size_" + expertRanks));
+        }
         return group.with("params", PyList.of(members));
     }
 
-    private static PyObject slices(FlatParts parts, int dp) {
+    private static PyObject slices(FlatParts parts, int part) {
         Map<String, PickleValue> slices = new LinkedHashMap<>();
-        for (Slice slice : parts.ranks().get(dp)) {
+        for (Slice slice : parts.ranks().get(part)) {
             Map<String, PickleValue> address = new LinkedHashMap<>();
             address.put("numel", PyInt.of(slice.to() - slice.from()));
             address.put("start", PyInt.of(slice.start()));
@@ -249,12 +257,12 @@ final class OptimizerStates {
         List<PickleValue> masters = new ArrayList<>();
         List<PyDict.Entry> states = new ArrayList<>();
         Map<Integer, List<PyInt>> members = new LinkedHashMap<>();
-        List<Group> held = groups.on(mp);
+        List<Group> held = groups.on(mp, dp);
         for (int g = 0; g < held.size(); g++) {
             Group group = held.get(g);
-            PickleValue flat = master(torch, group, dp, group.parts().extent());
+            PickleValue flat = master(torch, group, group.parts().extent());
             masters.add(named(flat, g, group));
-            PyDict of = states(torch, group, dp, group.parts().extent());
+            PyDict of = states(torch, group, group.parts().extent());
             if (of.size() > 0) {
                 states.add(new PyDict.Entry(PyInt.of(g), of));
             }
@@ -301,10 +309,13 @@ final class OptimizerStates {
         return tensor;
     }
 
-    private static PickleValue master(TorchBuilder torch, Group group, int dp, long count) {
+    private static PickleValue master(TorchBuilder torch, Group group, long count) {
         DType dtype = dtype(group, Held.FP32);
         TorchTensor tensor =
-                torch.tensor(dtype, Shape.of(count), group.parts().parts(dp, Held.FP32, dtype));
+                torch.tensor(
+                        dtype,
+                        Shape.of(count),
+                        group.parts().parts(group.part(), Held.FP32, dtype));
         return TensorPickles.write(tensor.requiringGrad(true));
     }
 
@@ -329,7 +340,7 @@ final class OptimizerStates {
     }
 
     /// The optimizer's own states of a group, in the order of the source's.
-    private PyDict states(TorchBuilder torch, Group group, int dp, long count) {
+    private PyDict states(TorchBuilder torch, Group group, long count) {
         Map<String, PickleValue> model = this.model.statesOf(group.source());
         Held first = group.parts().members().getFirst();
         Set<String> names = new LinkedHashSet<>(model.keySet());
@@ -351,7 +362,7 @@ final class OptimizerStates {
                                 torch.tensor(
                                         dtype,
                                         Shape.of(count),
-                                        group.parts().parts(dp, name, dtype))));
+                                        group.parts().parts(group.part(), name, dtype))));
             } else if (first.facts().scalars().containsKey(name)) {
                 states.put(name, torch.scalar(scalar(group, name)));
             } else if (model.getOrDefault(name, PyText.of("")).isNone()) {

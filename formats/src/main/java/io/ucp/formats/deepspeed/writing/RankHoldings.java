@@ -13,13 +13,17 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.function.IntUnaryOperator;
+import java.util.stream.Stream;
 
 /// What every model-parallel rank of the target holds, in the order of the source's parameters.
 final class RankHoldings {
     private final List<List<Held>> ranks = new ArrayList<>();
     private final List<Map<String, Held>> byName = new ArrayList<>();
+    private final ExpertPlaces experts;
 
-    RankHoldings(WriteRequest request, TargetJob job, Ranks target) {
+    RankHoldings(WriteRequest request, TargetJob job, Ranks target, ExpertPlaces experts) {
+        this.experts = experts;
         Map<String, ParameterFacts> facts = new HashMap<>();
         request.parameters().forEach(p -> facts.put(p.name(), p));
         for (int mp = 0; mp < target.mp(); mp++) {
@@ -49,45 +53,54 @@ final class RankHoldings {
     }
 
     private void place(ParameterFacts of, RankShard shard, Ranks target) {
-        if (shard.at().indices().getOrDefault("ep", 0) != 0) {
-            throw new RefusedException(
-                    of.name(),
-                    "an expert of expert-parallel rank " + shard.at().on("ep"),
-                    "a model without experts",
-                    "--to universal keeps it; experts are not laid out anew yet");
-        }
         int mp = shard.at().on("pp") * target.tp() + shard.at().on("tp");
         Held held = new Held(of, shard);
         ranks.get(mp).add(held);
-        if (byName.get(mp).put(shard.localName(), held) != null) {
+        if (isOfFirst(held, mp) && byName.get(mp).put(shard.localName(), held) != null) {
             throw new IllegalArgumentException(
                     "two parameters are '%s' on rank %d".formatted(shard.localName(), mp));
         }
     }
 
+    /// The first data-parallel rank has it, which saves the model.
+    private boolean isOfFirst(Held held, int mp) {
+        return !held.expert() || held.expertRank() == experts.of(mp, 0);
+    }
+
+    /// Of every expert-parallel rank.
     List<Held> on(int mp) {
         return ranks.get(mp);
     }
 
+    /// What one of its expert-parallel ranks holds.
+    private Stream<Held> on(int mp, int expertRank) {
+        return ranks.get(mp).stream().filter(h -> !h.expert() || h.expertRank() == expertRank);
+    }
+
+    /// What the first data-parallel rank has under a name.
     Optional<Held> named(int mp, String name) {
         return Optional.ofNullable(byName.get(mp).get(name));
     }
 
-    /// What the optimizer of a rank holds: the source's number of a group -> its members, groups in
-    /// order, without those that have none here.
-    Map<Integer, List<Held>> groups(int mp) {
+    /// What the optimizer of a rank holds: the number of a group -> its members, groups in order,
+    /// without those that have none here.
+    ///
+    /// @param number of a source's group
+    Map<Integer, List<Held>> groups(int mp, int expertRank, IntUnaryOperator number) {
         Map<Integer, List<Held>> groups = new TreeMap<>();
-        for (Held held : ranks.get(mp)) {
-            if (held.trainable() && held.facts().optimizerGroup() >= 0) {
-                groups.computeIfAbsent(held.facts().optimizerGroup(), _ -> new ArrayList<>())
-                        .add(held);
-            }
-        }
+        on(mp, expertRank)
+                .filter(h -> h.trainable() && h.facts().optimizerGroup() >= 0)
+                .forEach(
+                        h ->
+                                groups.computeIfAbsent(
+                                                number.applyAsInt(h.facts().optimizerGroup()),
+                                                _ -> new ArrayList<>())
+                                        .add(h));
         return groups;
     }
 
     List<Held> frozen(int mp) {
-        return ranks.get(mp).stream()
+        return on(mp, experts.of(mp, 0))
                 .filter(h -> !h.facts().buffer() && !h.facts().trainable())
                 .toList();
     }

@@ -10,6 +10,7 @@ import io.ucp.formats.TargetJob;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.TargetTree.SmallFile;
 import io.ucp.formats.WriteRequest;
+import io.ucp.formats.deepspeed.LeftOut;
 import io.ucp.formats.deepspeed.writing.OptimizerModel.Kind;
 import io.ucp.formats.torch.TorchBuilder;
 import io.ucp.formats.torch.pickle.PickleValue;
@@ -54,12 +55,12 @@ public final class RankedTree {
         this.job = job;
         this.target = Ranks.of(job);
         this.choices = Choices.of(request.options());
-        if (job.degree("ep") > 1 || job.degree("cp") > 1) {
+        if (job.degree("cp") > 1) {
             throw new RefusedException(
                     request.tag(),
-                    "a job with ep %d, cp %d".formatted(job.degree("ep"), job.degree("cp")),
-                    "tensor, pipeline and data parallelism",
-                    "--to universal keeps the state; these axes are not laid out anew yet");
+                    "a job with cp %d".formatted(job.degree("cp")),
+                    "tensor, pipeline, data and expert parallelism",
+                    "--to universal keeps the state; this axis is not laid out anew yet");
         }
         if (job.stage() < 1 || job.stage() > 3) {
             throw new RefusedException(
@@ -84,7 +85,7 @@ public final class RankedTree {
                                                 "no job is named",
                                                 "the degrees of the job that is to load it",
                                                 "give --tp, --pp, --dp"));
-        return new RankedTree(request, job).tree();
+        return new RankedTree(LeftOut.of(request), job).tree();
     }
 
     private TargetTree tree() {
@@ -101,8 +102,18 @@ public final class RankedTree {
         Kind kind = kind(configuration);
         refuseRoundRobin(configuration, kind);
         refuseTrainableOutsideGroups();
-        RankHoldings holdings = new RankHoldings(request, job, target);
-        OptimizerGroups groups = new OptimizerGroups(holdings, target, configuration);
+        ExpertPlaces places = places(configuration);
+        RankHoldings holdings = new RankHoldings(request, job, target, places);
+        ExpertFiles experts = new ExpertFiles(target, places, holdings);
+        ExpertGroups regrouped =
+                new ExpertGroups(
+                        optimizer,
+                        source,
+                        source.expertRanks() == places.degree()
+                                && source.ranks().pp() == target.pp()
+                                && source.ranks().tp() == target.tp());
+        OptimizerGroups groups =
+                new OptimizerGroups(holdings, target, places, regrouped, configuration);
         OptionalLong vocabulary = paddedVocabulary();
         CheckpointInfo checkpoint = new CheckpointInfo(target, job.patterns(), vocabulary);
         ModelStates models =
@@ -111,8 +122,9 @@ public final class RankedTree {
                         source,
                         holdings,
                         groups,
+                        experts,
                         configuration,
-                        new ScriptArguments(target, configuration, vocabulary, onOneNode()),
+                        new ScriptArguments(target, places, configuration, vocabulary, onOneNode()),
                         checkpoint,
                         choices,
                         aliases());
@@ -124,6 +136,7 @@ public final class RankedTree {
                         configuration,
                         checkpoint,
                         kind,
+                        places.degree(),
                         sourceSubGroups());
         String prefix = prefix(configuration);
         for (int mp = 0; mp < target.mp(); mp++) {
@@ -136,10 +149,23 @@ public final class RankedTree {
                 files.add(optimizers.file(request.tag() + "/" + name, mp, dp));
             }
         }
+        files.addAll(experts.files(request.tag()));
         files.addAll(new LayerFiles(target, source, holdings).files(request.tag()));
         side();
         randomStates();
         return new TargetTree(files, _ -> List.of(), pointers(), losses, notes);
+    }
+
+    private ExpertPlaces places(Configuration configuration) {
+        if (job.mesh().stream().noneMatch(a -> a.axis().equals("ep"))) {
+            return ExpertPlaces.NONE;
+        }
+        int divided = Math.multiplyExact(job.degree("ep"), job.degree("edp"));
+        return new ExpertPlaces(
+                job.degree("ep"),
+                job.degree("edp"),
+                configuration.expertsInBlocks(),
+                divided == target.dp() ? 1 : target.tp());
     }
 
     private Kind kind(Configuration configuration) {

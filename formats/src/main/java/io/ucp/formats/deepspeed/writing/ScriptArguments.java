@@ -13,7 +13,13 @@ import java.util.OptionalLong;
 ///
 /// Source: Megatron-DeepSpeed `megatron/arguments.py`, `megatron/checkpointing.py`.
 record ScriptArguments(
-        Ranks ranks, Configuration configuration, OptionalLong paddedVocabulary, boolean oneNode) {
+        Ranks ranks,
+        ExpertPlaces experts,
+        Configuration configuration,
+        OptionalLong paddedVocabulary,
+        boolean oneNode) {
+    private static final String EXPERTS_CUT = "enable_expert_tensor_parallelism";
+
     /// @param value the source's, of any kind: what is no namespace stays as it is
     PickleValue changed(PickleValue value, int mp) {
         Optional<PyDict> held = value.asDict();
@@ -42,6 +48,12 @@ record ScriptArguments(
                         "transformer_pipeline_model_parallel_size",
                         alone ? ranks.pp() - 1 : ranks.pp());
         args = set(args, "data_parallel_size", ranks.dp());
+        if (experts.degree() > 0) {
+            args = set(args, "moe_expert_parallel_size", experts.degree());
+            if (ranks.tp() > 1 && args.has(EXPERTS_CUT)) {
+                args = args.with(EXPERTS_CUT, new PyBool(experts.across() == 1));
+            }
+        }
         args = set(args, "world_size", ranks.world());
         args = set(args, "rank", ranks.global(mp, 0));
         if (oneNode) {

@@ -37,6 +37,7 @@ final class SourceFiles {
     private final List<CarriedFile> side = new ArrayList<>();
     private final Optional<CarriedFile> common;
     private final Ranks ranks;
+    private final int expertRanks;
 
     private record Place(int mp, int dp) implements Comparable<Place> {
         @Override
@@ -48,6 +49,12 @@ final class SourceFiles {
     SourceFiles(WriteRequest request) {
         List<AxisDegree> mesh = request.origin().mesh();
         this.ranks = new Ranks(degree(mesh, "pp"), degree(mesh, "dp"), degree(mesh, "tp"));
+        this.expertRanks =
+                mesh.stream()
+                        .filter(a -> a.axis().equals("ep"))
+                        .mapToInt(AxisDegree::degree)
+                        .findFirst()
+                        .orElse(0);
         boolean named = false;
         @Nullable CarriedFile common = null;
         for (CarriedFile file : request.carried()) {
@@ -68,12 +75,13 @@ final class SourceFiles {
                     }
                 }
                 case "side", "beside" -> side.add(file);
+                case "expert" -> refuseUnnumbered(file);
                 default ->
                         throw new RefusedException(
                                 file.path(),
                                 "a file of the role `%s`".formatted(file.role()),
-                                "files of a job without experts",
-                                "--to universal keeps it; experts are not laid out anew yet");
+                                "files of a job with ZeRO",
+                                "--to universal keeps it");
             }
         }
         this.layersNameRanks = named;
@@ -95,6 +103,19 @@ final class SourceFiles {
         }
     }
 
+    /// Files of experts are made anew, and DeepSpeed reads those without a layer's number for
+    /// models of an older form only.
+    private static void refuseUnnumbered(CarriedFile file) {
+        if (file.path().startsWith("expert_")) {
+            throw new RefusedException(
+                    file.path(),
+                    "experts of all layers in one file, as DeepSpeed before 0.6 saved them",
+                    "a file for each layer's experts, `layer_L_expert_E_..`",
+                    "load the checkpoint with the DeepSpeed that wrote it and save it with a newer"
+                            + " one");
+        }
+    }
+
     private static int degree(List<AxisDegree> mesh, String axis) {
         return mesh.stream()
                 .filter(a -> a.axis().equals(axis))
@@ -106,6 +127,11 @@ final class SourceFiles {
     /// The degrees of the job that wrote the source.
     Ranks ranks() {
         return ranks;
+    }
+
+    /// Expert-parallel ranks, 0 where there are no experts.
+    int expertRanks() {
+        return expertRanks;
     }
 
     /// The source has this model-parallel coordinate.
