@@ -17,6 +17,7 @@ import io.ucp.mesh.Mesh;
 import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -87,7 +88,9 @@ public final class TargetBinder {
         TargetCuts found = TargetCuts.of(source, spec, degrees, request, settings, pipeline);
         found.note().ifPresent(notes::add);
         Mesh mesh = found.mesh();
-        degrees = degrees.dividedByExperts(degrees.tp() > 1 && areExpertsWhole(found));
+        if (!isMegatron()) {
+            degrees = degrees.dividedByExperts(degrees.tp() > 1 && areExpertsWhole(found));
+        }
         checkHeads(found);
         Map<String, Set<Integer>> stages = stages();
         Map<String, List<RankShard>> shards = new LinkedHashMap<>();
@@ -110,8 +113,8 @@ public final class TargetBinder {
                 new TargetJob(
                         degrees.axes(),
                         degrees.stage(),
-                        java.util.Collections.unmodifiableMap(shards),
-                        java.util.Collections.unmodifiableMap(padded),
+                        Collections.unmodifiableMap(shards),
+                        Collections.unmodifiableMap(padded),
                         isMegatron()
                                 ? List.of()
                                 : TargetPatterns.of(source, found, degrees),
