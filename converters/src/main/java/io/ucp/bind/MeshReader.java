@@ -76,7 +76,8 @@ final class MeshReader {
     /// Whether experts divide the tensor-parallel ranks of a stage too: then their axes are no
     /// factors of `dp`, and stand beside it.
     static boolean acrossTensor(CheckpointIndex index) {
-        return index.degree("ep") * index.degree("edp") > index.degree("dp");
+        return index.format().equals("deepspeed")
+                && index.degree("ep") * index.degree("edp") > index.degree("dp");
     }
 
     private boolean has(String axis) {

@@ -30,7 +30,8 @@ public record GpuMemory(long weights, long gradients, long optimizer) {
         for (ParameterFacts p : parameters) {
             for (RankShard shard : job.shards().getOrDefault(p.name(), List.of())) {
                 boolean expert = shard.at().indices().containsKey("ep");
-                int copies = expert ? job.degree("dp") / ep : job.degree("dp");
+                // Which may be more than dp / ep: experts may divide tensor-parallel ranks too.
+                int copies = expert ? job.degree("edp") : job.degree("dp");
                 if (expert) {
                     add(held, shard.at(), p, shard, job.stage(), copies);
                     continue;

@@ -100,7 +100,7 @@ public record Layouts(List<Choice> possible, int tooLarge, Map<String, List<Stri
                 }
                 for (int pp : divisors(cluster.gpus / tp)) {
                     int dp = cluster.gpus / tp / pp;
-                    for (int ep : experts ? divisors(dp) : List.of(1)) {
+                    for (int ep : experts ? divisors(dp * tp) : List.of(1)) {
                         stages(tp, pp, dp, ep);
                     }
                 }
