@@ -2,6 +2,7 @@ package io.ucp.cli;
 
 import io.ucp.checkpoint.Parameter;
 import io.ucp.convert.Described;
+import io.ucp.convert.DigestFile;
 import io.ucp.convert.Digests;
 import io.ucp.convert.RunOptions;
 import io.ucp.tensor.DType;
@@ -18,6 +19,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /// `ucp digest`: a fingerprint of every state that does not depend on the layout.
 @Command(
@@ -41,6 +43,12 @@ final class Digest extends Reporting {
             description = "Show how far it is: ${COMPLETION-CANDIDATES}.")
     private Meter.When progress;
 
+    @Option(
+            names = "--record",
+            paramLabel = "FILE",
+            description = "Write the digests to a file, for `ucp verify --against FILE`.")
+    private Optional<Path> record = Optional.empty();
+
     /// @param shape without padding, as the digest counts it
     private record Line(String digest, DType dtype, long[] shape, String name, String state) {}
 
@@ -50,6 +58,9 @@ final class Digest extends Reporting {
         Map<String, Map<String, String>> digests;
         try (Meter meter = Meter.of(progress, false, err(), "reading")) {
             digests = Digests.of(described.inventory(), RunOptions.standard(), meter);
+        }
+        if (record.isPresent()) {
+            DigestFile.of(described.inventory(), digests).write(record.get());
         }
         List<Line> lines = new ArrayList<>();
         for (Parameter parameter : described.inventory().parameters()) {

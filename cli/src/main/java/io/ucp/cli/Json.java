@@ -61,6 +61,15 @@ final class Json {
         json.writeArray(numbers, 0, numbers.length);
     }
 
+    /// A number, or the text `nan`, `inf` or `-inf`, which JSON has no numbers for.
+    static void number(JsonGenerator json, String name, double value) throws IOException {
+        if (Double.isFinite(value)) {
+            json.writeNumberField(name, value);
+        } else {
+            json.writeStringField(name, Double.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf");
+        }
+    }
+
     static void texts(JsonGenerator json, String name, Collection<String> texts)
             throws IOException {
         json.writeArrayFieldStart(name);

@@ -10,6 +10,7 @@ enum Subcommand {
     CONVERT,
     PLAN,
     VERIFY,
+    DIFF,
     INSPECT,
     LAYOUTS,
     DIGEST,
@@ -34,6 +35,7 @@ enum Subcommand {
             case CONVERT -> new Convert();
             case PLAN -> new Plan();
             case VERIFY -> new Verify();
+            case DIFF -> new DiffCommand();
             case INSPECT -> new Inspect();
             case LAYOUTS -> new LayoutsCommand();
             case DIGEST -> new Digest();

@@ -1,21 +1,29 @@
 package io.ucp.cli;
 
-import com.fasterxml.jackson.core.JsonGenerator;
-
+import io.ucp.checkpoint.Parameter;
 import io.ucp.convert.Conversion;
 import io.ucp.convert.Described;
+import io.ucp.convert.DigestFile;
+import io.ucp.convert.NumericHealth;
 import io.ucp.convert.RunOptions;
 import io.ucp.convert.Verification;
-import io.ucp.convert.Verification.Difference;
 import io.ucp.convert.Verification.Verdict;
 
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 
 import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 /// `ucp verify`: one checkpoint against itself, or two against each other.
@@ -31,8 +39,6 @@ import java.util.Optional;
             "Ends with 1 where something differs. Example: ucp verify ckpt ckpt-universal"
         })
 final class Verify extends Reporting {
-    private static final int SHOWN = 20;
-
     @Parameters(index = "0", paramLabel = "A", description = "A checkpoint.")
     private Path first;
 
@@ -55,88 +61,103 @@ final class Verify extends Reporting {
     @Option(names = "--all", description = "Name every difference.")
     private boolean all;
 
+    @Option(
+            names = "--against",
+            paramLabel = "FILE",
+            description =
+                    "Compare with the digests that `ucp digest --record FILE` wrote; no second copy"
+                            + " is needed.")
+    private Optional<Path> against = Optional.empty();
+
+    @Mixin private NumericOptions numeric;
+
+    @Option(
+            names = "--report",
+            paramLabel = "KIND=FILE",
+            description =
+                    "Write what was found to a file too: text, json, junit, sarif or github; may be"
+                            + " repeated. `-` is standard output, in place of the text.")
+    private Map<VerdictReport.Kind, Path> reports = new LinkedHashMap<>();
+
     @Override
     ExitCode run() throws IOException {
+        if (second.isPresent() && (against.isPresent() || numeric.asked())) {
+            throw new ParameterException(
+                    spec().commandLine(),
+                    "--against and --numeric are of one checkpoint; expected no second one");
+        }
+        Optional<DigestFile> recorded =
+                against.isPresent()
+                        ? Optional.of(DigestFile.read(against.get()))
+                        : Optional.empty();
+        Described described = reading.describe(first);
         Verdict verdict;
+        List<NumericHealth.State> numbers = List.of();
         try (Meter meter = Meter.of(progress, false, err(), "verifying")) {
             verdict =
                     second.isPresent()
-                            ? compare(second.get(), meter)
-                            : Verification.check(
-                                    reading.describe(first), RunOptions.standard(), meter);
+                            ? compare(described, second.get(), meter)
+                            : Verification.check(described, recorded, RunOptions.standard(), meter);
         }
+        if (numeric.asked()) {
+            try (Meter meter = Meter.of(progress, false, err(), "measuring")) {
+                NumericHealth.Result health =
+                        NumericHealth.of(
+                                described.inventory(),
+                                numeric.thresholds(),
+                                RunOptions.standard(),
+                                meter);
+                numbers = health.states();
+                verdict = verdict.and(health.verdict());
+            }
+        }
+        VerdictReport report = new VerdictReport(first.toString(), states(described), verdict);
+        boolean printed = report(report);
         if (json()) {
-            write(verdict);
-        } else {
-            print(verdict);
+            List<NumericHealth.State> measured = numbers;
+            report.json(out(), json -> NumericOptions.write(json, measured));
+        } else if (!printed) {
+            report.text(
+                    out(),
+                    Terminal.out(),
+                    all,
+                    second.isPresent() ? Optional.of("equal") : Optional.empty());
         }
         return verdict.equal() ? ExitCode.DONE : ExitCode.DIFFERENCE;
     }
 
-    private Verdict compare(Path other, Meter meter) throws IOException {
-        Described mine = reading.describe(first);
+    /// @return whether standard output was taken
+    private boolean report(VerdictReport report) throws IOException {
+        boolean printed = false;
+        for (Map.Entry<VerdictReport.Kind, Path> entry : reports.entrySet()) {
+            if (entry.getValue().toString().equals("-")) {
+                report.write(entry.getKey(), out());
+                printed = true;
+            } else {
+                try (PrintWriter file =
+                        new PrintWriter(Files.newBufferedWriter(entry.getValue()))) {
+                    report.write(entry.getKey(), file);
+                    if (file.checkError()) {
+                        throw new FileSystemException(
+                                entry.getValue().toString(), null, "it could not be written");
+                    }
+                }
+            }
+        }
+        return printed;
+    }
+
+    private static List<String> states(Described described) {
+        List<String> states = new ArrayList<>();
+        for (Parameter parameter : described.inventory().parameters()) {
+            parameter.states().keySet().forEach(s -> states.add(parameter.name() + "/" + s));
+        }
+        return states;
+    }
+
+    private Verdict compare(Described mine, Path other, Meter meter) throws IOException {
         Described theirs =
                 Conversion.describe(other, Optional.empty(), reading.spec(), reading.settings());
         return Verification.compare(mine, theirs, RunOptions.standard(), meter);
-    }
-
-    private void print(Verdict verdict) {
-        Terminal terminal = Terminal.out();
-        if (!verdict.equal()) {
-            Table table = new Table("parameter", "state", "difference");
-            verdict.differences().stream()
-                    .limit(all ? verdict.differences().size() : SHOWN)
-                    .forEach(
-                            difference ->
-                                    table.row(
-                                            difference.parameter(),
-                                            difference.state(),
-                                            difference.what()));
-            table.print(out(), terminal);
-            int more = verdict.differences().size() - SHOWN;
-            if (!all && more > 0) {
-                out().println("and %d more; --all names them".formatted(more));
-            }
-        }
-        SourceReport.notes(out(), terminal, "note", verdict.notes());
-        String checked =
-                "%s, %s"
-                        .formatted(
-                                Quantity.count(verdict.states(), "state"),
-                                Quantity.bytes(verdict.bytes()));
-        out().println(
-                        verdict.equal()
-                                ? terminal.good(second.isPresent() ? "equal" : "whole")
-                                        + ": "
-                                        + checked
-                                : terminal.warning(second.isPresent() ? "different" : "damaged")
-                                        + ": %s in %s"
-                                                .formatted(
-                                                        Quantity.count(
-                                                                verdict.differences().size(),
-                                                                "difference"),
-                                                        checked));
-    }
-
-    private void write(Verdict verdict) {
-        Json.print(
-                out(),
-                json -> {
-                    json.writeBooleanField("equal", verdict.equal());
-                    json.writeNumberField("states", verdict.states());
-                    json.writeNumberField("bytes", verdict.bytes());
-                    Json.objects(
-                            json,
-                            "differences",
-                            verdict.differences(),
-                            (fields, difference) -> write(fields, difference));
-                    Json.texts(json, "notes", verdict.notes());
-                });
-    }
-
-    private static void write(JsonGenerator json, Difference difference) throws IOException {
-        json.writeStringField("parameter", difference.parameter());
-        json.writeStringField("state", difference.state());
-        json.writeStringField("what", difference.what());
     }
 }

@@ -8,6 +8,11 @@ import java.util.Locale;
 final class DifferenceText {
     private DifferenceText() {}
 
+    /// Six digits.
+    static String number(double value) {
+        return String.format(Locale.ROOT, "%.6g", value);
+    }
+
     /// `12 elements differ between pp 0, tp 0 and pp 1, tp 0, the first at index 3, by at most
     /// 0.25`.
     static String of(Difference difference) {

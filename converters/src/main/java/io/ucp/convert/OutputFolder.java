@@ -68,7 +68,8 @@ public final class OutputFolder implements Closeable {
         if (!left) {
             requireFree(absolute, rules);
         }
-        OutputFolder folder = new OutputFolder(absolute, rules, workFolder(absolute, parent, rules));
+        OutputFolder folder =
+                new OutputFolder(absolute, rules, workFolder(absolute, parent, rules));
         try {
             folder.begin(job, plan);
             return folder;

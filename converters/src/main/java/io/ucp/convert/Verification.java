@@ -15,6 +15,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.TreeSet;
 
@@ -38,6 +39,16 @@ public final class Verification {
         public boolean equal() {
             return differences.isEmpty();
         }
+
+        /// What was found of the same states in another way.
+        public Verdict and(Verdict other) {
+            List<Difference> all = new ArrayList<>(differences);
+            all.addAll(other.differences);
+            List<String> said = new ArrayList<>(notes);
+            said.addAll(other.notes);
+            return new Verdict(
+                    all, Math.max(states, other.states), Math.addExact(bytes, other.bytes), said);
+        }
     }
 
     /// One thing that is not as it should be.
@@ -49,6 +60,16 @@ public final class Verification {
 
     /// Structure, digests kept in the checkpoint, and replicas.
     public static Verdict check(Described described, RunOptions options, Progress progress)
+            throws IOException {
+        return check(described, Optional.empty(), options, progress);
+    }
+
+    /// @param against digests that were recorded before
+    public static Verdict check(
+            Described described,
+            Optional<DigestFile> against,
+            RunOptions options,
+            Progress progress)
             throws IOException {
         ExecutionResult result =
                 PlanExecutor.read(
@@ -85,7 +106,20 @@ public final class Verification {
             }
         }
         differences.addAll(FileChecks.of(described.inventory().index()));
-        if (recorded < states) {
+        if (against.isPresent()) {
+            DigestFile now = DigestFile.of(described.inventory(), result.digests());
+            for (Difference d : against.get().differences(now)) {
+                boolean told =
+                        differences.stream()
+                                .anyMatch(
+                                        o ->
+                                                o.parameter().equals(d.parameter())
+                                                        && o.state().equals(d.state()));
+                if (!told) {
+                    differences.add(d);
+                }
+            }
+        } else if (recorded < states) {
             notes.add(
                     "%d of %d states have no recorded digest; files and replicas were checked"
                             .formatted(states - recorded, states));
@@ -137,7 +171,7 @@ public final class Verification {
     }
 
     /// Other names of parameters, where both keep any.
-    private static void aliases(
+    static void aliases(
             Described first, Described second, List<Difference> differences, List<String> notes) {
         Map<String, TreeSet<String>> mine = aliases(first);
         Map<String, TreeSet<String>> theirs = aliases(second);
@@ -172,8 +206,7 @@ public final class Verification {
         return aliases;
     }
 
-    private static void iterations(
-            Described first, Described second, List<Difference> differences) {
+    static void iterations(Described first, Described second, List<Difference> differences) {
         OptionalLong mine = first.inventory().index().iteration();
         OptionalLong theirs = second.inventory().index().iteration();
         if (mine.isPresent() && theirs.isPresent() && !mine.equals(theirs)) {
@@ -186,7 +219,7 @@ public final class Verification {
         }
     }
 
-    private static void onOneSide(
+    static void onOneSide(
             List<String> states,
             String side,
             String other,
@@ -218,7 +251,7 @@ public final class Verification {
         }
     }
 
-    private static void scalars(Described first, Described second, List<Difference> differences) {
+    static void scalars(Described first, Described second, List<Difference> differences) {
         Map<String, Parameter> others = new HashMap<>();
         second.inventory().parameters().forEach(p -> others.put(p.name(), p));
         for (Parameter a : first.inventory().parameters()) {

@@ -1,13 +1,15 @@
 package io.ucp.convert;
 
+import io.ucp.formats.RefusedException;
+
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.FileAlreadyExistsException;
-import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
@@ -101,11 +103,11 @@ final class WorkFolder implements Closeable {
                             .limit(1)
                             .toList();
             if (!foreign.isEmpty()) {
-                throw new FileSystemException(
+                throw new RefusedException(
                         path.toString(),
-                        null,
-                        "it holds `%s`; expected what ucp writes there and nothing else\nhint: move that folder, or choose another -o"
-                                .formatted(foreign.getFirst()));
+                        "it holds `%s`".formatted(foreign.getFirst()),
+                        "what ucp writes there and nothing else",
+                        "move that folder, or choose another -o");
             }
         }
     }
@@ -155,7 +157,7 @@ final class WorkFolder implements Closeable {
     }
 
     void commits(String identity, boolean sync) throws IOException {
-        write(commit(), identity.getBytes(java.nio.charset.StandardCharsets.UTF_8), sync);
+        write(commit(), identity.getBytes(StandardCharsets.UTF_8), sync);
         if (sync) {
             FolderTree.flushOne(path);
         }

@@ -26,7 +26,10 @@ final class Differences {
         static final int MEAN = -1;
     }
 
-    private record Found(Pair pair, long elements, long first, OptionalDouble largest) {
+    /// @param sum of the absolute differences, and `ulps` the largest in units of the last place; 0
+    ///   for types without arithmetic here
+    private record Found(
+            Pair pair, long elements, long first, OptionalDouble largest, double sum, long ulps) {
         Found and(Found other) {
             return new Found(
                     pair,
@@ -35,7 +38,9 @@ final class Differences {
                     largest.isPresent() && other.largest.isPresent()
                             ? OptionalDouble.of(
                                     Math.max(largest.getAsDouble(), other.largest.getAsDouble()))
-                            : OptionalDouble.empty());
+                            : OptionalDouble.empty(),
+                    sum + other.sum,
+                    Math.max(ulps, other.ulps));
         }
     }
 
@@ -61,6 +66,8 @@ final class Differences {
         boolean number = Floats.covers(dtype);
         long elements = 0;
         double largest = 0;
+        double sum = 0;
+        long ulps = 0;
         for (int k = first; k < size / width; k++) {
             int index = k * width;
             if (value.slice(at + index, width).mismatch(other.slice(index, width)) >= 0) {
@@ -69,6 +76,8 @@ final class Differences {
                     double gap =
                             Floats.get(dtype, value, at + index) - Floats.get(dtype, other, index);
                     largest = Math.max(largest, Math.abs(gap));
+                    sum += Math.abs(gap);
+                    ulps = Math.max(ulps, Floats.ulps(dtype, value, at + index, other, index));
                 }
             }
         }
@@ -77,7 +86,9 @@ final class Differences {
                         pair,
                         elements,
                         step.index(low + first),
-                        number ? OptionalDouble.of(largest) : OptionalDouble.empty());
+                        number ? OptionalDouble.of(largest) : OptionalDouble.empty(),
+                        sum,
+                        ulps);
         synchronized (this) {
             byLabelAndCopy
                     .computeIfAbsent(pair.label(), _ -> new TreeMap<>())
@@ -106,7 +117,9 @@ final class Differences {
                                                     copy,
                                                     found.elements(),
                                                     found.first(),
-                                                    found.largest()));
+                                                    found.largest(),
+                                                    found.sum(),
+                                                    found.ulps()));
                                 }));
         return out;
     }

@@ -26,6 +26,9 @@ public record ExecutionResult(
     /// @param elements that differ
     /// @param largest absolute difference, NaN where one side is; absent for types without
     ///   arithmetic here
+    /// @param sum of the absolute differences, NaN where `largest` is
+    /// @param ulps the largest difference in units of the last place, `Long.MAX_VALUE` where one
+    ///   side is NaN
     public record Difference(
             String parameter,
             String state,
@@ -36,7 +39,9 @@ public record ExecutionResult(
             int copy,
             long elements,
             long first,
-            OptionalDouble largest) {}
+            OptionalDouble largest,
+            double sum,
+            long ulps) {}
 
     /// @param bytesRead from sources
     /// @param bytesWritten to targets

@@ -12,6 +12,7 @@ import java.util.function.BooleanSupplier;
 /// @param sync whether every file is forced to disk before it counts as written
 /// @param journal says what an earlier run left, and is told what this one wrote; without it every
 ///   target must be new
+/// @param observer sees every window
 /// @param cancelled asked before every window; true stops with a
 ///   [java.util.concurrent.CancellationException]
 public record Options(
@@ -20,6 +21,7 @@ public record Options(
         int openSources,
         boolean sync,
         Optional<Journal> journal,
+        Observer observer,
         BooleanSupplier cancelled) {
     public Options {
         if (threads < 1 || bufferBytes < 1 || openSources < 1) {
@@ -35,31 +37,37 @@ public record Options(
                 256,
                 false,
                 Optional.empty(),
+                Observer.NONE,
                 () -> false);
     }
 
     public Options withThreads(int changed) {
-        return new Options(changed, bufferBytes, openSources, sync, journal, cancelled);
+        return new Options(changed, bufferBytes, openSources, sync, journal, observer, cancelled);
     }
 
     public Options withBufferBytes(int changed) {
-        return new Options(threads, changed, openSources, sync, journal, cancelled);
+        return new Options(threads, changed, openSources, sync, journal, observer, cancelled);
     }
 
     public Options withOpenSources(int changed) {
-        return new Options(threads, bufferBytes, changed, sync, journal, cancelled);
+        return new Options(threads, bufferBytes, changed, sync, journal, observer, cancelled);
     }
 
     public Options withSync(boolean changed) {
-        return new Options(threads, bufferBytes, openSources, changed, journal, cancelled);
+        return new Options(
+                threads, bufferBytes, openSources, changed, journal, observer, cancelled);
     }
 
     public Options withCancelled(BooleanSupplier changed) {
-        return new Options(threads, bufferBytes, openSources, sync, journal, changed);
+        return new Options(threads, bufferBytes, openSources, sync, journal, observer, changed);
     }
 
     public Options withJournal(Journal changed) {
         return new Options(
-                threads, bufferBytes, openSources, sync, Optional.of(changed), cancelled);
+                threads, bufferBytes, openSources, sync, Optional.of(changed), observer, cancelled);
+    }
+
+    public Options withObserver(Observer changed) {
+        return new Options(threads, bufferBytes, openSources, sync, journal, changed, cancelled);
     }
 }

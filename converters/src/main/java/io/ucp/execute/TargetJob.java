@@ -62,6 +62,7 @@ final class TargetJob implements AutoCloseable {
         if (!kept) {
             worker.filler().fill(plan.steps(), from, to, bytes);
         }
+        execution.options().observer().see(plan, from, bytes);
         if (plan.against().isPresent()) {
             worker.filler()
                     .compare(

@@ -8,6 +8,7 @@ import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetFile.Part;
 import io.ucp.tensor.DType;
+import io.ucp.tensor.Floats;
 import io.ucp.tensor.Piece;
 
 import java.util.ArrayList;
@@ -119,8 +120,64 @@ public final class Planner {
         return plan(source, files);
     }
 
+    /// How to read the real elements of every state once, one target a state, named
+    /// `parameter/state`. Where a parameter has its own copy and the master that it was made from,
+    /// the copy is compared with the master's cast.
+    public static CopyPlan values(Inventory source) {
+        Labels labels = new Labels();
+        StatePlanner states = new StatePlanner(source, labels);
+        List<TargetPlan> targets = new ArrayList<>();
+        for (Parameter parameter : source.parameters()) {
+            Optional<DType> master = floats(parameter, "fp32");
+            for (Map.Entry<String, StateHolding> entry : parameter.states().entrySet()) {
+                String state = entry.getKey();
+                String path = parameter.name() + "/" + state;
+                Elementwise of = real(parameter.facts(), state, entry.getValue().dtype());
+                Optional<TargetPlan.Against> against = Optional.empty();
+                if (state.equals("weight")
+                        && floats(parameter, state).isPresent()
+                        && master.isPresent()) {
+                    int label =
+                            labels.add(
+                                    new CopyPlan.Label(
+                                            parameter.name(),
+                                            state,
+                                            List.of("weight", "fp32"),
+                                            OptionalLong.empty()));
+                    Elementwise cast = real(parameter.facts(), "fp32", of.dtype());
+                    against =
+                            Optional.of(
+                                    new TargetPlan.Against(
+                                            List.of(states.step(path, 0, cast, false)), label));
+                }
+                targets.add(
+                        TargetPlan.of(
+                                path,
+                                of.size(),
+                                List.of(states.step(path, 0, of, false)),
+                                List.of(),
+                                List.of(),
+                                Optional.empty(),
+                                against));
+            }
+        }
+        return new CopyPlan(targets, labels.list());
+    }
+
+    private static Optional<DType> floats(Parameter parameter, String state) {
+        return Optional.ofNullable(parameter.states().get(state))
+                .map(StateHolding::dtype)
+                .filter(Floats::covers);
+    }
+
     /// How to read both and compare the real elements of every state that they both hold.
     public static Comparison compare(Inventory first, Inventory second) {
+        return compare(first, second, false);
+    }
+
+    /// @param acrossTypes whether states of two float types are compared too, in one that has the
+    ///   values of both
+    public static Comparison compare(Inventory first, Inventory second, boolean acrossTypes) {
         Labels labels = new Labels();
         StatePlanner mine = new StatePlanner(first, labels);
         StatePlanner theirs = new StatePlanner(second, labels);
@@ -144,12 +201,20 @@ public final class Planner {
                 both.add(path);
                 String held = describe(a, entry.getValue().dtype());
                 String otherHeld = describe(b.get(), other.get().dtype());
-                if (!held.equals(otherHeld)) {
+                DType dtype = entry.getValue().dtype();
+                DType otherDtype = other.get().dtype();
+                boolean comparable =
+                        acrossTypes
+                                && Floats.covers(dtype)
+                                && Floats.covers(otherDtype)
+                                && a.facts().realShape().equals(b.get().facts().realShape());
+                if (!held.equals(otherHeld) && !comparable) {
                     unlike.add(new Comparison.Unlike(a.name(), state, held, otherHeld));
                     continue;
                 }
-                Elementwise ofMine = real(a.facts(), state, entry.getValue().dtype());
-                Elementwise ofTheirs = real(b.get().facts(), state, other.get().dtype());
+                DType common = both(dtype, otherDtype);
+                Elementwise ofMine = real(a.facts(), state, common);
+                Elementwise ofTheirs = real(b.get().facts(), state, common);
                 int sides =
                         labels.add(
                                 new CopyPlan.Label(
@@ -179,6 +244,14 @@ public final class Planner {
                     .forEach(onlySecond::add);
         }
         return new Comparison(new CopyPlan(targets, labels.list()), unlike, onlyFirst, onlySecond);
+    }
+
+    /// A type that has the values of both.
+    private static DType both(DType a, DType b) {
+        if (a == b) {
+            return a;
+        }
+        return a.width() == b.width() ? DType.FLOAT32 : a.width() > b.width() ? a : b;
     }
 
     private static Elementwise real(ParameterFacts facts, String state, DType dtype) {

@@ -159,7 +159,7 @@ class OutputFolderTest {
         Files.writeString(parent.resolve(".out.ucp/thesis.tex"), "mine");
         for (Leftover leftover : Leftover.values()) {
             assertThatThrownBy(() -> open(leftover, false))
-                    .isInstanceOf(FileSystemException.class)
+                    .isInstanceOf(RefusedException.class)
                     .hasMessageContaining("it holds `thesis.tex`");
         }
         assertThat(parent.resolve(".out.ucp/thesis.tex")).hasContent("mine");

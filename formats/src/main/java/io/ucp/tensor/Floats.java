@@ -59,6 +59,36 @@ public final class Floats {
         };
     }
 
+    /// How many values of the type lie between two, plus one: 0 where both are the same number, -0
+    /// and 0 included; `Long.MAX_VALUE` where either is NaN.
+    public static long ulps(DType dtype, ByteBuffer a, int indexA, ByteBuffer b, int indexB) {
+        if (Double.isNaN(get(dtype, a, indexA)) || Double.isNaN(get(dtype, b, indexB))) {
+            return Long.MAX_VALUE;
+        }
+        long first = place(dtype, a, indexA);
+        long second = place(dtype, b, indexB);
+        long between = first - second;
+        boolean overflows = ((first ^ second) & (first ^ between)) < 0;
+        return overflows ? Long.MAX_VALUE : Math.abs(between);
+    }
+
+    /// The value's place among all values of the type.
+    private static long place(DType dtype, ByteBuffer from, int index) {
+        long bits =
+                switch (dtype) {
+                    case FLOAT64 -> from.getLong(index);
+                    case FLOAT32 -> from.getInt(index);
+                    default -> from.getShort(index);
+                };
+        long least =
+                switch (dtype) {
+                    case FLOAT64 -> Long.MIN_VALUE;
+                    case FLOAT32 -> Integer.MIN_VALUE;
+                    default -> Short.MIN_VALUE;
+                };
+        return bits < 0 ? least - bits : bits;
+    }
+
     public static void put(DType dtype, ByteBuffer into, int index, double value) {
         switch (dtype) {
             case FLOAT64 -> into.putDouble(index, value);

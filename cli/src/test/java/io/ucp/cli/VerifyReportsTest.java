@@ -1,0 +1,158 @@
+package io.ucp.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+
+import io.ucp.convert.Verification.Difference;
+import io.ucp.convert.Verification.Verdict;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.w3c.dom.Document;
+
+import java.io.ByteArrayInputStream;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.List;
+
+import javax.xml.parsers.DocumentBuilderFactory;
+
+final class VerifyReportsTest {
+    private static final Path SOURCE = Run.sample("gpt2-zero2-tied-frozen");
+
+    /// Names and findings as nobody should have them.
+    private static final VerdictReport ODD =
+            new VerdictReport(
+                    "a folder/100%",
+                    List.of("w<1>&\"'/fp32", "x/fp32"),
+                    new Verdict(
+                            List.of(
+                                    new Difference("w<1>&\"'", "fp32", "it differs,\nhere\u0001"),
+                                    new Difference("file,a:b", "", "100% gone")),
+                            2,
+                            8,
+                            List.of("a note")));
+
+    @TempDir private Path folder;
+
+    private static String text(VerdictReport.Kind kind) {
+        StringWriter out = new StringWriter();
+        ODD.write(kind, new PrintWriter(out, true));
+        return out.toString().replace(System.lineSeparator(), "\n");
+    }
+
+    @Test
+    void junitHasACaseForEveryState() throws Exception {
+        Document xml =
+                DocumentBuilderFactory.newInstance()
+                        .newDocumentBuilder()
+                        .parse(
+                                new ByteArrayInputStream(
+                                        text(VerdictReport.Kind.junit)
+                                                .getBytes(StandardCharsets.UTF_8)));
+        assertThat(xml.getElementsByTagName("testcase").getLength()).isEqualTo(3);
+        assertThat(xml.getElementsByTagName("failure").getLength()).isEqualTo(2);
+        assertThat(
+                        xml.getElementsByTagName("failure")
+                                .item(0)
+                                .getAttributes()
+                                .getNamedItem("message")
+                                .getNodeValue())
+                .isEqualTo("it differs,\nhere\uFFFD");
+        assertThat(
+                        xml.getElementsByTagName("testsuite")
+                                .item(0)
+                                .getAttributes()
+                                .getNamedItem("failures")
+                                .getNodeValue())
+                .isEqualTo("2");
+    }
+
+    @Test
+    void sarifHasAResultForEveryDifference() throws Exception {
+        JsonNode run = new ObjectMapper().readTree(text(VerdictReport.Kind.sarif)).at("/runs/0");
+        assertThat(run.at("/tool/driver/name").asText()).isEqualTo("ucp verify");
+        assertThat(run.at("/results")).hasSize(2);
+        assertThat(run.at("/results/0/ruleId").asText())
+                .isEqualTo(run.at("/tool/driver/rules/0/id").asText());
+        assertThat(run.at("/results/0/locations/0/physicalLocation/artifactLocation/uri").asText())
+                .isEqualTo("a%20folder/100%25");
+        assertThat(run.at("/results/1/locations/0/logicalLocations/0/fullyQualifiedName").asText())
+                .isEqualTo("file,a:b");
+    }
+
+    @Test
+    void githubHasALineForEveryDifference() {
+        assertThat(text(VerdictReport.Kind.github))
+                .isEqualTo(
+                        """
+                        ::error title=ucp verify a folder/100%25::w<1>&"'/fp32: it differs,%0Ahere\u0001
+                        ::error title=ucp verify a folder/100%25::file,a:b: 100%25 gone
+                        ::notice title=ucp verify a folder/100%25::a note
+                        """);
+    }
+
+    @Test
+    void reportsGoToFilesBesideTheText() {
+        Path junit = folder.resolve("junit.xml");
+        Path json = folder.resolve("verdict.json");
+        Run run =
+                Run.ucp("verify", SOURCE, "--report", "junit=" + junit, "--report", "json=" + json)
+                        .isDone();
+        assertThat(run.out()).contains("whole: ");
+        assertThat(junit).content().contains("failures=\"0\"");
+        assertThat(json).content().contains("\"equal\": true");
+    }
+
+    @Test
+    void oneReportMayBeStandardOutput() {
+        assertThat(Run.ucp("verify", SOURCE, "--report", "sarif=-").isDone().out())
+                .startsWith("{\n  \"$schema\"");
+    }
+
+    @Test
+    void digestsAreRecordedAndHeldAgainstAnotherFormat() {
+        Path digests = folder.resolve("digests.json");
+        Path out = folder.resolve("out");
+        Run.ucp("digest", SOURCE, "--record", digests).isDone();
+        Run.ucp("convert", SOURCE, "-o", out, "--to", "universal").isDone();
+        assertThat(Run.ucp("verify", out, "--against", digests).isDone().out()).contains("whole: ");
+        assertThat(
+                        Run.ucp("verify", Run.sample("llama-zero3-dp4"), "--against", digests)
+                                .endsWith(ExitCode.DIFFERENCE)
+                                .out())
+                .contains("recorded, and not in the checkpoint");
+    }
+
+    @Test
+    void numbersAreMeasuredOnRequest() throws Exception {
+        Run run = Run.ucp("verify", SOURCE, "--numeric", "--ignore", "zero,constant", "--json");
+        assertThat(run.json().at("/numeric/0/elements").asLong()).isPositive();
+        assertThat(run.json().at("/numeric/0/nan").asLong()).isZero();
+    }
+
+    @Test
+    void whatIsOfOneCheckpointTakesNoSecond() {
+        assertThat(Run.ucp("verify", SOURCE, SOURCE, "--numeric").endsWith(ExitCode.USAGE).err())
+                .contains("expected no second one");
+    }
+
+    @Test
+    void diffEndsWith1WhereSomethingDiffers() throws Exception {
+        assertThat(Run.ucp("diff", SOURCE, SOURCE).isDone().out()).startsWith("equal: ");
+        Run run =
+                Run.ucp("diff", SOURCE, Run.sample("llama-zero3-dp4"), "--json")
+                        .endsWith(ExitCode.DIFFERENCE);
+        assertThat(run.json().at("/equal").asBoolean()).isFalse();
+        assertThat(run.json().at("/differences/0/what").asText()).contains("only the first");
+        assertThat(
+                        Run.ucp("diff", SOURCE, SOURCE, "--tolerance", "-1")
+                                .endsWith(ExitCode.USAGE)
+                                .err())
+                .contains("--tolerance is -1.0; expected 0 or more");
+    }
+}

@@ -1,0 +1,200 @@
+package io.ucp.convert;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.core.io.JsonStringEncoder;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+
+import io.ucp.checkpoint.Inventory;
+import io.ucp.checkpoint.Parameter;
+import io.ucp.io.MalformedFileException;
+import io.ucp.tensor.DType;
+import io.ucp.tensor.Shape;
+import io.ucp.tensor.TensorDigest;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/// Digests of a checkpoint's states in a file, to be kept and compared with later: JSON, a state a
+/// line, sorted, so that two of them can be compared line by line too. `docs/reliability.md` has
+/// its fields.
+///
+/// @param states by parameter, then state
+public record DigestFile(List<State> states) {
+    private static final String FORMAT = "ucp-digests";
+    private static final String SCALAR = "scalar";
+    private static final int VERSION = 1;
+    private static final int LARGEST = 1 << 30;
+
+    public DigestFile {
+        states =
+                states.stream()
+                        .sorted(Comparator.comparing(State::parameter).thenComparing(State::state))
+                        .toList();
+    }
+
+    /// @param dtype name of the element type, or `scalar`
+    /// @param shape without padding; empty for scalars
+    /// @param digest of the elements' bytes in row-major order; of a scalar, dtype and value
+    public record State(String parameter, String state, String dtype, Shape shape, String digest) {
+        private String differs(State kept) {
+            if (!dtype.equals(kept.dtype) || !shape.equals(kept.shape)) {
+                return "%s %s; recorded was %s %s".formatted(shape, dtype, kept.shape, kept.dtype);
+            }
+            return dtype.equals(SCALAR)
+                    ? "%s; recorded was %s".formatted(digest, kept.digest)
+                    : "its bytes have digest %s; recorded was %s".formatted(digest, kept.digest);
+        }
+    }
+
+    /// @param digests parameter -> state -> digest, as [Digests#of] gives them
+    public static DigestFile of(Inventory inventory, Map<String, Map<String, String>> digests) {
+        List<State> states = new ArrayList<>();
+        for (Parameter parameter : inventory.parameters()) {
+            Map<String, String> own = digests.getOrDefault(parameter.name(), Map.of());
+            for (Map.Entry<String, DType> state : parameter.facts().states().entrySet()) {
+                states.add(
+                        new State(
+                                parameter.name(),
+                                state.getKey(),
+                                state.getValue().torchName(),
+                                parameter.facts().realShape(),
+                                own.getOrDefault(state.getKey(), "none")));
+            }
+            parameter
+                    .facts()
+                    .scalars()
+                    .forEach(
+                            (name, scalar) ->
+                                    states.add(
+                                            new State(
+                                                    parameter.name(),
+                                                    name,
+                                                    SCALAR,
+                                                    Shape.of(),
+                                                    scalar.toString())));
+        }
+        return new DigestFile(states);
+    }
+
+    public void write(Path file) throws IOException {
+        StringBuilder json = new StringBuilder();
+        json.append("{\n\"format\": \"").append(FORMAT).append("\",\n\"version\": ");
+        json.append(VERSION).append(",\n\"digest\": \"").append(TensorDigest.NAME);
+        json.append("\",\n\"states\": [");
+        String separator = "\n";
+        for (State state : states) {
+            json.append(separator).append("{\"parameter\": \"").append(quoted(state.parameter()));
+            json.append("\", \"state\": \"").append(quoted(state.state()));
+            json.append("\", \"dtype\": \"").append(state.dtype());
+            json.append("\", \"shape\": ").append(state.shape());
+            json.append(", \"digest\": \"").append(quoted(state.digest())).append("\"}");
+            separator = ",\n";
+        }
+        json.append("\n]\n}\n");
+        Files.writeString(file, json);
+    }
+
+    private static String quoted(String text) {
+        return new String(JsonStringEncoder.getInstance().quoteAsString(text));
+    }
+
+    /// @throws MalformedFileException where it is no such file
+    public static DigestFile read(Path file) throws IOException {
+        if (Files.size(file) > LARGEST) {
+            throw malformed(file, "%,d bytes".formatted(Files.size(file)));
+        }
+        JsonNode json;
+        try {
+            JsonFactory factory =
+                    JsonFactory.builder()
+                            .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+                            .build();
+            json = new JsonMapper(factory).readTree(Files.readAllBytes(file));
+        } catch (JsonProcessingException e) {
+            throw malformed(file, e.getOriginalMessage());
+        }
+        if (!json.path("format").asText().equals(FORMAT)) {
+            throw malformed(file, "no `\"format\": \"%s\"`".formatted(FORMAT));
+        }
+        if (json.path("version").asInt() != VERSION
+                || !json.path("digest").asText().equals(TensorDigest.NAME)) {
+            throw malformed(
+                    file,
+                    "version %s of digest %s".formatted(json.path("version"), json.path("digest")));
+        }
+        List<State> states = new ArrayList<>();
+        for (JsonNode state : json.path("states")) {
+            long[] dims = new long[state.path("shape").size()];
+            for (int d = 0; d < dims.length; d++) {
+                dims[d] = state.path("shape").path(d).asLong(-1);
+                if (dims[d] < 0) {
+                    throw malformed(file, "shape " + state.path("shape"));
+                }
+            }
+            for (String field : List.of("parameter", "state", "dtype", "digest")) {
+                if (!state.path(field).isTextual()) {
+                    throw malformed(file, "a state without `%s`".formatted(field));
+                }
+            }
+            states.add(
+                    new State(
+                            state.path("parameter").asText(),
+                            state.path("state").asText(),
+                            state.path("dtype").asText(),
+                            shape(file, dims),
+                            state.path("digest").asText()));
+        }
+        return new DigestFile(states);
+    }
+
+    private static Shape shape(Path file, long[] dims) throws IOException {
+        try {
+            return Shape.of(dims);
+        } catch (ArithmeticException e) {
+            throw malformed(file, "a shape of more elements than there can be");
+        }
+    }
+
+    private static MalformedFileException malformed(Path file, String found) {
+        return new MalformedFileException(
+                file,
+                -1,
+                found,
+                "a digest file of version %d".formatted(VERSION),
+                "`ucp digest CKPT --record FILE` writes one");
+    }
+
+    /// What another one says otherwise.
+    List<Verification.Difference> differences(DigestFile now) {
+        Map<List<String>, State> found = new HashMap<>();
+        now.states.forEach(s -> found.put(List.of(s.parameter(), s.state()), s));
+        List<Verification.Difference> differences = new ArrayList<>();
+        for (State kept : states) {
+            State state = found.remove(List.of(kept.parameter(), kept.state()));
+            if (state == null) {
+                differences.add(difference(kept, "recorded, and not in the checkpoint"));
+            } else if (!state.equals(kept)) {
+                differences.add(difference(kept, state.differs(kept)));
+            }
+        }
+        for (State state : now.states) {
+            if (found.containsKey(List.of(state.parameter(), state.state()))) {
+                differences.add(difference(state, "in the checkpoint, and not recorded"));
+            }
+        }
+        return differences;
+    }
+
+    private static Verification.Difference difference(State state, String what) {
+        return new Verification.Difference(state.parameter(), state.state(), what);
+    }
+}
