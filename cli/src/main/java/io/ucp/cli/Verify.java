@@ -76,7 +76,12 @@ final class Verify extends Reporting {
     private Verdict compare(Path other, Meter meter) throws IOException {
         Described mine = reading.describe(first);
         Described theirs =
-                Conversion.describe(other, Optional.empty(), reading.spec(), reading.settings());
+                Conversion.describe(
+                        other,
+                        Optional.empty(),
+                        reading.spec(),
+                        reading.settings(),
+                        reading.names());
         return Verification.compare(mine, theirs, RunOptions.standard(), meter);
     }
 
