@@ -43,6 +43,30 @@ final class SourceOptions {
                             + " is decoded on the way.")
     private Optional<Path> parity = Optional.empty();
 
+    @Option(
+            names = "--names",
+            paramLabel = "WHICH",
+            description =
+                    "Names of parameters: ${COMPLETION-CANDIDATES}. The source's own (keep), or"
+                            + " those of Hugging Face (hf) by the bundled family that fits; auto is"
+                            + " what the target's format takes.")
+    private Names names = Names.auto;
+
+    /// Whose names parameters have.
+    enum Names {
+        auto,
+        keep,
+        hf
+    }
+
+    io.ucp.convert.Names names() {
+        return switch (names) {
+            case auto -> io.ucp.convert.Names.AUTO;
+            case keep -> io.ucp.convert.Names.KEEP;
+            case hf -> io.ucp.convert.Names.HF;
+        };
+    }
+
     Optional<String> from() {
         return from;
     }
@@ -61,6 +85,6 @@ final class SourceOptions {
     }
 
     Described describe(Path source) throws IOException {
-        return Conversion.describe(through(source), from, spec, settings);
+        return Conversion.describe(through(source), from, spec, settings, names());
     }
 }

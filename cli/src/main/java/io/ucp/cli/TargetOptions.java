@@ -37,6 +37,15 @@ final class TargetOptions {
     private String to = "";
 
     @Option(
+            names = "--target-spec",
+            paramLabel = "FILE|NAME",
+            description =
+                    "The spec that has the target's names and cuts, a file or a name of `ucp spec"
+                            + " list`; without it the format's framework and the bundled families"
+                            + " say.")
+    private Optional<String> targetSpec = Optional.empty();
+
+    @Option(
             names = "--compress",
             paramLabel = "METHOD",
             description =
@@ -106,6 +115,8 @@ final class TargetOptions {
                         reading.spec(),
                         reading.settings(),
                         options,
+                        targetSpec,
+                        reading.names(),
                         target);
         OptionalInt gpus = job.gpus();
         return gpus.isEmpty()
@@ -130,15 +141,7 @@ final class TargetOptions {
         }
         TargetRequest.VocabularyPadding vocabulary = request.target().orElseThrow().vocabulary();
         return Conversion.prepare(
-                new Request(
-                        request.source(),
-                        request.from(),
-                        request.to(),
-                        request.spec(),
-                        request.settings(),
-                        request.options(),
-                        Optional.of(layouts.possible().getFirst().asked(vocabulary))),
-                described);
+                request.withTarget(layouts.possible().getFirst().asked(vocabulary)), described);
     }
 
     /// Of a format that takes them. What no format is called is told later.

@@ -157,7 +157,12 @@ final class Verify extends Reporting {
 
     private Verdict compare(Described mine, Path other, Meter meter) throws IOException {
         Described theirs =
-                Conversion.describe(other, Optional.empty(), reading.spec(), reading.settings());
+                Conversion.describe(
+                        other,
+                        Optional.empty(),
+                        reading.spec(),
+                        reading.settings(),
+                        reading.names());
         return Verification.compare(mine, theirs, RunOptions.standard(), meter);
     }
 }

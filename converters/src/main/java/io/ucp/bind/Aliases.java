@@ -54,6 +54,7 @@ final class Aliases {
                 case NamePattern.Piece.Capture(String capture, _) ->
                         name.append(
                                 parameter.captures().getOrDefault(capture, "{" + capture + "}"));
+                case NamePattern.Piece.Counted(String counted, _) -> name.append(counted);
                 case NamePattern.Piece.Any(boolean deep) -> name.append(deep ? "**" : "*");
             }
         }

@@ -114,7 +114,13 @@ public final class Binder {
         Map<String, Sharding.Flatten> flatten = states.flatten();
         List<BoundParameter> all = aliases.attach(bound, problems);
         List<Renamed> renames =
-                problems.any() ? List.of() : Renames.of(spec, all, numbers, problems);
+                problems.any()
+                        ? List.of()
+                        : Renames.of(
+                                spec,
+                                all.stream().map(Renamed.Side::of).toList(),
+                                numbers,
+                                problems);
         problems.throwIfAny();
         return new Sharding(mesh.axes(), all, flatten, dropped, renames);
     }

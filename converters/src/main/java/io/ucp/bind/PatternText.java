@@ -35,6 +35,8 @@ final class PatternText {
             case Piece.Text(String text) -> text;
             case Piece.Any(boolean deep) -> deep ? "**" : "*";
             case Piece.Capture(String name, boolean deep) -> "{" + name + (deep ? "**}" : "}");
+            case Piece.Counted(String name, long more) ->
+                    "{%s %s %d}".formatted(name, more < 0 ? "-" : "+", Math.abs(more));
         };
     }
 }

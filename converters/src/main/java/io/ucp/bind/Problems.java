@@ -65,6 +65,11 @@ final class Problems {
         closing = Optional.of(Diagnostic.error(Span.NONE, message, hint));
     }
 
+    /// What was found first; empty where nothing was.
+    String first() {
+        return found.isEmpty() ? "" : found.getFirst().message();
+    }
+
     boolean any() {
         return !found.isEmpty();
     }

@@ -1,5 +1,6 @@
 package io.ucp.bind;
 
+import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.ParameterFacts.Split;
 import io.ucp.layout.Rearrangement;
 import io.ucp.tensor.Piece;
@@ -36,6 +37,19 @@ public record Renamed(List<Side> left, List<Side> right, String rule) {
         public Side {
             aliases = List.copyOf(aliases);
             toMiddle = List.copyOf(toMiddle);
+        }
+
+        /// As it is before anything is renamed.
+        static Side of(ParameterFacts p) {
+            return new Side(p.name(), p.shape(), p.realShape(), p.split(), p.aliases(), List.of());
+        }
+
+        static Side of(BoundParameter p) {
+            return new Side(p.name(), p.shape(), p.realShape(), p.split(), p.aliases(), List.of());
+        }
+
+        Side by(List<Rearrangement> moves) {
+            return new Side(name, shape, realShape, split, aliases, moves);
         }
     }
 

@@ -3,11 +3,14 @@ package io.ucp.bind;
 import io.ucp.bind.Renamed.Side;
 import io.ucp.formats.ParameterFacts.Split;
 import io.ucp.lang.NameMatcher;
-import io.ucp.lang.ast.NamePattern;
+import io.ucp.lang.ast.Expr;
+import io.ucp.lang.ast.Name;
+import io.ucp.lang.ast.NamePattern.Glob;
 import io.ucp.lang.ast.RenameRule;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.lang.diagnostic.Span;
+import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -17,36 +20,54 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Stream;
 
-/// Gives the parameters that a spec renames to its rules.
+/// Gives the parameters that a spec renames to its rules: from the names on the left to those on
+/// the right, or back.
 final class Renames {
     private final Spec spec;
+    private final List<RenameRule> rules;
     private final Numbers numbers;
     private final Problems problems;
-    private final Map<String, BoundParameter> parameters = new LinkedHashMap<>();
+    private final boolean back;
+    private final DeclaredShapes declared;
+    private final Map<String, Side> parameters = new LinkedHashMap<>();
     private final Map<String, RenameRule> taken = new HashMap<>();
     private final List<Application> applications = new ArrayList<>();
 
     /// A rule and the parameters that it is applied to.
-    private record Application(
-            RenameRule rule, Map<String, String> captures, List<BoundParameter> left) {}
+    private record Application(RenameRule rule, Map<String, String> captures, List<Side> held) {}
 
     private Renames(
-            Spec spec, List<BoundParameter> parameters, Numbers numbers, Problems problems) {
+            Spec spec, List<Side> parameters, Numbers numbers, Problems problems, boolean back) {
         this.spec = spec;
         this.numbers = numbers;
         this.problems = problems;
+        this.back = back;
+        this.declared = new DeclaredShapes(spec, numbers);
+        this.rules = spec.renames().stream().flatMap(rule -> counted(rule).stream()).toList();
         parameters.forEach(p -> this.parameters.put(p.name(), p));
     }
 
+    /// From left to right.
+    ///
     /// @return in the order of the rules; what is wrong with them has been said
-    static List<Renamed> of(
-            Spec spec, List<BoundParameter> parameters, Numbers numbers, Problems problems) {
-        return new Renames(spec, parameters, numbers, problems).all();
+    static List<Renamed> of(Spec spec, List<Side> parameters, Numbers numbers, Problems problems) {
+        return new Renames(spec, parameters, numbers, problems, false).all();
+    }
+
+    /// From right to left. Where a rule changes more than names, the shape on the left is the one
+    /// that a `param` rule declares.
+    ///
+    /// @return in the order of the rules, what is held on the left; what is wrong with them has
+    ///   been said
+    static List<Renamed> back(
+            Spec spec, List<Side> parameters, Numbers numbers, Problems problems) {
+        return new Renames(spec, parameters, numbers, problems, true).all();
     }
 
     private List<Renamed> all() {
-        spec.renames().forEach(this::match);
+        rules.forEach(this::match);
         List<Renamed> renamed = new ArrayList<>();
         for (Application application : applications) {
             apply(application).ifPresent(renamed::add);
@@ -55,10 +76,19 @@ final class Renames {
         return renamed;
     }
 
-    private static String label(RenameRule rule) {
+    /// The names on the side that the parameters are on.
+    private List<Glob> from(RenameRule rule) {
+        return back ? rule.right() : rule.left();
+    }
+
+    private List<Glob> to(RenameRule rule) {
+        return back ? rule.left() : rule.right();
+    }
+
+    private String label(RenameRule rule) {
         return line(rule).map("line %d: "::formatted).orElse("")
                 + "rename "
-                + PatternText.of(rule.left().getFirst());
+                + PatternText.of(from(rule).getFirst());
     }
 
     private static Optional<Integer> line(RenameRule rule) {
@@ -68,9 +98,36 @@ final class Renames {
                 : Optional.empty();
     }
 
+    /// With numbers in place of constants that names count from; nothing where one is not known.
+    private Optional<RenameRule> counted(RenameRule rule) {
+        Set<String> captured = rule.captured();
+        Map<String, Long> known = new HashMap<>();
+        for (Glob name : Stream.concat(rule.left().stream(), rule.right().stream()).toList()) {
+            for (String counted : name.captures()) {
+                if (captured.contains(counted)) {
+                    continue;
+                }
+                var value = numbers.value(new Expr.Reference(new Name(counted, name.span())));
+                if (value.isEmpty()) {
+                    return Optional.empty();
+                }
+                known.put(counted, value.getAsLong());
+            }
+        }
+        return Optional.of(
+                known.isEmpty()
+                        ? rule
+                        : new RenameRule(
+                                rule.optional(),
+                                rule.left().stream().map(g -> g.with(known)).toList(),
+                                rule.right().stream().map(g -> g.with(known)).toList(),
+                                rule.steps(),
+                                rule.span()));
+    }
+
     private void match(RenameRule rule) {
         Set<Map<String, String>> seen = new LinkedHashSet<>();
-        for (NamePattern.Glob pattern : rule.left()) {
+        for (Glob pattern : from(rule)) {
             NameMatcher matcher = NameMatcher.of(pattern);
             boolean any = false;
             for (String name : parameters.keySet()) {
@@ -95,17 +152,18 @@ final class Renames {
     }
 
     private void take(RenameRule rule, Map<String, String> captures) {
-        List<BoundParameter> left = new ArrayList<>();
-        for (NamePattern.Glob pattern : rule.left()) {
+        List<Side> held = new ArrayList<>();
+        for (Glob pattern : from(rule)) {
             String name = pattern.withCaptures(captures);
-            BoundParameter parameter = parameters.get(name);
+            Side parameter = parameters.get(name);
             if (parameter == null) {
                 problems.error(
                         pattern.span(),
                         "absent",
                         name,
                         "is not in the checkpoint, and others of its rename are; expected all names"
-                                + " on the left",
+                                + " on the "
+                                + (back ? "right" : "left"),
                         NearestNames.hint(name, parameters.keySet()));
                 return;
             }
@@ -121,76 +179,144 @@ final class Renames {
                 }
                 return;
             }
-            left.add(parameter);
+            held.add(parameter);
         }
-        left.forEach(p -> taken.put(p.name(), rule));
-        applications.add(new Application(rule, captures, left));
+        held.forEach(p -> taken.put(p.name(), rule));
+        applications.add(new Application(rule, captures, held));
     }
 
     private Optional<Renamed> apply(Application application) {
-        RenameRule rule = application.rule();
-        List<BoundParameter> left = application.left();
-        Optional<RenameSteps.Outcome> outcome =
-                RenameSteps.of(
-                        rule,
-                        left.stream().map(p -> RenamedTensor.of(p.shape(), p.realShape())).toList(),
-                        left.getFirst().name(),
-                        numbers,
-                        problems);
-        return outcome.map(o -> renamed(application, o));
+        return back ? returned(application) : renamed(application);
     }
 
-    private Renamed renamed(Application application, RenameSteps.Outcome outcome) {
+    private Optional<Renamed> renamed(Application application) {
         RenameRule rule = application.rule();
+        List<Side> left = application.held();
+        return steps(rule, left)
+                .map(
+                        outcome -> {
+                            List<Side> right = new ArrayList<>();
+                            for (int j = 0; j < rule.right().size(); j++) {
+                                RenamedTensor tensor = outcome.right().get(j);
+                                right.add(
+                                        new Side(
+                                                rule.right()
+                                                        .get(j)
+                                                        .withCaptures(application.captures()),
+                                                tensor.shape(),
+                                                tensor.real(),
+                                                split(rule, left, outcome, tensor),
+                                                aliases(application, j),
+                                                Renamed.back(tensor.moves())));
+                            }
+                            return new Renamed(moved(left, outcome), right, label(rule));
+                        });
+    }
+
+    /// The way there, from the shapes that are declared, turned round.
+    private Optional<Renamed> returned(Application application) {
+        RenameRule rule = application.rule();
+        List<Side> held = application.held();
         List<Side> left = new ArrayList<>();
-        for (int i = 0; i < application.left().size(); i++) {
-            BoundParameter p = application.left().get(i);
-            left.add(
-                    new Side(
-                            p.name(),
-                            p.shape(),
-                            p.realShape(),
-                            p.split(),
-                            p.aliases(),
-                            outcome.toMiddle().get(i)));
+        for (int i = 0; i < rule.left().size(); i++) {
+            Glob pattern = rule.left().get(i);
+            String name = pattern.withCaptures(application.captures());
+            List<String> aliases = aliases(application, i);
+            if (rule.steps().isEmpty()) {
+                Side same = held.getFirst();
+                left.add(
+                        new Side(
+                                name,
+                                same.shape(),
+                                same.realShape(),
+                                same.split(),
+                                aliases,
+                                List.of()));
+                continue;
+            }
+            Optional<Shape> shape = declared.of(name);
+            if (shape.isEmpty()) {
+                problems.error(
+                        pattern.span(),
+                        "undeclared",
+                        name,
+                        "has no declared shape, from which '%s' could be taken back; expected a"
+                                        .formatted(held.getFirst().name())
+                                + " 'param' rule with one",
+                        Optional.empty());
+                return Optional.empty();
+            }
+            left.add(new Side(name, shape.get(), shape.get(), Split.UNKNOWN, aliases, List.of()));
         }
-        List<Side> right = new ArrayList<>();
-        for (int j = 0; j < rule.right().size(); j++) {
-            RenamedTensor tensor = outcome.right().get(j);
-            right.add(
-                    new Side(
-                            rule.right().get(j).withCaptures(application.captures()),
-                            tensor.shape(),
-                            tensor.real(),
-                            split(application, outcome, tensor),
-                            aliases(application, j),
-                            Renamed.back(tensor.moves())));
+        return steps(rule, left)
+                .filter(outcome -> fits(rule, held, outcome))
+                .map(
+                        outcome -> {
+                            List<Side> right = new ArrayList<>();
+                            for (int j = 0; j < held.size(); j++) {
+                                right.add(
+                                        held.get(j)
+                                                .by(Renamed.back(outcome.right().get(j).moves())));
+                            }
+                            return new Renamed(right, moved(left, outcome), label(rule));
+                        });
+    }
+
+    private boolean fits(RenameRule rule, List<Side> held, RenameSteps.Outcome outcome) {
+        for (int j = 0; j < held.size(); j++) {
+            Shape expected = outcome.right().get(j).shape();
+            if (!held.get(j).shape().equals(expected)) {
+                problems.error(
+                        rule.right().get(j).span(),
+                        "shape",
+                        held.get(j).name(),
+                        "has shape %s; expected %s, as the declared shape on the left gives"
+                                .formatted(held.get(j).shape(), expected),
+                        Optional.empty());
+                return false;
+            }
         }
-        return new Renamed(left, right, label(rule));
+        return true;
+    }
+
+    private static List<Side> moved(List<Side> sides, RenameSteps.Outcome outcome) {
+        List<Side> moved = new ArrayList<>();
+        for (int i = 0; i < sides.size(); i++) {
+            moved.add(sides.get(i).by(outcome.toMiddle().get(i)));
+        }
+        return moved;
+    }
+
+    private Optional<RenameSteps.Outcome> steps(RenameRule rule, List<Side> left) {
+        return RenameSteps.of(
+                rule,
+                left.stream().map(p -> RenamedTensor.of(p.shape(), p.realShape())).toList(),
+                left.getFirst().name(),
+                numbers,
+                problems);
     }
 
     private static Split split(
-            Application application, RenameSteps.Outcome outcome, RenamedTensor tensor) {
-        if (application.rule().steps().isEmpty()) {
-            return application.left().getFirst().split();
+            RenameRule rule, List<Side> left, RenameSteps.Outcome outcome, RenamedTensor tensor) {
+        if (rule.steps().isEmpty()) {
+            return left.getFirst().split();
         }
-        return RenamedSplit.of(
-                application.left().stream().map(BoundParameter::split).toList(), outcome, tensor);
+        return RenamedSplit.of(left.stream().map(Side::split).toList(), outcome, tensor);
     }
 
     /// Other names of a parameter are renamed by the same rule where it matches them; else a plain
     /// rename leaves them, and of another kind of rename they are no names any more.
     private List<String> aliases(Application application, int j) {
         RenameRule rule = application.rule();
-        if (rule.left().size() > 1) {
+        if (from(rule).size() > 1) {
             return List.of();
         }
         List<String> aliases = new ArrayList<>();
-        for (String alias : application.left().getFirst().aliases()) {
+        for (String alias : application.held().getFirst().aliases()) {
             Optional<String> renamed =
-                    NameMatcher.of(rule.left().getFirst())
+                    NameMatcher.of(from(rule).getFirst())
                             .match(alias)
-                            .map(captures -> rule.right().get(j).withCaptures(captures))
+                            .map(captures -> to(rule).get(j).withCaptures(captures))
                             .or(() -> plainly(alias));
             renamed.or(() -> rule.steps().isEmpty() ? Optional.of(alias) : Optional.empty())
                     .ifPresent(aliases::add);
@@ -200,13 +326,13 @@ final class Renames {
 
     /// By a rule of its own, where that changes nothing but names.
     private Optional<String> plainly(String alias) {
-        return spec.renames().stream()
+        return rules.stream()
                 .filter(r -> r.steps().isEmpty() && r.left().size() == 1 && r.right().size() == 1)
                 .flatMap(
                         r ->
-                                NameMatcher.of(r.left().getFirst())
+                                NameMatcher.of(from(r).getFirst())
                                         .match(alias)
-                                        .map(c -> r.right().getFirst().withCaptures(c))
+                                        .map(c -> to(r).getFirst().withCaptures(c))
                                         .stream())
                 .findFirst();
     }
@@ -227,7 +353,7 @@ final class Renames {
                 if (other != null) {
                     RenameRule rule = taken.get(each.left().getFirst().name());
                     problems.error(
-                            rule == null ? spec.span() : rule.right().get(j).span(),
+                            rule == null ? spec.span() : to(rule).get(j).span(),
                             "collision",
                             each.left().getFirst().name(),
                             "becomes '%s', and so does %s; expected a name for each"

@@ -38,6 +38,7 @@ final class RulePattern {
                                 case Piece.Text(String text) -> Pattern.quote(text);
                                 case Piece.Any(boolean deep) -> deep ? ".*" : "[^.]*";
                                 case Piece.Capture(_, boolean deep) -> deep ? "(.+)" : "([^.]+)";
+                                case Piece.Counted _ -> "(\\d+)";
                             });
                 }
                 yield new RulePattern(g, Pattern.compile(out.toString()), false);

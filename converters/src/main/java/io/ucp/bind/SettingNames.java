@@ -33,6 +33,13 @@ public final class SettingNames {
         problems.throwIfAny();
     }
 
+    /// What a spec reads.
+    static Set<String> of(Spec spec) {
+        SettingNames read = new SettingNames();
+        read.spec(spec);
+        return read.names;
+    }
+
     static void check(Spec spec, Mesh mesh, Map<String, Long> settings, Problems problems) {
         SettingNames read = new SettingNames();
         read.spec(spec);

@@ -21,14 +21,40 @@ public final class SpecLibrary {
     private static final List<String> NAMES =
             List.of(
                     "deepspeed_plain",
+                    "gpt_neox",
+                    "megatron_core_falcon_hf",
                     "megatron_core_gpt",
+                    "megatron_core_gpt2_hf",
+                    "megatron_core_gpt2_hf_local",
                     "megatron_core_gpt_moe",
                     "megatron_core_llama",
+                    "megatron_core_llama_hf",
+                    "megatron_core_llama_hf_local",
+                    "megatron_core_llava_hf",
+                    "megatron_core_llava_onevision_hf",
+                    "megatron_core_mixtral_hf",
+                    "megatron_core_mixtral_hf_grouped",
+                    "megatron_core_mixtral_hf_local",
                     "megatron_core_moe",
+                    "megatron_core_phi_moe_hf",
+                    "megatron_core_qwen2_moe_hf",
+                    "megatron_core_qwen2_moe_hf_grouped",
+                    "megatron_core_qwen3_moe_hf",
+                    "megatron_core_qwen3_moe_hf_grouped",
+                    "megatron_core_stablelm_hf",
+                    "megatron_deepspeed_bloom",
                     "megatron_deepspeed_gpt",
                     "megatron_deepspeed_gpt_language_model",
                     "megatron_deepspeed_llama",
-                    "megatron_deepspeed_moe");
+                    "megatron_deepspeed_moe",
+                    "meta_llama");
+
+    /// What several of them import; each is no spec of a model by itself.
+    private static final List<String> PARTS =
+            List.of(
+                    "megatron_core_hf_decoder",
+                    "megatron_core_hf_swiglu",
+                    "megatron_deepspeed_gpt_modules");
 
     private SpecLibrary() {}
 
@@ -67,7 +93,7 @@ public final class SpecLibrary {
 
     /// The text of a spec, as it was written.
     public static Optional<SourceText> text(String name) {
-        if (!NAMES.contains(name)) {
+        if (!NAMES.contains(name) && !PARTS.contains(name)) {
             return Optional.empty();
         }
         String file = name + ".ucl";

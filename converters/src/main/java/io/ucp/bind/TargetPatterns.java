@@ -146,6 +146,7 @@ final class TargetPatterns {
                                 case Piece.Text(String text) ->
                                         text.replaceAll("[\\\\\\[\\](){}*+?^$|]", "\\\\$0");
                                 case Piece.Any(boolean deep) -> deep ? ".*" : "[^.]*";
+                                case Piece.Counted _ -> "\\d+";
                                 case Piece.Capture(String name, boolean deep) ->
                                         isNumber(name, matched, cuts)
                                                 ? "\\d+"

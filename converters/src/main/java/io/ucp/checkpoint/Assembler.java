@@ -21,16 +21,11 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.TreeMap;
-import java.util.TreeSet;
-import java.util.stream.Collectors;
 
 /// Places every tensor of an index in a parameter, by a bound spec, and proves that nothing is
 /// missing: each copy of each state is covered, and every trainable parameter has the states of its
 /// group.
 public final class Assembler {
-    private static final int DROPPED_NAMED = 8;
-
     private final CheckpointIndex index;
     private final Sharding sharding;
     private final ShardLookup lookup;
@@ -140,7 +135,7 @@ public final class Assembler {
                         index.carried(),
                         gathered.stream().flatMap(GatheredParameter::spans).toList());
         findings.addAll(index.findings());
-        findings.addAll(dropped());
+        findings.addAll(Dropped.told(sharding.dropped()));
         Origin origin =
                 new Origin(
                         index.format(),
@@ -149,32 +144,6 @@ public final class Assembler {
                         index.mesh(),
                         Optional.of(spec));
         return new Inventory(index, parameters, carried, origin, findings);
-    }
-
-    /// What the spec leaves out, rule by rule.
-    private List<Finding> dropped() {
-        Map<String, TreeSet<String>> byRule = new TreeMap<>();
-        sharding.dropped()
-                .forEach(
-                        (name, rule) ->
-                                byRule.computeIfAbsent(rule, _ -> new TreeSet<>()).add(name));
-        List<Finding> told = new ArrayList<>();
-        byRule.forEach(
-                (rule, names) -> {
-                    String first =
-                            names.stream().limit(DROPPED_NAMED).collect(Collectors.joining(", "));
-                    int more = names.size() - DROPPED_NAMED;
-                    told.add(
-                            new Finding(
-                                    rule,
-                                    "left out with all states: %s%s"
-                                            .formatted(
-                                                    first,
-                                                    more > 0
-                                                            ? " and %d more".formatted(more)
-                                                            : "")));
-                });
-        return told;
     }
 
     private void place(FlatGroup group) throws IncompleteCheckpointException {

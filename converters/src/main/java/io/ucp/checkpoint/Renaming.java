@@ -1,10 +1,12 @@
 package io.ucp.checkpoint;
 
+import io.ucp.bind.Naming;
 import io.ucp.bind.Renamed;
 import io.ucp.bind.Renamed.Side;
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.RefusedException;
 import io.ucp.layout.Replica;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Piece;
@@ -40,6 +42,45 @@ public final class Renaming {
     public static Inventory apply(Inventory inventory, List<Renamed> renames)
             throws IncompleteCheckpointException {
         return renames.isEmpty() ? inventory : new Renaming(inventory, renames).renamed();
+    }
+
+    /// The same state by what a spec says of its names: what it drops is left out and told, what it
+    /// casts gets its dtype, the rest its other names.
+    ///
+    /// @throws RefusedException where a file that is carried along is made of what is dropped
+    public static Inventory apply(Inventory inventory, Naming naming)
+            throws IncompleteCheckpointException {
+        return apply(Selection.of(inventory, naming), naming.renames());
+    }
+
+    /// The same with the files that are carried along marked as of other names, or not.
+    ///
+    /// @param home the parameters have the names that the objects of these files have
+    public static Inventory marked(Inventory inventory, boolean home) {
+        String before = CarriedFile.BEFORE_RENAME;
+        List<CarriedFile> carried = new ArrayList<>();
+        for (CarriedFile file : inventory.carried()) {
+            String role =
+                    file.role().startsWith(before)
+                            ? file.role().substring(before.length())
+                            : file.role();
+            carried.add(
+                    file.root().isEmpty()
+                            ? file
+                            : new CarriedFile(
+                                    file.path(),
+                                    home ? role : before + role,
+                                    file.at(),
+                                    file.file(),
+                                    file.root(),
+                                    file.storages()));
+        }
+        return new Inventory(
+                inventory.index(),
+                inventory.parameters(),
+                carried,
+                inventory.origin(),
+                inventory.findings());
     }
 
     private Inventory renamed() throws IncompleteCheckpointException {

@@ -1,7 +1,6 @@
 package io.ucp.convert;
 
 import io.ucp.bind.Binder;
-import io.ucp.bind.SettingNames;
 import io.ucp.bind.Sharding;
 import io.ucp.bind.TargetBinder;
 import io.ucp.checkpoint.Assembler;
@@ -43,7 +42,8 @@ import java.util.stream.Collectors;
 /// ```
 /// index -> spec -> bind -> assemble -> rename
 ///                                      what the source is             describe
-///   -> lay the target out -> plan      what is to be copied where     prepare
+///   -> name -> lay the target out -> plan
+///                                      what is to be copied where     prepare
 ///     -> execute -> commit             the target, whole or not       run
 /// ```
 public final class Conversion {
@@ -55,38 +55,63 @@ public final class Conversion {
     public static Described describe(
             Path source, Optional<String> from, Optional<String> spec, Map<String, Long> settings)
             throws IOException {
+        return describe(source, from, spec, settings, Names.AUTO);
+    }
+
+    /// As above, with the parameters under the names that are asked for.
+    ///
+    /// @throws RefusedException where no bundled family, or more than one, has these names
+    public static Described describe(
+            Path source,
+            Optional<String> from,
+            Optional<String> spec,
+            Map<String, Long> settings,
+            Names names)
+            throws IOException {
         OpenedSource opened = OpenedSource.open(source, from);
         CheckpointIndex index = opened.index();
         if (!index.wholes().isEmpty()) {
-            Inventory wholes = Assembler.wholes(index);
-            SettingNames.check(SpecSource.unbound(spec, index), index, settings);
-            return new Described(
-                    opened, "", index.origin().spec().orElse(""), Optional.empty(), wholes, wholes);
+            return SourceNames.whole(opened, spec, settings, names);
         }
         SpecSource found = SpecSource.of(spec, index);
         Sharding sharding = Binder.bind(found.spec(), index, settings);
         String text = Ucl.format(found.spec());
         Inventory held = Assembler.assemble(index, sharding, text);
-        Inventory inventory = Renaming.apply(held, sharding.renames());
-        return new Described(opened, found.name(), text, Optional.of(sharding), held, inventory);
+        Optional<Inventory> renamed =
+                sharding.renames().isEmpty()
+                        ? Optional.empty()
+                        : Optional.of(Renaming.apply(held, sharding.renames()));
+        return SourceNames.described(
+                new Described(
+                        opened, found.name(), text, Optional.of(sharding), held, renamed, held),
+                found.bundled(),
+                settings,
+                names);
     }
 
     /// Everything up to the plan; reads no tensor data and writes nothing.
     public static Prepared prepare(Request request) throws IOException {
         return prepare(
                 request,
-                describe(request.source(), request.from(), request.spec(), request.settings()));
+                describe(
+                        request.source(),
+                        request.from(),
+                        request.spec(),
+                        request.settings(),
+                        request.names()));
     }
 
     /// Of a source that is described already.
     public static Prepared prepare(Request request, Described described) throws IOException {
-        Optional<TargetBinder.Bound> bound = TargetJobs.of(request, described);
+        TargetNames names = TargetNames.of(request, described, format(request.to()));
+        Optional<TargetBinder.Bound> bound = TargetJobs.of(request, described, names);
         Optional<TargetJob> job = bound.map(TargetBinder.Bound::job);
-        TargetTree tree = layout(request, described, job);
-        CopyPlan plan = Planner.plan(described.towards(job), tree.files());
+        TargetTree tree = layout(request, names, job);
+        CopyPlan plan = Planner.plan(names.inventory(), tree.files());
         return new Prepared(
                 request,
                 described,
+                names.inventory(),
                 tree,
                 plan,
                 job,
@@ -94,19 +119,23 @@ public final class Conversion {
     }
 
     /// The files of the target.
-    static TargetTree layout(Request request, Described described, Optional<TargetJob> job) {
-        Inventory inventory = described.towards(job);
-        return format(request.to())
-                .layout(
-                        new WriteRequest(
-                                inventory.index().tag(),
-                                inventory.index().iteration(),
-                                inventory.origin(),
-                                inventory.parameters().stream().map(Parameter::facts).toList(),
-                                inventory.index().hints(),
-                                inventory.carried(),
-                                request.options(),
-                                job));
+    static TargetTree layout(Request request, TargetNames names, Optional<TargetJob> job) {
+        Inventory inventory = names.inventory();
+        boolean renamed = job.isPresent() && names.spec().isPresent();
+        Foreign foreign = renamed ? Foreign.of(inventory.carried()) : Foreign.none(inventory);
+        TargetTree tree =
+                format(request.to())
+                        .layout(
+                                new WriteRequest(
+                                        inventory.index().tag(),
+                                        inventory.index().iteration(),
+                                        inventory.origin(),
+                                        SourceNames.facts(inventory),
+                                        names.hints(),
+                                        foreign.kept(),
+                                        request.options(),
+                                        job));
+        return foreign.told(tree);
     }
 
     /// Runs a plan into `output`, which appears whole or not at all. What a run that ends before
@@ -189,7 +218,7 @@ public final class Conversion {
                 .withCancelled(options.cancelled());
     }
 
-    private static CheckpointFormat format(String name) {
+    static CheckpointFormat format(String name) {
         List<CheckpointFormat> formats = CheckpointFormat.all();
         return formats.stream()
                 .filter(f -> f.name().equals(name))

@@ -71,7 +71,7 @@ public record Layouts(List<Choice> possible, int tooLarge, Map<String, List<Stri
 
     private static final class Search {
         private final Request request;
-        private final Described described;
+        private final TargetNames names;
         private final TargetBinder.Source source;
         private final Optional<Spec> spec;
         private final Cluster cluster;
@@ -86,9 +86,9 @@ public record Layouts(List<Choice> possible, int tooLarge, Map<String, List<Stri
 
         Search(Request request, Described described, Cluster cluster) throws IOException {
             this.request = request;
-            this.described = described;
-            this.source = TargetJobs.source(described);
-            this.spec = TargetJobs.spec(request, described);
+            this.names = TargetNames.of(request, described, Conversion.format(request.to()));
+            this.source = TargetJobs.source(described, names);
+            this.spec = TargetJobs.spec(request, described, names);
             this.cluster = cluster;
             this.experts = source.mesh().stream().anyMatch(a -> a.axis().equals("ep"));
         }
@@ -126,7 +126,7 @@ public record Layouts(List<Choice> possible, int tooLarge, Map<String, List<Stri
                 }
                 tries++;
                 try {
-                    Conversion.layout(request, described, Optional.of(r.job));
+                    Conversion.layout(request, names, Optional.of(r.job));
                     possible.add(r.choice);
                 } catch (ImpossibleLayoutException | RefusedException e) {
                     Choice c = r.choice;

@@ -1,9 +1,11 @@
 package io.ucp.convert;
 
+import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.formats.ModelConfig;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -12,6 +14,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -60,7 +63,24 @@ public record OpenedSource(Candidate taken, List<Candidate> left, CheckpointInde
                         .findFirst()
                         .orElseThrow();
         List<Candidate> left = found.stream().filter(c -> !c.equals(taken.get())).toList();
-        return new OpenedSource(taken.get(), left, format.index(taken.get()));
+        return new OpenedSource(taken.get(), left, numbered(format.index(taken.get())));
+    }
+
+    /// What frameworks take where nothing is said: vocabularies are padded to so many rows a rank,
+    /// stages are in one piece. Source: Megatron-LM, `training/arguments.py`.
+    private static final Map<String, Long> TAKEN = Map.of("vocab_multiple", 128L, "vpp", 1L);
+
+    /// With the numbers of `config.json`, where it lies among the files.
+    private static CheckpointIndex numbered(CheckpointIndex index) throws IOException {
+        for (CarriedFile file : index.carried()) {
+            if (file.path().equals("config.json") && file.file().isPresent()) {
+                Optional<ModelConfig> config = ModelConfig.read(file.file().get());
+                if (config.isPresent()) {
+                    return index.withNumbers(config.get().numbers()).withNumbers(TAKEN);
+                }
+            }
+        }
+        return index.withNumbers(TAKEN);
     }
 
     /// Where no pointer says which of several checkpoints is meant, none is picked.

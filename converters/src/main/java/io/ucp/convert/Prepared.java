@@ -17,6 +17,7 @@ import java.util.Optional;
 /// `ucp convert` runs.
 ///
 /// @param described the source with its spec and its parameters
+/// @param inventory the parameters by the names that the target has
 /// @param tree the files of the target
 /// @param plan the steps that fill them
 /// @param job the ranks that a rank-sharded target is for
@@ -24,6 +25,7 @@ import java.util.Optional;
 public record Prepared(
         Request request,
         Described described,
+        Inventory inventory,
         TargetTree tree,
         CopyPlan plan,
         Optional<TargetJob> job,
@@ -32,14 +34,9 @@ public record Prepared(
         notes = List.copyOf(notes);
     }
 
-    /// The parameters by the names that the target has.
-    public Inventory inventory() {
-        return described.towards(job);
-    }
-
     /// Odd things in the source, and what the target does otherwise than one might think.
     public List<Finding> findings() {
-        List<Finding> all = new ArrayList<>(inventory().findings());
+        List<Finding> all = new ArrayList<>(inventory.findings());
         notes.forEach(note -> all.add(new Finding(request.to(), note)));
         tree.notes().forEach(note -> all.add(new Finding(request.to(), note)));
         return all;

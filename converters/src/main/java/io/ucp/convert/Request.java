@@ -14,6 +14,8 @@ import java.util.Optional;
 /// @param spec a file or the name of a bundled spec, else the checkpoint's own metadata
 /// @param settings constants of the spec (`--set name=value`)
 /// @param options of the target format (`compress` -> `zstd:3`)
+/// @param targetSpec a file or the name of a bundled spec that has the target's names and cuts
+/// @param names under which parameters go on
 /// @param target the job that a rank-sharded target is for; absent for forms that hold every
 ///   parameter whole
 public record Request(
@@ -23,6 +25,8 @@ public record Request(
         Optional<String> spec,
         Map<String, Long> settings,
         Map<String, String> options,
+        Optional<String> targetSpec,
+        Names names,
         Optional<TargetRequest> target) {
     public Request {
         settings = Map.copyOf(settings);
@@ -37,6 +41,33 @@ public record Request(
             Optional<String> spec,
             Map<String, Long> settings,
             Map<String, String> options) {
-        this(source, from, to, spec, settings, options, Optional.empty());
+        this(
+                source,
+                from,
+                to,
+                spec,
+                settings,
+                options,
+                Optional.empty(),
+                Names.AUTO,
+                Optional.empty());
+    }
+
+    /// Under the names that the target takes.
+    public Request(
+            Path source,
+            Optional<String> from,
+            String to,
+            Optional<String> spec,
+            Map<String, Long> settings,
+            Map<String, String> options,
+            Optional<TargetRequest> target) {
+        this(source, from, to, spec, settings, options, Optional.empty(), Names.AUTO, target);
+    }
+
+    /// For the ranks of a job.
+    public Request withTarget(TargetRequest job) {
+        return new Request(
+                source, from, to, spec, settings, options, targetSpec, names, Optional.of(job));
     }
 }

@@ -27,7 +27,8 @@ import java.util.Optional;
 /// A spec and where it came from.
 ///
 /// @param name a file, a bundled name, or `inferred`
-public record SpecSource(String name, Spec spec) {
+/// @param bundled comes with the program
+public record SpecSource(String name, Spec spec, boolean bundled) {
     /// Bytes; far more than anyone writes: what is larger is a checkpoint's file named by mistake.
     private static final int LARGEST = 16 << 20;
 
@@ -40,7 +41,8 @@ public record SpecSource(String name, Spec spec) {
             return named(named.get());
         }
         Optional<String> family = index.hints().family();
-        return new SpecSource(family.orElse("inferred"), Inference.infer(index));
+        return new SpecSource(
+                family.orElse("inferred"), Inference.infer(index), family.isPresent());
     }
 
     /// The spec that is named; else the one that a source which holds its parameters whole
@@ -59,10 +61,10 @@ public record SpecSource(String name, Spec spec) {
     public static SpecSource named(String name) throws IOException {
         Path file = Path.of(name);
         if (Files.exists(file)) {
-            return new SpecSource(name, Ucl.parse(read(file), imports()));
+            return new SpecSource(name, Ucl.parse(read(file), imports()), false);
         }
         return SpecLibrary.text(name)
-                .map(text -> new SpecSource(name, Ucl.parse(text, imports())))
+                .map(text -> new SpecSource(name, Ucl.parse(text, imports()), true))
                 .orElseThrow(() -> new SpecException(unknown(name)));
     }
 

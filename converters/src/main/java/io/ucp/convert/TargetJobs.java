@@ -4,7 +4,6 @@ import io.ucp.bind.Sharding;
 import io.ucp.bind.SpecLibrary;
 import io.ucp.bind.TargetBinder;
 import io.ucp.bind.TargetRequest;
-import io.ucp.checkpoint.Parameter;
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Origin;
@@ -25,19 +24,20 @@ final class TargetJobs {
     private TargetJobs() {}
 
     /// @return nothing for targets that hold every parameter whole
-    static Optional<TargetBinder.Bound> of(Request request, Described described)
+    static Optional<TargetBinder.Bound> of(Request request, Described described, TargetNames names)
             throws IOException {
         if (request.target().isEmpty()) {
             return Optional.empty();
         }
-        TargetBinder.Source source = source(described);
+        TargetBinder.Source source = source(described, names);
         TargetBinder.Bound bound =
                 TargetBinder.bind(
                         source,
-                        spec(request, described),
+                        spec(request, described, names),
                         request.target().get(),
                         request.settings());
-        if (!isSame(request, described, source, bound.job())) {
+        if (names.inventory() != described.held()
+                || !isSame(request, described, source, bound.job())) {
             return Optional.of(bound);
         }
         List<String> notes = new ArrayList<>(bound.notes());
@@ -65,20 +65,25 @@ final class TargetJobs {
     }
 
     /// Whatever the form, by the job that wrote the state first.
-    static TargetBinder.Source source(Described described) {
+    static TargetBinder.Source source(Described described, TargetNames names) {
         CheckpointIndex index = described.source().index();
         Optional<Sharding> sharding = described.sharding();
         Origin origin = index.origin();
         List<AxisDegree> mesh = sharding.isPresent() ? index.mesh() : origin.mesh();
         return new TargetBinder.Source(
-                described.held().parameters().stream().map(Parameter::facts).toList(),
-                index.hints(),
+                SourceNames.facts(names.inventory()),
+                names.hints(),
                 mesh,
                 sharding.isPresent() ? index.stage() : origin.stage());
     }
 
-    /// The one named, else the one that the source was read by or remembers.
-    static Optional<Spec> spec(Request request, Described described) throws IOException {
+    /// The one named, else the one that the source was read by or remembers. Under other names only
+    /// one that is named for them.
+    static Optional<Spec> spec(Request request, Described described, TargetNames names)
+            throws IOException {
+        if (names.spec().isPresent() || names.inventory() != described.held()) {
+            return names.spec();
+        }
         boolean whole = described.sharding().isEmpty();
         if (whole && request.spec().isPresent()) {
             return Optional.of(SpecSource.named(request.spec().get()).spec());

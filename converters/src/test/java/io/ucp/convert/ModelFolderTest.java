@@ -47,9 +47,20 @@ class ModelFolderTest {
     }
 
     private static void same(Path first, Path second) throws IOException {
+        same(first, second, Names.AUTO);
+    }
+
+    private static Described describe(Path path, Names names) throws IOException {
+        return Conversion.describe(path, Optional.empty(), Optional.empty(), Map.of(), names);
+    }
+
+    private static void same(Path first, Path second, Names names) throws IOException {
         Verification.Verdict verdict =
                 Verification.compare(
-                        describe(first), describe(second), RunOptions.standard(), Progress.NONE);
+                        describe(first, names),
+                        describe(second, names),
+                        RunOptions.standard(),
+                        Progress.NONE);
         assertThat(verdict.differences()).isEmpty();
         assertThat(verdict.states()).isPositive();
     }
@@ -142,9 +153,9 @@ class ModelFolderTest {
         Path source = SAMPLES.resolve(sample).resolve("checkpoint");
         Path universal = convert(source, "universal", Map.of());
         Path model = convert(universal, "safetensors", Map.of("with-optimizer", "true"));
-        same(universal, model);
-        same(source, model);
-        same(universal, convert(model, "universal", Map.of()));
+        same(universal, model, Names.HF);
+        same(source, model, Names.HF);
+        same(universal, convert(model, "universal", Map.of()), Names.HF);
     }
 
     @Test

@@ -161,6 +161,7 @@ class RenamedSampleTest {
                         "",
                         Optional.empty(),
                         described.held(),
+                        Optional.empty(),
                         Renaming.apply(described.inventory(), back));
         Verification.Verdict same =
                 Verification.compare(

@@ -41,6 +41,15 @@ public interface CheckpointFormat {
         return Set.of();
     }
 
+    /// Whose names parameters have in this format: [#HUGGING_FACE], or the framework that the
+    /// bundled families are named after (`megatron_core`); empty where it takes any names.
+    default String naming() {
+        return "";
+    }
+
+    /// The names that models have in transformers.
+    String HUGGING_FACE = "hf";
+
     /// The files that hold the state, to the byte.
     ///
     /// @throws RefusedException where this format has no form for it

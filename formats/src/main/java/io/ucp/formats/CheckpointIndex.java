@@ -2,6 +2,7 @@ package io.ucp.formats;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.OptionalLong;
 
 /// What the files of one checkpoint say, without reading tensor data: facts, no layout. Every
@@ -70,6 +71,25 @@ public record CheckpointIndex(
                 origin,
                 findings,
                 List.of());
+    }
+
+    /// The same with more numbers of the model; those that it has stay.
+    public CheckpointIndex withNumbers(Map<String, Long> numbers) {
+        return new CheckpointIndex(
+                format,
+                folder,
+                tag,
+                iteration,
+                stage,
+                mesh,
+                tensors,
+                flatGroups,
+                wholes,
+                hints.withNumbers(numbers),
+                carried,
+                origin,
+                findings,
+                members);
     }
 
     /// The degree of `axis`, 1 where the mesh lacks it.

@@ -1,5 +1,6 @@
 package io.ucp.formats;
 
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -64,6 +65,20 @@ public record LayoutHints(
                 buffers,
                 numbers,
                 Optional.empty());
+    }
+
+    /// The same with more numbers; those that it has stay.
+    public LayoutHints withNumbers(Map<String, Long> more) {
+        Map<String, Long> all = new HashMap<>(more);
+        all.putAll(numbers);
+        return new LayoutHints(
+                version, patterns, vocabularyRows, aliases, frozen, buffers, all, family);
+    }
+
+    /// What is left of it when parameters have other names.
+    public LayoutHints withoutNames() {
+        return new LayoutHints(
+                Optional.empty(), List.of(), vocabularyRows, Map.of(), Set.of(), Set.of(), numbers);
     }
 
     /// A rule of `universal_checkpoint_info`.

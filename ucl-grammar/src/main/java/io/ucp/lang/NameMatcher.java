@@ -17,10 +17,15 @@ public final class NameMatcher {
     private final List<String> captures;
     private final boolean named;
 
-    private NameMatcher(Pattern compiled, List<String> captures, boolean named) {
+    /// What a number in a name is more than what it captures, by capture.
+    private final Map<String, Long> more;
+
+    private NameMatcher(
+            Pattern compiled, List<String> captures, boolean named, Map<String, Long> more) {
         this.compiled = compiled;
         this.captures = captures;
         this.named = named;
+        this.more = Map.copyOf(more);
     }
 
     /// A matcher of whole names.
@@ -30,10 +35,22 @@ public final class NameMatcher {
     public static NameMatcher of(NamePattern pattern) {
         return switch (pattern) {
             case NamePattern.Glob glob ->
-                    new NameMatcher(Pattern.compile(regex(glob)), glob.captures(), false);
+                    new NameMatcher(
+                            Pattern.compile(regex(glob)), glob.captures(), false, more(glob));
             case NamePattern.Regex regex ->
-                    new NameMatcher(Pattern.compile(regex.expression()), regex.captures(), true);
+                    new NameMatcher(
+                            Pattern.compile(regex.expression()), regex.captures(), true, Map.of());
         };
+    }
+
+    private static Map<String, Long> more(NamePattern.Glob glob) {
+        Map<String, Long> more = new LinkedHashMap<>();
+        for (Piece piece : glob.pieces()) {
+            if (piece instanceof Piece.Counted(String name, long count)) {
+                more.put(name, count);
+            }
+        }
+        return more;
     }
 
     /// What the captures stand for, in the order written, when the whole name matches.
@@ -46,6 +63,14 @@ public final class NameMatcher {
         for (int i = 0; i < captures.size(); i++) {
             String capture = captures.get(i);
             String value = named ? matcher.group(capture) : matcher.group(i + 1);
+            Long count = more.get(capture);
+            if (value != null && count != null) {
+                long number = Long.parseLong(value) - count;
+                if (number < 0) {
+                    return Optional.empty();
+                }
+                value = Long.toString(number);
+            }
             if (value != null) {
                 values.put(capture, value);
             }
@@ -69,6 +94,7 @@ public final class NameMatcher {
             case Piece.Text(String text) -> Pattern.quote(text);
             case Piece.Any(boolean deep) -> deep ? ".*" : "[^.]*";
             case Piece.Capture(_, boolean deep) -> deep ? "(.+)" : "([^.]+)";
+            case Piece.Counted _ -> "(0|[1-9][0-9]{0,17})";
         };
     }
 }

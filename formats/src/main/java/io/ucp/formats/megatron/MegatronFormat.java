@@ -52,6 +52,11 @@ public final class MegatronFormat implements CheckpointFormat {
     }
 
     @Override
+    public String naming() {
+        return "megatron_core";
+    }
+
+    @Override
     public CheckpointIndex index(Candidate candidate) throws IOException {
         List<Finding> findings = new ArrayList<>();
         if (!Files.isDirectory(candidate.folder()) && !candidate.pointer().isEmpty()) {

@@ -31,6 +31,11 @@ public final class SafetensorsFormat implements CheckpointFormat {
     }
 
     @Override
+    public String naming() {
+        return HUGGING_FACE;
+    }
+
+    @Override
     public Set<String> options() {
         return WritingOptions.NAMES;
     }

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /// Which names a rule means. Match with [io.ucp.lang.NameMatcher].
 public sealed interface NamePattern {
@@ -51,9 +52,30 @@ public sealed interface NamePattern {
         @Override
         public List<String> captures() {
             return pieces.stream()
-                    .filter(Piece.Capture.class::isInstance)
-                    .map(piece -> ((Piece.Capture) piece).name())
+                    .flatMap(
+                            piece ->
+                                    switch (piece) {
+                                        case Piece.Capture(String name, _) -> Stream.of(name);
+                                        case Piece.Counted(String name, _) -> Stream.of(name);
+                                        case Piece.Text _, Piece.Any _ -> Stream.of();
+                                    })
                     .toList();
+        }
+
+        /// The same pattern with counted numbers that are no captures put in.
+        ///
+        /// @param numbers name -> the number that it stands for
+        public Glob with(Map<String, Long> numbers) {
+            List<Piece> put = new ArrayList<>();
+            for (Piece piece : pieces) {
+                put.add(
+                        piece instanceof Piece.Counted(String name, long more)
+                                        && numbers.containsKey(name)
+                                ? new Piece.Text(
+                                        Long.toString(Math.addExact(numbers.get(name), more)))
+                                : piece);
+            }
+            return new Glob(put, span);
         }
 
         /// The name that results when each capture stands for the value given for it.
@@ -66,15 +88,19 @@ public sealed interface NamePattern {
         private static String text(Piece piece, Map<String, String> values) {
             return switch (piece) {
                 case Piece.Text(String text) -> text;
-                case Piece.Capture(String name, _) -> {
-                    String value = values.get(name);
-                    if (value == null) {
-                        throw new IllegalArgumentException("no value for {" + name + "}");
-                    }
-                    yield value;
-                }
+                case Piece.Capture(String name, _) -> value(name, values);
+                case Piece.Counted(String name, long more) ->
+                        Long.toString(Math.addExact(Long.parseLong(value(name, values)), more));
                 case Piece.Any _ -> throw new IllegalArgumentException("a wildcard names nothing");
             };
+        }
+
+        private static String value(String name, Map<String, String> values) {
+            String value = values.get(name);
+            if (value == null) {
+                throw new IllegalArgumentException("no value for {" + name + "}");
+            }
+            return value;
         }
 
         public static Glob of(Piece... pieces) {
@@ -110,6 +136,18 @@ public sealed interface NamePattern {
             public Capture {
                 if (!Name.isName(name)) {
                     throw new IllegalArgumentException("'" + name + "' cannot name a capture");
+                }
+            }
+        }
+
+        /// `{name + 2}`: a number that is so much more than what `{name}` captures in the other
+        /// name of a rename, or than the number of that name where no name captures it.
+        ///
+        /// @param more may be negative
+        record Counted(String name, long more) implements Piece {
+            public Counted {
+                if (!Name.isName(name)) {
+                    throw new IllegalArgumentException("'" + name + "' cannot name a number");
                 }
             }
         }

@@ -3,6 +3,9 @@ package io.ucp.lang.ast;
 import io.ucp.lang.diagnostic.Span;
 
 import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /// `rename A, .. <-> B, .. { steps }`: reversible names. The left names are those of the checkpoint
 /// that the spec describes. Several on one side belong to the parts of a `split` (right) or `join`
@@ -18,5 +21,15 @@ public record RenameRule(
         left = List.copyOf(left);
         right = List.copyOf(right);
         steps = List.copyOf(steps);
+    }
+
+    /// What the names capture. A number that is counted from another name (`{layers + 2}`) is none:
+    /// that name is a constant's.
+    public Set<String> captured() {
+        return Stream.concat(left.stream(), right.stream())
+                .flatMap(name -> name.pieces().stream())
+                .filter(NamePattern.Piece.Capture.class::isInstance)
+                .map(piece -> ((NamePattern.Piece.Capture) piece).name())
+                .collect(Collectors.toSet());
     }
 }

@@ -10,18 +10,25 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /// Reads what is between the quotes of a name pattern.
 final class PatternReader {
+    private static final Pattern COUNTED =
+            Pattern.compile("\\s*(\\w+)\\s*([+-])\\s*(\\d{1,9})\\s*");
+
     private final Span quoted;
     private final String raw;
     private final Problems problems;
     private final List<Piece> pieces = new ArrayList<>();
     private final StringBuilder literal = new StringBuilder();
     private final Set<String> captures = new HashSet<>();
+    private final boolean countable;
     private int at;
 
-    private PatternReader(Span quoted, Problems problems) {
+    private PatternReader(Span quoted, Problems problems, boolean countable) {
+        this.countable = countable;
         this.quoted = quoted;
         this.raw = quoted.text().substring(1, quoted.text().length() - 1);
         this.problems = problems;
@@ -29,7 +36,14 @@ final class PatternReader {
 
     /// @param quoted the literal with its quotes
     static Glob read(Span quoted, Problems problems) {
-        return new PatternReader(quoted, problems).read();
+        return new PatternReader(quoted, problems, false).read();
+    }
+
+    /// A name of a rename, in which a number may be counted from another: `{l + 2}`.
+    ///
+    /// @param quoted the literal with its quotes
+    static Glob readCounted(Span quoted, Problems problems) {
+        return new PatternReader(quoted, problems, true).read();
     }
 
     private Glob read() {
@@ -81,6 +95,12 @@ final class PatternReader {
         }
         Span span = here(at, end + 1);
         String inside = raw.substring(at + 1, end);
+        Matcher counted = COUNTED.matcher(inside);
+        if (counted.matches()) {
+            counted(counted.group(1), counted.group(2) + counted.group(3), span);
+            at = end + 1;
+            return;
+        }
         boolean deep = inside.endsWith("**");
         String name = deep ? inside.substring(0, inside.length() - 2) : inside;
         if (!Name.isName(name)) {
@@ -96,6 +116,28 @@ final class PatternReader {
             pieces.add(new Piece.Capture(name, deep));
         }
         at = end + 1;
+    }
+
+    /// A number that is more, or less, than another.
+    private void counted(String name, String more, Span span) {
+        if (!countable) {
+            problems.add(
+                    Diagnostic.error(
+                            span,
+                            "'%s' counts from a number; expected that in a rename only"
+                                    .formatted(span.text())));
+        } else if (!Name.isName(name)) {
+            problems.add(
+                    Diagnostic.error(
+                            span,
+                            "'%s' cannot name a number; expected letters, digits and _, no digit first"
+                                    .formatted(name)));
+        } else if (!captures.add(name)) {
+            problems.add(Diagnostic.error(span, "'{%s}' twice in one pattern".formatted(name)));
+        } else {
+            endLiteral();
+            pieces.add(new Piece.Counted(name, Long.parseLong(more)));
+        }
     }
 
     private void escape() {

@@ -50,17 +50,23 @@ final class RenameChecks {
 
     /// Without its captures a name could not be made from one of the other side.
     private void captures(RenameRule rule) {
-        Set<String> first = Set.copyOf(rule.left().getFirst().captures());
+        Set<String> captured = rule.captured();
+        Set<String> first = captures(rule.left().getFirst(), captured);
         List<NamePattern.Glob> others =
                 Stream.concat(rule.left().stream().skip(1), rule.right().stream()).toList();
         for (NamePattern.Glob name : others) {
-            if (!first.equals(Set.copyOf(name.captures()))) {
+            if (!first.equals(captures(name, captured))) {
                 String message =
                         "captures %s where the first name has %s; expected the same ones"
-                                .formatted(shown(Set.copyOf(name.captures())), shown(first));
+                                .formatted(shown(captures(name, captured)), shown(first));
                 problems.add(Diagnostic.error(name.span(), message));
             }
         }
+    }
+
+    /// A number that is counted from one that no name captures is none.
+    private static Set<String> captures(NamePattern.Glob name, Set<String> captured) {
+        return name.captures().stream().filter(captured::contains).collect(Collectors.toSet());
     }
 
     private static String shown(Set<String> captures) {

@@ -202,7 +202,10 @@ final class TermBuilder {
 
     /// A quoted name that captures are put into: no wildcard, since nothing could be put there.
     NamePattern.Glob target(UclParser.TargetContext context) {
-        NamePattern.Glob glob = PatternReader.read(span(context), problems);
+        return named(PatternReader.read(span(context), problems), context);
+    }
+
+    private NamePattern.Glob named(NamePattern.Glob glob, UclParser.TargetContext context) {
         if (glob.pieces().stream().anyMatch(NamePattern.Piece.Any.class::isInstance)) {
             problems.add(
                     Diagnostic.error(
@@ -215,7 +218,9 @@ final class TermBuilder {
     }
 
     List<NamePattern.Glob> targets(UclParser.TargetsContext context) {
-        return context.target().stream().map(this::target).toList();
+        return context.target().stream()
+                .map(t -> named(PatternReader.readCounted(span(t), problems), t))
+                .toList();
     }
 
     private NamePattern regex(Span span) {

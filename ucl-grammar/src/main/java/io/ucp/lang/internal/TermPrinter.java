@@ -91,6 +91,8 @@ final class TermPrinter {
                             .collect(Collectors.joining());
             case Piece.Any(boolean deep) -> deep ? "**" : "*";
             case Piece.Capture(String name, boolean deep) -> "{" + name + (deep ? "**}" : "}");
+            case Piece.Counted(String name, long more) ->
+                    "{%s %s %d}".formatted(name, more < 0 ? "-" : "+", Math.abs(more));
         };
     }
 

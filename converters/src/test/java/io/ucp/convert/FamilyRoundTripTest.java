@@ -1,0 +1,309 @@
+package io.ucp.convert;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ucp.bind.Binder;
+import io.ucp.bind.ModelFamilies;
+import io.ucp.bind.Naming;
+import io.ucp.bind.SpecLibrary;
+import io.ucp.bind.TargetBinder;
+import io.ucp.bind.TargetRequest;
+import io.ucp.checkpoint.Assembler;
+import io.ucp.checkpoint.Inventory;
+import io.ucp.checkpoint.Parameter;
+import io.ucp.checkpoint.Renaming;
+import io.ucp.execute.Options;
+import io.ucp.execute.PlanExecutor;
+import io.ucp.execute.Progress;
+import io.ucp.formats.AxisDegree;
+import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.Elementwise;
+import io.ucp.formats.HeldTensor;
+import io.ucp.formats.LayoutHints;
+import io.ucp.formats.Origin;
+import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.ParameterFacts.Split;
+import io.ucp.formats.RankShard;
+import io.ucp.formats.TargetFile;
+import io.ucp.formats.TargetFile.Part;
+import io.ucp.formats.TargetJob;
+import io.ucp.formats.TensorEntry;
+import io.ucp.formats.WholeParameter;
+import io.ucp.io.PlainFile;
+import io.ucp.lang.ast.Spec;
+import io.ucp.plan.Comparison;
+import io.ucp.plan.Planner;
+import io.ucp.tensor.DType;
+import io.ucp.tensor.Shape;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
+import java.util.Set;
+import java.util.stream.Stream;
+
+/// Small models under the names that transformers gives them, every element its own number: to the
+/// ranks of a framework and back. Every family of the library has a file in `families` with the
+/// names and shapes of such a model.
+class FamilyRoundTripTest {
+    private static final Path FAMILIES = Path.of("src/test/resources/families");
+
+    @TempDir Path folder;
+
+    /// @param numbers as `config.json` gives them
+    private record Model(Map<String, Long> numbers, List<ParameterFacts> parameters) {
+        static Model read(String family) throws IOException {
+            Map<String, Long> numbers = new LinkedHashMap<>();
+            numbers.put("vocab_multiple", 128L);
+            numbers.put("vpp", 1L);
+            List<ParameterFacts> parameters = new ArrayList<>();
+            for (String line : Files.readAllLines(FAMILIES.resolve(family + ".txt"))) {
+                if (line.startsWith("//") || line.isBlank()) {
+                    continue;
+                }
+                if (line.contains(",")) {
+                    for (String number : line.split(", ")) {
+                        String[] parts = number.split(" ");
+                        numbers.put(parts[0], Long.parseLong(parts[1]));
+                    }
+                    continue;
+                }
+                String[] parts = line.split(" ");
+                long[] dims = Arrays.stream(parts).skip(1).mapToLong(Long::parseLong).toArray();
+                for (String name : names(parts[0], numbers)) {
+                    parameters.add(facts(name, Shape.of(dims)));
+                }
+            }
+            return new Model(numbers, parameters);
+        }
+
+        private static List<String> names(String name, Map<String, Long> numbers) {
+            List<String> names = List.of(name);
+            for (Map.Entry<String, String> e :
+                    Map.of("{l}", "layers", "{e}", "experts", "{v}", "vision_layers").entrySet()) {
+                List<String> more = new ArrayList<>();
+                for (String each : names) {
+                    long count = each.contains(e.getKey()) ? numbers.get(e.getValue()) : 1;
+                    for (int i = 0; i < count; i++) {
+                        more.add(each.replace(e.getKey(), Integer.toString(i)));
+                    }
+                }
+                names = more;
+            }
+            return names;
+        }
+
+        private static ParameterFacts facts(String name, Shape shape) {
+            return new ParameterFacts(
+                    name,
+                    shape,
+                    shape,
+                    Map.of("weight", DType.FLOAT32),
+                    Map.of(),
+                    Split.UNKNOWN,
+                    true,
+                    false,
+                    -1,
+                    List.of(),
+                    Map.of(),
+                    List.of());
+        }
+    }
+
+    static Stream<Arguments> families() {
+        return ModelFamilies.names("").stream()
+                .flatMap(name -> Stream.of(1, 2).map(tp -> Arguments.of(name, tp)));
+    }
+
+    /// All parameters in one file, one behind the other.
+    private Inventory whole(Model model) throws IOException {
+        long count = model.parameters.stream().mapToLong(p -> p.shape().count()).sum();
+        ByteBuffer bytes =
+                ByteBuffer.allocate(Math.toIntExact(count * 4)).order(ByteOrder.LITTLE_ENDIAN);
+        for (int i = 0; i < count; i++) {
+            bytes.putInt(i);
+        }
+        Path file = Files.write(folder.resolve("whole"), bytes.array());
+        List<WholeParameter> wholes = new ArrayList<>();
+        long at = 0;
+        for (ParameterFacts p : model.parameters) {
+            TensorEntry tensor =
+                    TensorEntry.dense(new PlainFile(file, count * 4), at, DType.FLOAT32, p.shape());
+            wholes.add(WholeParameter.of(p, Map.of("weight", tensor)));
+            at += tensor.size();
+        }
+        return Assembler.wholes(index(List.of(), List.of(), wholes, model.numbers, Map.of()));
+    }
+
+    private CheckpointIndex index(
+            List<AxisDegree> mesh,
+            List<HeldTensor> tensors,
+            List<WholeParameter> wholes,
+            Map<String, Long> numbers,
+            Map<String, String> aliases) {
+        return new CheckpointIndex(
+                "generated",
+                folder,
+                "generated",
+                OptionalLong.empty(),
+                -1,
+                mesh,
+                tensors,
+                List.of(),
+                wholes,
+                new LayoutHints(
+                        Optional.empty(),
+                        List.of(),
+                        numbers.containsKey("vocab")
+                                ? OptionalLong.of(numbers.get("vocab"))
+                                : OptionalLong.empty(),
+                        aliases,
+                        Set.of(),
+                        Set.of(),
+                        numbers),
+                List.of(),
+                new Origin("generated", "generated", -1, mesh, Optional.empty()),
+                List.of());
+    }
+
+    private static List<ParameterFacts> facts(Inventory inventory) {
+        return inventory.parameters().stream().map(Parameter::facts).toList();
+    }
+
+    /// What the ranks of a job hold, each shard in a file of its own.
+    private Inventory ranks(Inventory whole, Spec spec, Model model, int tp) throws IOException {
+        TargetBinder.Source source =
+                new TargetBinder.Source(
+                        facts(whole),
+                        whole.index().hints().withNumbers(model.numbers),
+                        List.of(),
+                        -1);
+        TargetRequest request =
+                new TargetRequest(
+                        OptionalInt.of(tp),
+                        OptionalInt.empty(),
+                        OptionalInt.empty(),
+                        OptionalInt.empty(),
+                        OptionalInt.empty(),
+                        Optional.empty(),
+                        Optional.empty(),
+                        TargetRequest.VocabularyPadding.KEEP);
+        TargetJob job = TargetBinder.bind(source, Optional.of(spec), request, Map.of()).job();
+        List<TargetFile> files = new ArrayList<>();
+        List<HeldTensor> held = new ArrayList<>();
+        Path out = Files.createDirectory(folder.resolve("ranks" + tp));
+        job.shards()
+                .forEach(
+                        (name, shards) -> {
+                            for (RankShard shard : shards) {
+                                String file = "shard" + files.size();
+                                long size = shard.shape().count() * 4;
+                                List<Part> parts = new ArrayList<>();
+                                parts.add(
+                                        new Part.Elements(
+                                                0,
+                                                new Elementwise(
+                                                        name,
+                                                        "weight",
+                                                        DType.FLOAT32,
+                                                        shard.real(),
+                                                        shard.pieces())));
+                                if (shard.real() * 4 < size) {
+                                    parts.add(
+                                            new Part.Zeros(
+                                                    shard.real() * 4, size - shard.real() * 4));
+                                }
+                                files.add(
+                                        new TargetFile(
+                                                file, size, parts, List.of(), Optional.empty()));
+                                held.add(
+                                        new HeldTensor(
+                                                shard.localName(),
+                                                "weight",
+                                                shard.at(),
+                                                TensorEntry.dense(
+                                                        new PlainFile(out.resolve(file), size),
+                                                        0,
+                                                        DType.FLOAT32,
+                                                        shard.shape())));
+                            }
+                        });
+        PlanExecutor.execute(Planner.plan(whole, files), out, Options.standard(), Progress.NONE);
+        CheckpointIndex index = index(job.mesh(), held, List.of(), model.numbers, Map.of());
+        return Assembler.assemble(index, Binder.bind(spec, index, Map.of()), "");
+    }
+
+    private static void assertSame(Inventory first, Inventory second) throws IOException {
+        Comparison comparison = Planner.compare(first, second);
+        assertThat(comparison.onlyFirst()).isEmpty();
+        assertThat(comparison.onlySecond()).isEmpty();
+        assertThat(comparison.unlike()).isEmpty();
+        assertThat(
+                        PlanExecutor.read(comparison.plan(), Options.standard(), Progress.NONE)
+                                .differences())
+                .isEmpty();
+    }
+
+    @ParameterizedTest
+    @MethodSource("families")
+    void toTheRanksOfTheFrameworkAndBackEveryElementIsWhereItWas(String family, int tp)
+            throws IOException {
+        Model model = Model.read(family);
+        Inventory model0 = whole(model);
+        Spec spec = SpecLibrary.find(family).orElseThrow();
+        Naming back = Naming.back(spec, model.parameters, model.numbers, Map.of());
+        Inventory named = Renaming.apply(model0, back);
+        assertThat(Naming.fits(spec, facts(named), model.numbers, Map.of())).isTrue();
+
+        Inventory held = ranks(named, spec, new Model(back.numbers(), List.of()), tp);
+        assertSame(named, held);
+
+        List<ModelFamilies.Fit> fits =
+                ModelFamilies.reading(facts(held), model.numbers, Map.of(), "");
+        assertThat(fits).extracting(ModelFamilies.Fit::name).containsExactly(family);
+        Inventory returned = Renaming.apply(held, fits.getFirst().naming());
+        assertThat(facts(returned))
+                .extracting(ParameterFacts::name)
+                .containsExactlyInAnyOrderElementsOf(
+                        model.parameters.stream().map(ParameterFacts::name).toList());
+        assertSame(model0, returned);
+    }
+
+    @ParameterizedTest
+    @MethodSource("families")
+    void theNamesOfTransformersFindTheFamilyOfAFramework(String family, int tp) throws IOException {
+        Model model = Model.read(family);
+        String framework = family.replaceAll("^(megatron_core|megatron_deepspeed|[a-z]+)_.*", "$1");
+        List<String> found =
+                ModelFamilies.writing(model.parameters, model.numbers, Map.of(), framework)
+                        .fitting()
+                        .stream()
+                        .map(ModelFamilies.Fit::name)
+                        .toList();
+        assertThat(found).hasSize(1).allMatch(name -> (family + "_").startsWith(name + "_"));
+    }
+
+    @Test
+    void everyFamilyHasAModelHereAndEveryModelAFamily() throws IOException {
+        try (Stream<Path> files = Files.list(FAMILIES)) {
+            assertThat(files.map(f -> f.getFileName().toString().replace(".txt", "")).toList())
+                    .containsExactlyInAnyOrderElementsOf(ModelFamilies.names(""));
+        }
+    }
+}
