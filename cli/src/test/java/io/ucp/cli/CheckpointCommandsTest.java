@@ -102,6 +102,28 @@ final class CheckpointCommandsTest {
     }
 
     @Test
+    void verifyComparesIterationsAndTellsOfCarriedFiles() throws IOException {
+        Path out = folder.resolve("out");
+        convert(out, "universal", "-q").isDone();
+        assertThat(Run.ucp("verify", SOURCE, out).isDone().out()).doesNotContain("carried");
+        Path manifest = out.resolve("manifest.json");
+        String changed =
+                Files.readString(manifest).replaceFirst("\"iteration\": ?3", "\"iteration\":4");
+        Files.writeString(manifest, changed);
+        // The refusal says which checksum would be right.
+        String checksum =
+                Run.ucp("inspect", out).err().replaceAll("(?s).*(crc32c:[0-9a-f]{8}).*", "$1");
+        Files.writeString(manifest, changed.replaceAll("crc32c:[0-9a-f]{8}", checksum));
+        Path other = folder.resolve("other");
+        convert(other, "deepspeed-universal", "-q").isDone();
+
+        assertThat(Run.ucp("verify", SOURCE, out).endsWith(ExitCode.DIFFERENCE).out())
+                .contains("iteration", "3 in the first, 4 in the second");
+        assertThat(Run.ucp("verify", SOURCE, other).isDone().out())
+                .contains("carried files that only the first has");
+    }
+
+    @Test
     void damagedFileIsNamedOnceInOneLine() throws IOException {
         Path copy = folder.resolve("copy");
         copy(SOURCE, copy);

@@ -17,6 +17,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.Set;
 import java.util.TreeSet;
 
 /// Whether a checkpoint is whole, and whether two hold the same state.
@@ -173,8 +174,8 @@ public final class Verification {
     /// Other names of parameters, where both keep any.
     static void aliases(
             Described first, Described second, List<Difference> differences, List<String> notes) {
-        Map<String, TreeSet<String>> mine = aliases(first);
-        Map<String, TreeSet<String>> theirs = aliases(second);
+        Map<String, Set<String>> mine = aliases(first);
+        Map<String, Set<String>> theirs = aliases(second);
         if (mine.isEmpty() != theirs.isEmpty()) {
             notes.add(
                     "other names of parameters are only in the %s"
@@ -184,8 +185,8 @@ public final class Verification {
         TreeSet<String> names = new TreeSet<>(mine.keySet());
         names.addAll(theirs.keySet());
         for (String name : names) {
-            TreeSet<String> a = mine.getOrDefault(name, new TreeSet<>());
-            TreeSet<String> b = theirs.getOrDefault(name, new TreeSet<>());
+            Set<String> a = mine.getOrDefault(name, Set.of());
+            Set<String> b = theirs.getOrDefault(name, Set.of());
             if (!a.equals(b)) {
                 differences.add(
                         new Difference(
@@ -196,8 +197,8 @@ public final class Verification {
         }
     }
 
-    private static Map<String, TreeSet<String>> aliases(Described of) {
-        Map<String, TreeSet<String>> aliases = new HashMap<>();
+    private static Map<String, Set<String>> aliases(Described of) {
+        Map<String, Set<String>> aliases = new HashMap<>();
         for (Parameter parameter : of.inventory().parameters()) {
             if (!parameter.facts().aliases().isEmpty()) {
                 aliases.put(parameter.name(), new TreeSet<>(parameter.facts().aliases()));
