@@ -201,7 +201,8 @@ final class DcpLayout {
         Map<String, Integer> roles = new TreeMap<>();
         for (CarriedFile file : request.carried()) {
             boolean own =
-                    file.role().equals(CarriedStateDict.ROLE)
+                    file.role().equals(CarriedFile.FORM)
+                            || file.role().equals(CarriedStateDict.ROLE)
                             || file.role().equals(CarriedStateDict.OBJECT);
             if (!own) {
                 roles.merge(file.role(), 1, Integer::sum);

@@ -34,6 +34,14 @@ public record SideFiles(List<CarriedFile> carried, List<Finding> findings) {
     /// How files of the folder around a DeepSpeed checkpoint are carried.
     private static final String BESIDE = "beside";
 
+    /// Of the job, not of the model: where a trainer's folder holds a job's checkpoint too.
+    private static final Set<String> OF_JOB =
+            Set.of(
+                    "latest",
+                    "latest_universal",
+                    "latest_checkpointed_iteration.txt",
+                    "zero_to_fp32.py");
+
     /// The same weights in another form, in whatever framework's.
     private static final Pattern OTHER_WEIGHTS =
             Pattern.compile(
@@ -96,7 +104,10 @@ public record SideFiles(List<CarriedFile> carried, List<Finding> findings) {
                         ? path.substring(BESIDE.length() + 1)
                         : path;
         boolean belongs = file.role().equals(ROLE) || file.role().equals(BESIDE);
-        return belongs && !name.contains("/") && !isWeights(name)
+        return belongs
+                        && !name.contains("/")
+                        && !isWeights(name)
+                        && !(file.role().equals(BESIDE) && OF_JOB.contains(name))
                 ? Optional.of(name)
                 : Optional.empty();
     }

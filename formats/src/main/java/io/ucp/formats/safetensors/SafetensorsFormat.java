@@ -27,7 +27,7 @@ public final class SafetensorsFormat implements CheckpointFormat {
     /// After the formats of frameworks that put weights of this form beside their own.
     @Override
     public int precedence() {
-        return 70;
+        return 75;
     }
 
     @Override

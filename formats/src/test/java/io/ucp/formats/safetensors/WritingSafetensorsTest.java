@@ -322,6 +322,18 @@ class WritingSafetensorsTest {
     }
 
     @Test
+    void pointersOfAJobDoNotBelongToAModel() throws IOException {
+        CarriedFile tokenizer = text("beside/tokenizer.json", "beside", "{}");
+        CarriedFile pointer = text("beside/latest", "beside", "global_step3");
+        TargetTree tree = ofMaster(List.of(tokenizer, pointer), Map.of());
+        assertThat(tree.files())
+                .extracting(file -> file.path())
+                .containsExactly("model.safetensors", "tokenizer.json");
+        assertThat(tree.losses())
+                .contains("left behind, for a model's folder has no place for them: beside/latest");
+    }
+
+    @Test
     void masterIsRoundedToTheDtypeOfTheJob() throws IOException {
         PyDict on = PyDict.of(Map.of("enabled", new PyBool(true)));
         CarriedFile states =
