@@ -35,8 +35,10 @@ final class ArchitectureTest {
             Map.of(
                     "torch",
                     List.of("deepspeed", "megatron", "dcp", "distcp", "hub", "statedict"),
-                    "distcp", List.of("dcp", "megatron"),
-                    "hub", List.of("safetensors", "statedict"));
+                    "distcp",
+                    List.of("dcp", "megatron"),
+                    "hub",
+                    List.of("safetensors", "statedict"));
 
     /// What is carried along of a source is pickled values, whatever the format: words that all
     /// share.
