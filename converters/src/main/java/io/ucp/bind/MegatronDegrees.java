@@ -7,8 +7,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalInt;
 
-/// The degrees of a job of Megatron-LM: experts divide all ranks of a stage anew, over `ep` and, for
-/// those that share one, `etp`.
+/// The degrees of a job of Megatron-LM: experts divide all ranks of a stage anew, over `ep` and,
+/// for those that share one, `etp`.
 ///
 /// Source: Megatron-LM `core/parallel_state.py` (`initialize_model_parallel`).
 final class MegatronDegrees {

@@ -62,7 +62,8 @@ final class TargetMembers implements MemberPlaces {
         int position = position(clause, member);
         for (int chunk = 0; chunk < ends.size(); chunk++) {
             if (position < ends.get(chunk)) {
-                return OptionalInt.of(clause instanceof Clause.StageOf ? chunk % stages(ends) : chunk);
+                return OptionalInt.of(
+                        clause instanceof Clause.StageOf ? chunk % stages(ends) : chunk);
             }
         }
         throw new IllegalStateException("member " + member + " was not noted");
@@ -154,7 +155,8 @@ final class TargetMembers implements MemberPlaces {
         if (virtual > 1 && count % chunks != 0) {
             throw new ImpossibleLayoutException(
                     "pp %d%s over %d layers".formatted(ranks, chunked(), count),
-                    "equally many layers in every chunk\nhint: or give those of each, --stages N,N,..");
+                    "equally many layers in every chunk\n"
+                            + "hint: or give those of each, --stages N,N,..");
         }
         return StageCut.balanced(Collections.nCopies(count, 1L), chunks).subList(1, chunks + 1);
     }

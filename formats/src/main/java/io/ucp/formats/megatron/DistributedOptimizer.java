@@ -219,8 +219,7 @@ final class DistributedOptimizer {
     /// Source: Megatron-LM `training/training.py` (`resolve_ddp_bucket_size`, `get_model`).
     ///
     /// @param elements of all trained parameters of the rank
-    static OptionalLong bucketSize(
-            Arguments args, Grid grid, int chunk, int stage, long elements) {
+    static OptionalLong bucketSize(Arguments args, Grid grid, int chunk, int stage, long elements) {
         boolean one =
                 !args.is("overlap_grad_reduce")
                         || chunk > 0

@@ -82,7 +82,8 @@ final class MegatronTree {
                                                 request.tag(),
                                                 "no job of Megatron-LM wrote this state (%s): there are no `args` to go by"
                                                         .formatted(request.origin().format()),
-                                                "a state that came from a checkpoint of Megatron-LM",
+                                                "a state that came from a checkpoint of"
+                                                        + " Megatron-LM",
                                                 "--to universal keeps it"));
         return new MegatronTree(request, job, source).tree();
     }
@@ -149,7 +150,9 @@ final class MegatronTree {
         int tp = local % grid.tp();
         int ep = grid.expertRank(local);
         String path =
-                "%s/%s/".formatted(folder(), RankFolder.nameOf(tp, stage, ep, grid.pp(), grid.ep()));
+                "%s/%s/"
+                        .formatted(
+                                folder(), RankFolder.nameOf(tp, stage, ep, grid.pp(), grid.ep()));
         SourceModel.Rank donor =
                 random == RandomStates.SPREAD ? source.first() : source.donor(tp, stage, ep);
         TorchBuilder torch = new TorchBuilder(donor.file().storages());
@@ -209,7 +212,6 @@ final class MegatronTree {
                 folder().equals(IterationFolder.RELEASE)
                         ? IterationFolder.RELEASE
                         : Long.toString(request.iteration().orElseThrow());
-        return new SmallFile(
-                IterationFolder.TRACKER, text.getBytes(StandardCharsets.UTF_8));
+        return new SmallFile(IterationFolder.TRACKER, text.getBytes(StandardCharsets.UTF_8));
     }
 }

@@ -101,11 +101,9 @@ record ModelTemplate(
         }
 
         private void entries(Rank rank, PickleValue model, long first, boolean begins) {
-            long experts =
-                    source.arguments().number("num_experts").orElse(0) / source.grid().ep();
+            long experts = source.arguments().number("num_experts").orElse(0) / source.grid().ep();
             boolean layered = false;
-            for (PyDict.Entry entry :
-                    model.asDict().map(PyDict::entries).orElse(List.of())) {
+            for (PyDict.Entry entry : model.asDict().map(PyDict::entries).orElse(List.of())) {
                 Optional<String> local = entry.key().asText();
                 if (local.isEmpty()) {
                     continue;
@@ -138,8 +136,7 @@ record ModelTemplate(
                 // A dot, so that the name of a layer's module itself has something behind it.
                 String moved = Names.moved(module + ".", first, 0);
                 String name = moved.substring(0, moved.length() - 1);
-                modules.computeIfAbsent(
-                                Names.layer(moved).orElse(-1L), _ -> new LinkedHashMap<>())
+                modules.computeIfAbsent(Names.layer(moved).orElse(-1L), _ -> new LinkedHashMap<>())
                         .putIfAbsent(name, entry.value());
             }
         }

@@ -49,8 +49,7 @@ final class ModuleOrder {
 
     /// What has no layer is in front of the layers or behind them.
     private static long layer(String name) {
-        return Names.layer(name)
-                .orElse(name.startsWith("embedding.") ? -1L : Long.MAX_VALUE);
+        return Names.layer(name).orElse(name.startsWith("embedding.") ? -1L : Long.MAX_VALUE);
     }
 
     private static int module(String name) {

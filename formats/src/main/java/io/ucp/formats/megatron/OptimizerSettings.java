@@ -58,8 +58,7 @@ record OptimizerSettings(
             groups.putIfAbsent(0, dense.getFirst().asDict().orElse(PyDict.empty()));
         }
         if (parts.size() > 1) {
-            for (PickleValue group :
-                    list(parts.get(1).find("optimizer").orElse(parts.get(1)))) {
+            for (PickleValue group : list(parts.get(1).find("optimizer").orElse(parts.get(1)))) {
                 PyDict settings = group.asDict().orElse(PyDict.empty()).without("params");
                 groups.putIfAbsent(number(settings, true, source), settings);
             }

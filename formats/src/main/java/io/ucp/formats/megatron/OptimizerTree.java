@@ -127,8 +127,7 @@ record OptimizerTree(
 
     private static PickleValue whole(TorchBuilder torch, HeldShard held, String state) {
         DType dtype = state.equals(MASTER) ? DType.FLOAT32 : dtype(held, state);
-        return TensorPickles.write(
-                torch.tensor(dtype, held.shape(), held.parts(state, dtype, 0)));
+        return TensorPickles.write(torch.tensor(dtype, held.shape(), held.parts(state, dtype, 0)));
     }
 
     private static DType dtype(HeldShard held, String state) {
@@ -162,16 +161,11 @@ record OptimizerTree(
             return buffers(torch, chunks, stage);
         }
         return PyList.of(
-                writesDense
-                        ? buffers(torch, filtered(chunks, false), stage)
-                        : PyNone.NONE,
-                writesExperts
-                        ? buffers(torch, filtered(chunks, true), stage)
-                        : PyNone.NONE);
+                writesDense ? buffers(torch, filtered(chunks, false), stage) : PyNone.NONE,
+                writesExperts ? buffers(torch, filtered(chunks, true), stage) : PyNone.NONE);
     }
 
-    private static List<List<HeldShard>> filtered(
-            List<List<HeldShard>> chunks, boolean experts) {
+    private static List<List<HeldShard>> filtered(List<List<HeldShard>> chunks, boolean experts) {
         return chunks.stream()
                 .map(c -> c.stream().filter(h -> h.isExpert() == experts).toList())
                 .toList();
@@ -179,10 +173,7 @@ record OptimizerTree(
 
     private PickleValue buffers(TorchBuilder torch, List<List<HeldShard>> chunks, int stage) {
         List<PyDict.Entry> entries = new ArrayList<>();
-        entries.add(
-                new PyDict.Entry(
-                        PyText.of("buckets_coalesced"),
-                        new PyBool(true)));
+        entries.add(new PyDict.Entry(PyText.of("buckets_coalesced"), new PyBool(true)));
         long number = 0;
         for (int c = 0; c < chunks.size(); c++) {
             Map<DType, List<HeldShard>> byDtype = new LinkedHashMap<>();
@@ -208,10 +199,7 @@ record OptimizerTree(
         GradientBuffer layout =
                 GradientBuffer.of(
                         members.stream()
-                                .map(
-                                        h ->
-                                                new GradientBuffer.Member(
-                                                        h.shape().count(), isShared(h)))
+                                .map(h -> new GradientBuffer.Member(h.shape().count(), isShared(h)))
                                 .toList(),
                         bucketSize,
                         GradientBuffer.ALIGNMENT);
@@ -241,10 +229,7 @@ record OptimizerTree(
 
     private OptionalLong bucketSize(int chunk, int stage, List<List<HeldShard>> chunks) {
         long elements =
-                chunks.stream()
-                        .flatMap(List::stream)
-                        .mapToLong(h -> h.shape().count())
-                        .sum();
+                chunks.stream().flatMap(List::stream).mapToLong(h -> h.shape().count()).sum();
         return DistributedOptimizer.bucketSize(arguments, grid, chunk, stage, elements);
     }
 

@@ -75,17 +75,14 @@ record RankTree(
         PyDict metadata = metadata(chunk, stage);
         return metadata.size() == 0
                 ? dict
-                : dict.withState(
-                        PyDict.of(
-                                Map.of("_metadata", PyObject.orderedDict(metadata))));
+                : dict.withState(PyDict.of(Map.of("_metadata", PyObject.orderedDict(metadata))));
     }
 
     private Optional<PickleValue> value(Slot slot) {
         if (slot.shard().isPresent()) {
             HeldShard held = slot.shard().get();
             DType dtype =
-                    Optional.ofNullable(held.facts().states().get("weight"))
-                            .orElse(DType.FLOAT32);
+                    Optional.ofNullable(held.facts().states().get("weight")).orElse(DType.FLOAT32);
             return Optional.of(
                     TensorPickles.write(
                             torch.tensor(dtype, held.shape(), held.parts("weight", dtype, 0))));

@@ -90,9 +90,7 @@ final class TargetModel {
                                         l ->
                                                 held.keySet()
                                                         .forEach(
-                                                                at ->
-                                                                        stages.put(
-                                                                                l, at.on("pp")))));
+                                                                at -> stages.put(l, at.on("pp")))));
         List<List<Long>> found = new ArrayList<>();
         int before = -1;
         for (Map.Entry<Long, Integer> layer : stages.entrySet()) {

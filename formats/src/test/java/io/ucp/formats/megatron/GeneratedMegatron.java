@@ -46,7 +46,10 @@ final class GeneratedMegatron {
     Kind kind = Kind.DISTRIBUTED;
     long bucketSize;
     boolean tied;
-    boolean notDecayedFirst;
+
+    /// As releases before 2025 did: the first group is that of a rank's first parameter.
+    boolean firstSeen;
+
     boolean stepInState;
     BiFunction<String, PyDict, PyDict> edit = (name, dict) -> dict;
     final Map<String, Object> more = new LinkedHashMap<>();
@@ -231,9 +234,9 @@ final class GeneratedMegatron {
             for (int l = 0; l < stageRanks; l++) {
                 int expertRank = l / etp % ep;
                 boolean writesDense = l / tp == 0;
-                boolean writesExperts = l / (etp * ep) == 0;
+                boolean writesExperts = expertOptimizer() && l / (etp * ep) == 0;
                 if (writesDense || writesExperts) {
-                    write(root, l % tp, stage, expertRank, world, writesDense, writesExperts);
+                    write(root, l, stage, expertRank, world, writesDense, writesExperts);
                 }
             }
         }
@@ -242,19 +245,21 @@ final class GeneratedMegatron {
 
     private void write(
             Path root,
-            int tensor,
+            int inStage,
             int stage,
             int expertRank,
             int world,
             boolean writesDense,
             boolean writesExperts)
             throws IOException {
+        int tensor = inStage % tp;
+        int rank = stage * (world / pp) + inStage;
         Path folder = iteration(root).resolve(RankFolder.nameOf(tensor, stage, expertRank, pp, ep));
         Files.createDirectories(folder);
         TorchTree tree = new TorchTree();
         List<List<Placed>> chunks = chunks(tensor, stage, expertRank);
         SequencedMap<String, Object> top = new LinkedHashMap<>();
-        top.put("args", PyObject.namespace((PyDict) TorchTree.of(args(world))));
+        top.put("args", PyObject.namespace((PyDict) TorchTree.of(args(world, rank))));
         top.put("checkpoint_version", 3.0);
         top.put("iteration", 7);
         for (int c = 0; c < virtual; c++) {
@@ -262,6 +267,9 @@ final class GeneratedMegatron {
             for (Placed p : chunks.get(c)) {
                 model.put(p.local, tensor(tree, p, "weight", kind != Kind.FP32));
                 model.put(p.local.replaceAll("weight$", "_extra_state"), null);
+            }
+            if (tied && c == virtual - 1 && stage == pp - 1) {
+                model.put("output_layer._extra_state", null);
             }
             top.put(virtual > 1 ? "model" + c : "model", model);
         }
@@ -300,7 +308,7 @@ final class GeneratedMegatron {
         return all.stream().filter(p -> !expertOptimizer() || p.expert == ofExperts).toList();
     }
 
-    private Map<String, Object> args(int world) {
+    private Map<String, Object> args(int world, int rank) {
         Map<String, Object> args = new LinkedHashMap<>();
         args.put("tensor_model_parallel_size", tp);
         args.put("pipeline_model_parallel_size", pp);
@@ -308,7 +316,10 @@ final class GeneratedMegatron {
         args.put("expert_model_parallel_size", ep);
         args.put("expert_tensor_parallel_size", etp);
         args.put("context_parallel_size", 1);
+        args.put("data_parallel_size", world / tp / pp);
         args.put("world_size", world);
+        args.put("rank", rank);
+        args.put("local_rank", rank);
         args.put("num_layers", layerCount());
         args.put("num_experts", experts > 0 ? experts : null);
         args.put("hidden_size", 5);
@@ -320,8 +331,9 @@ final class GeneratedMegatron {
         args.put("kv_channels", 2);
         args.put("vocab_size", 11);
         args.put("padded_vocab_size", 12);
-        args.put("make_vocab_size_divisible_by", 12 / tp);
+        args.put("make_vocab_size_divisible_by", 3);
         args.put("swiglu", true);
+        args.put("accumulate_allreduce_grads_in_fp32", true);
         args.put("untie_embeddings_and_output_weights", !tied);
         args.put("overlap_grad_reduce", bucketSize > 0);
         args.put("ddp_bucket_size", bucketSize > 0 ? bucketSize : null);
@@ -335,7 +347,8 @@ final class GeneratedMegatron {
 
     private Object optimizer(TorchTree tree, List<Placed> members, boolean ofExperts) {
         List<List<Placed>> groups = new ArrayList<>();
-        for (boolean decayed : notDecayedFirst ? List.of(false, true) : List.of(true, false)) {
+        boolean first = !firstSeen || decayed(members.getFirst());
+        for (boolean decayed : List.of(first, !first)) {
             List<Placed> group = members.stream().filter(p -> decayed(p) == decayed).toList();
             if (!group.isEmpty()) {
                 groups.add(group);
@@ -361,6 +374,9 @@ final class GeneratedMegatron {
             masters.add(own);
             SequencedMap<String, Object> setting = new LinkedHashMap<>();
             setting.put("is_expert_parallel", ofExperts);
+            if (!firstSeen) {
+                setting.put("default_config", true);
+            }
             setting.put("wd_mult", decayed(group.getFirst()) ? 1.0 : 0.0);
             if (!stepInState) {
                 setting.put("step", 9);
@@ -397,11 +413,13 @@ final class GeneratedMegatron {
             }
             long bucket = c == 0 && stage == 0 ? bucketSize : 0;
             Map<String, Object> tensors = new LinkedHashMap<>();
+            int count = 0;
             for (String state : List.of("fp32", "exp_avg", "exp_avg_sq")) {
                 float[] flat = new Buckets(members, bucket).stripped(state);
                 tensors.put(state.equals("fp32") ? "param" : state, tree.floats(flat));
-                tensors.put("numel_unpadded", flat.length);
+                count = flat.length;
             }
+            tensors.put("numel_unpadded", count);
             PyTuple dtypes =
                     PyTuple.of(
                             List.of(

@@ -108,7 +108,7 @@ class MegatronFormatTest {
     @Test
     void groupsAreTheSameWhateverTheirOrderInTheFile() throws IOException {
         GeneratedMegatron of = GeneratedMegatron.of(1, 2).kind(Kind.PLAIN);
-        of.notDecayedFirst = true;
+        of.firstSeen = true;
         of.writeTo(root);
 
         CheckpointIndex index = index();
