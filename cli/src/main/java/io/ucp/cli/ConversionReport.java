@@ -43,6 +43,13 @@ final class ConversionReport {
                     Quantity.bytes(report.bytesKept())
                             + " had been written before, and was checked");
         }
+        report.readBack()
+                .ifPresent(
+                        n ->
+                                SourceReport.line(
+                                        out,
+                                        "read back",
+                                        Quantity.count(n, "state") + ", as in the source"));
         SourceReport.line(out, "states", states);
         SourceReport.line(out, "output", report.output());
         String heading = "next";
@@ -110,6 +117,9 @@ final class ConversionReport {
         json.writeNumberField("bytes_read", report.bytesRead());
         json.writeNumberField("bytes_written", report.bytesWritten());
         json.writeNumberField("bytes_kept", report.bytesKept());
+        if (report.readBack().isPresent()) {
+            json.writeNumberField("states_read_back", report.readBack().getAsLong());
+        }
         json.writeNumberField("seconds", report.took().toNanos() / 1e9);
         Json.object(
                 json,

@@ -2,6 +2,7 @@ package io.ucp.cli;
 
 import io.ucp.convert.Conversion;
 import io.ucp.convert.Leftover;
+import io.ucp.convert.MemoryNeed;
 import io.ucp.convert.OutputExistsException;
 import io.ucp.convert.OutputFolder;
 import io.ucp.convert.Prepared;
@@ -76,6 +77,18 @@ final class Convert extends Reporting {
                             + " cut may then leave files without content.")
     private boolean unsynced;
 
+    @Mixin private ResourceOptions resources;
+
+    @Option(
+            names = "--verify",
+            paramLabel = "HOW",
+            defaultValue = "digest",
+            description =
+                    "${COMPLETION-CANDIDATES}: digest takes digests on the way; read-back reads the"
+                            + " output as well, as any checkpoint, and compares it with the source"
+                            + " before it gets its name.")
+    private Verifying verify;
+
     @Option(
             names = "--progress",
             paramLabel = "WHEN",
@@ -88,6 +101,17 @@ final class Convert extends Reporting {
             names = {"-q", "--quiet"},
             description = "Print nothing but errors.")
     private boolean quiet;
+
+    /// How the output is verified.
+    enum Verifying {
+        digest,
+        readBack;
+
+        @Override
+        public String toString() {
+            return this == readBack ? "read-back" : name();
+        }
+    }
 
     @Override
     ExitCode run() throws IOException {
@@ -105,7 +129,7 @@ final class Convert extends Reporting {
             PlanReport.summary(out(), prepared, output);
             out().flush();
         }
-        Optional<Report> converted = convert(prepared);
+        Optional<Report> converted = convert(prepared, options(prepared));
         if (converted.isEmpty()) {
             return ExitCode.INTERRUPTED;
         }
@@ -119,12 +143,12 @@ final class Convert extends Reporting {
     }
 
     /// Empty where it was stopped, which is said while the process still waits for it.
-    private Optional<Report> convert(Prepared prepared) throws IOException {
+    private Optional<Report> convert(Prepared prepared, RunOptions options) throws IOException {
         PrintWriter err = err();
         try (Interruption stop = Interruption.armed(err, spec().qualifiedName())) {
             try (Meter meter = Meter.of(progress, quiet, err, "converting")) {
                 return Optional.of(
-                        Conversion.run(prepared, output, options().withCancelled(stop), meter));
+                        Conversion.run(prepared, output, options.withCancelled(stop), meter));
             } catch (CancellationException e) {
                 Failures.print(e, spec().commandLine(), json());
                 return Optional.empty();
@@ -132,10 +156,14 @@ final class Convert extends Reporting {
         }
     }
 
-    private RunOptions options() {
+    private RunOptions options(Prepared prepared) throws IOException {
+        MemoryNeed memory = resources.memory(prepared, target.threads());
         Leftover leftover = resume ? Leftover.RESUME : restart ? Leftover.RESTART : Leftover.REFUSE;
-        return RunOptions.standard()
-                .withThreads(target.threads())
+        return resources
+                .apply(RunOptions.standard())
+                .withThreads(memory.threads())
+                .withWindowBytes(memory.windowBytes())
+                .withReadBack(verify == Verifying.readBack)
                 .withStrict(target.strict())
                 .withOutput(new OutputFolder.Rules(leftover, overwrite, !unsynced));
     }

@@ -2,6 +2,7 @@ package io.ucp.cli;
 
 import com.fasterxml.jackson.core.JsonGenerator;
 
+import io.ucp.convert.MemoryNeed;
 import io.ucp.convert.Prepared;
 import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetJob;
@@ -20,12 +21,6 @@ import java.util.stream.Collectors;
 /// What a conversion would read, write and need.
 final class PlanReport {
     private static final int LARGEST = 12;
-
-    /// Heap, code and metadata of the JVM at work.
-    private static final long JVM_BYTES = 200L << 20;
-
-    /// Windows of a worker; as `io.ucp.execute.Options` has it.
-    private static final long WORKER_BYTES = 4L << 20;
 
     private PlanReport() {}
 
@@ -87,7 +82,7 @@ final class PlanReport {
                 "memory",
                 "about %s with %s"
                         .formatted(
-                                Quantity.bytes(memory(threads)),
+                                Quantity.bytes(memory(prepared, threads)),
                                 Quantity.count(threads, "thread")));
         SourceReport.notes(out, terminal, "lost", prepared.tree().losses());
         SourceReport.findings(out, terminal, prepared.findings());
@@ -129,8 +124,8 @@ final class PlanReport {
                 : OptionalLong.of(Files.getFileStore(at).getUsableSpace());
     }
 
-    private static long memory(int threads) {
-        return JVM_BYTES + threads * WORKER_BYTES;
+    private static long memory(Prepared prepared, int threads) {
+        return MemoryNeed.of(prepared, threads).total();
     }
 
     private static boolean compressed(Prepared prepared) {
@@ -180,7 +175,7 @@ final class PlanReport {
                     if (free.isPresent()) {
                         needs.writeNumberField("disk_free", free.getAsLong());
                     }
-                    needs.writeNumberField("memory", memory(threads));
+                    needs.writeNumberField("memory", memory(prepared, threads));
                 });
         Json.texts(json, "losses", prepared.tree().losses());
         SourceReport.findings(json, prepared.findings());

@@ -2,12 +2,14 @@ package io.ucp.cli;
 
 import io.ucp.convert.Conversion;
 import io.ucp.convert.Described;
+import io.ucp.convert.Settling;
 import io.ucp.parity.Degraded;
 
 import picocli.CommandLine.Option;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -67,6 +69,15 @@ final class SourceOptions {
         };
     }
 
+    @Option(
+            names = "--wait",
+            paramLabel = "SECONDS",
+            description =
+                    "Wait so long at most for a checkpoint that its job is still writing, until it"
+                            + " is whole, its pointer (`latest`) is written and its files stay as"
+                            + " they are.")
+    private Optional<Long> wait = Optional.empty();
+
     Optional<String> from() {
         return from;
     }
@@ -85,6 +96,15 @@ final class SourceOptions {
     }
 
     Described describe(Path source) throws IOException {
-        return Conversion.describe(through(source), from, spec, settings, names());
+        return describeThrough(through(source));
+    }
+
+    /// Of what [#through] gave.
+    Described describeThrough(Path source) throws IOException {
+        Settling.Reading reading = () -> Conversion.describe(source, from, spec, settings, names());
+        return wait.isPresent()
+                ? Settling.await(
+                        source, reading, Settling.Clock.of(Duration.ofSeconds(wait.get())))
+                : Settling.now(source, reading);
     }
 }

@@ -120,8 +120,8 @@ final class TargetOptions {
                         target);
         OptionalInt gpus = job.gpus();
         return gpus.isEmpty()
-                ? Conversion.prepare(request)
-                : prepare(request, reading.describe(source), gpus.getAsInt());
+                ? Conversion.prepare(request, reading.describeThrough(source))
+                : prepare(request, reading.describeThrough(source), gpus.getAsInt());
     }
 
     /// In the layout that is the smallest move.

@@ -9,6 +9,7 @@ import io.ucp.checkpoint.Parameter;
 import io.ucp.checkpoint.Renaming;
 import io.ucp.execute.ExecutionResult;
 import io.ucp.execute.ExecutionResult.Difference;
+import io.ucp.execute.Observer;
 import io.ucp.execute.Options;
 import io.ucp.execute.PlanExecutor;
 import io.ucp.execute.Progress;
@@ -34,6 +35,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 
@@ -165,9 +167,20 @@ public final class Conversion {
                 List<String> differences = acceptable(result, options);
                 List<SmallFile> small = small(prepared, result);
                 Optional<String> untidy = Optional.empty();
+                OptionalLong readBack = OptionalLong.empty();
                 if (!folder.complete()) {
                     for (SmallFile file : small) {
                         folder.write(file);
+                    }
+                    if (options.readBack()) {
+                        readBack =
+                                OptionalLong.of(
+                                        ReadBack.require(
+                                                prepared,
+                                                folder.output(),
+                                                result,
+                                                options,
+                                                progress));
                     }
                     SourceState.of(fingerprint.sources())
                             .requireSame(
@@ -176,7 +189,8 @@ public final class Conversion {
                                     "convert again when nothing writes there any more");
                     untidy = folder.commit();
                 }
-                return report(prepared, output, result, small, differences, untidy, start);
+                return report(
+                        prepared, output, result, small, differences, readBack, untidy, start);
             } catch (MalformedFileException | IncompleteCheckpointException | RefusedException e) {
                 folder.discard();
                 throw e;
@@ -195,11 +209,19 @@ public final class Conversion {
             return PlanExecutor.read(prepared.plan(), executing(options), progress);
         }
         folder.requireSpace(prepared.bytesWritten());
-        return PlanExecutor.execute(
-                prepared.plan(),
-                folder.output(),
-                executing(options).withJournal(folder.journal().orElseThrow()),
-                progress);
+        Options executing = executing(options).withJournal(folder.journal().orElseThrow());
+        if (!options.dropBehind()) {
+            return PlanExecutor.execute(prepared.plan(), folder.output(), executing, progress);
+        }
+        DropBehind behind = new DropBehind(folder.output());
+        ExecutionResult result =
+                PlanExecutor.execute(
+                        prepared.plan(),
+                        folder.output(),
+                        executing.withObserver(executing.observer().andThen(behind)),
+                        progress);
+        behind.end();
+        return result;
     }
 
     /// The files that go behind all others, the pointers last.
@@ -211,7 +233,12 @@ public final class Conversion {
 
     /// How the executor is to work.
     static Options executing(RunOptions options) {
+        Observer pace =
+                options.maxRate().isPresent()
+                        ? Pace.of(options.maxRate().getAsLong(), options.cancelled())
+                        : Observer.NONE;
         return Options.standard()
+                .withObserver(pace)
                 .withThreads(options.threads())
                 .withBufferBytes(options.windowBytes())
                 .withSync(options.output().sync())
@@ -286,6 +313,7 @@ public final class Conversion {
             ExecutionResult result,
             List<SmallFile> small,
             List<String> differences,
+            OptionalLong readBack,
             Optional<String> untidy,
             long start) {
         List<Finding> findings = new ArrayList<>(prepared.findings());
@@ -305,6 +333,7 @@ public final class Conversion {
                         + small.stream().mapToLong(f -> f.bytes().length).sum(),
                 result.counts().bytesKept(),
                 prepared.tree().files().size() + small.size(),
+                readBack,
                 Duration.ofNanos(System.nanoTime() - start),
                 result.digests(),
                 differences,

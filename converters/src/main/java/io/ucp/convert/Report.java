@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalLong;
 
 /// What a conversion did: everything that a user must be told, as data.
 ///
@@ -17,6 +18,7 @@ import java.util.Map;
 /// @param bytesWritten to the target, small files included
 /// @param bytesKept of the target, which an earlier run had written
 /// @param files of the target
+/// @param readBack states that were read back from it and are the source's, where that was asked for
 /// @param digests parameter -> state -> digest of its real elements
 /// @param differences copies that differed where the spec says `take first`, one line each
 /// @param losses what the target has no place for
@@ -30,6 +32,7 @@ public record Report(
         long bytesWritten,
         long bytesKept,
         long files,
+        OptionalLong readBack,
         Duration took,
         Map<String, Map<String, String>> digests,
         List<String> differences,

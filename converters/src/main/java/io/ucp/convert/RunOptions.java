@@ -1,5 +1,6 @@
 package io.ucp.convert;
 
+import java.util.OptionalLong;
 import java.util.function.BooleanSupplier;
 
 /// How a conversion is run.
@@ -8,12 +9,18 @@ import java.util.function.BooleanSupplier;
 /// @param windowBytes what a worker reads, checks and writes at a time
 /// @param strict refuse where the target loses something or copies differ (`take first`)
 /// @param output what becomes of what lies there already, and whether files are forced to the disk
+/// @param maxRate bytes of the target a second, absent for as fast as it goes
+/// @param dropBehind whether files are dropped from the page cache behind the work
+/// @param readBack whether the output is read and compared with the source before it gets its name
 /// @param cancelled asked often; true stops
 public record RunOptions(
         int threads,
         int windowBytes,
         boolean strict,
         OutputFolder.Rules output,
+        OptionalLong maxRate,
+        boolean dropBehind,
+        boolean readBack,
         BooleanSupplier cancelled) {
     /// Of a window where nothing else is asked for.
     public static final int WINDOW_BYTES = 1 << 20;
@@ -24,26 +31,49 @@ public record RunOptions(
                 WINDOW_BYTES,
                 false,
                 OutputFolder.Rules.standard(),
+                OptionalLong.empty(),
+                false,
+                false,
                 () -> false);
     }
 
     public RunOptions withThreads(int changed) {
-        return new RunOptions(changed, windowBytes, strict, output, cancelled);
+        return new RunOptions(
+                changed, windowBytes, strict, output, maxRate, dropBehind, readBack, cancelled);
     }
 
     public RunOptions withWindowBytes(int changed) {
-        return new RunOptions(threads, changed, strict, output, cancelled);
+        return new RunOptions(
+                threads, changed, strict, output, maxRate, dropBehind, readBack, cancelled);
     }
 
     public RunOptions withStrict(boolean changed) {
-        return new RunOptions(threads, windowBytes, changed, output, cancelled);
+        return new RunOptions(
+                threads, windowBytes, changed, output, maxRate, dropBehind, readBack, cancelled);
     }
 
     public RunOptions withOutput(OutputFolder.Rules changed) {
-        return new RunOptions(threads, windowBytes, strict, changed, cancelled);
+        return new RunOptions(
+                threads, windowBytes, strict, changed, maxRate, dropBehind, readBack, cancelled);
+    }
+
+    public RunOptions withMaxRate(OptionalLong changed) {
+        return new RunOptions(
+                threads, windowBytes, strict, output, changed, dropBehind, readBack, cancelled);
+    }
+
+    public RunOptions withDropBehind(boolean changed) {
+        return new RunOptions(
+                threads, windowBytes, strict, output, maxRate, changed, readBack, cancelled);
+    }
+
+    public RunOptions withReadBack(boolean changed) {
+        return new RunOptions(
+                threads, windowBytes, strict, output, maxRate, dropBehind, changed, cancelled);
     }
 
     public RunOptions withCancelled(BooleanSupplier changed) {
-        return new RunOptions(threads, windowBytes, strict, output, changed);
+        return new RunOptions(
+                threads, windowBytes, strict, output, maxRate, dropBehind, readBack, changed);
     }
 }

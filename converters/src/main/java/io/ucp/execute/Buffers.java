@@ -26,6 +26,10 @@ record Buffers(
         ByteBuffer uncast) {
     /// Bytes of each.
     record Sizes(int window, int against, int scratch, int leader) {
+        long total() {
+            return (long) window + against + 3L * scratch + leader;
+        }
+
         /// @param encoding whether compressed targets are written, whose windows are given
         static Sizes of(CopyPlan plan, int bufferBytes, boolean encoding) {
             int window =

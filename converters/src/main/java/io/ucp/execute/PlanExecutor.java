@@ -38,6 +38,12 @@ public final class PlanExecutor {
         return run(plan, Optional.empty(), options, progress);
     }
 
+    /// The memory outside of the heap that writing the plan takes.
+    public static long bufferBytes(CopyPlan plan, Options options) {
+        Buffers.Sizes sizes = Buffers.Sizes.of(plan, options.bufferBytes(), true);
+        return options.threads() * sizes.total();
+    }
+
     private static ExecutionResult run(
             CopyPlan plan, Optional<Path> folder, Options options, Progress progress)
             throws IOException {

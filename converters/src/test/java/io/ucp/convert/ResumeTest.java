@@ -14,7 +14,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
+import java.nio.file.FileSystemException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -250,7 +252,7 @@ class ResumeTest {
         try {
             Files.setLastModifiedTime(file, FileTime.from(Instant.EPOCH));
         } catch (IOException e) {
-            throw new java.io.UncheckedIOException(e);
+            throw new UncheckedIOException(e);
         }
         return false;
     }
@@ -273,5 +275,63 @@ class ResumeTest {
                         return FileVisitResult.CONTINUE;
                     }
                 });
+    }
+
+    @ParameterizedTest
+    @MethodSource("targets")
+    void whatWasWrittenReadsBackAsTheSource(Request request) throws IOException {
+        Path out = folder.resolve("out");
+        Report report = run(request, out, OPTIONS.withReadBack(true));
+        assertThat(report.readBack().orElseThrow()).isPositive();
+        assertThat(run(request, folder.resolve("fast"), OPTIONS.withDropBehind(true)).readBack())
+                .isEmpty();
+        assertThat(contents(folder.resolve("fast"))).isEqualTo(contents(out));
+    }
+
+    @Test
+    void whatWasDamagedBeforeItIsReadBackGetsNoName() throws IOException {
+        Request request = targets().getFirst();
+        Path out = folder.resolve("out");
+        AtomicInteger asked = new AtomicInteger();
+        int[] windows = {0};
+        // Once every window is written, the last byte that counts of a state is another.
+        run(
+                request,
+                folder.resolve("counted"),
+                OPTIONS.withCancelled(
+                        () -> {
+                            windows[0]++;
+                            return false;
+                        }));
+        assertThatThrownBy(
+                        () ->
+                                run(
+                                        request,
+                                        out,
+                                        OPTIONS.withReadBack(true)
+                                                .withCancelled(
+                                                        () ->
+                                                                asked.incrementAndGet()
+                                                                                == windows[0] + 1
+                                                                        && damage())))
+                .isInstanceOf(FileSystemException.class)
+                .hasMessageContaining("reads otherwise than it was written")
+                .hasMessageContaining("hint: the disk or the memory may be failing");
+        assertThat(out).doesNotExist();
+        assertThat(run(request, out, resuming(Leftover.RESUME).withReadBack(true)).bytesKept())
+                .isPositive();
+        assertThat(contents(out)).isEqualTo(contents(folder.resolve("counted")));
+    }
+
+    private boolean damage() {
+        Path file = folder.resolve(".out.ucp/output/states/fp32-00001.arrow");
+        try {
+            byte[] bytes = Files.readAllBytes(file);
+            bytes[bytes.length / 2] ^= 1;
+            Files.write(file, bytes);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return false;
     }
 }

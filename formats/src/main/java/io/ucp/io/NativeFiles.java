@@ -4,11 +4,14 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
+import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.StructLayout;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.lang.invoke.MethodHandles;
 import java.nio.file.FileSystemException;
+import java.nio.file.FileSystems;
 import java.nio.file.Path;
 import java.util.Optional;
 
@@ -17,6 +20,13 @@ import java.util.Optional;
 public final class NativeFiles {
     private static final int HERE = -100; // AT_FDCWD
     private static final int EXCHANGE = 2; // RENAME_EXCHANGE
+
+    private static final int READ_ONLY = 0; // O_RDONLY
+    private static final int WRITE_AND_WAIT = 7; // SYNC_FILE_RANGE_WAIT_BEFORE, _WRITE, _WAIT_AFTER
+    private static final int FORGET = 4; // POSIX_FADV_DONTNEED
+
+    /// Where the system lacks a function.
+    private static final MethodHandle NONE = MethodHandles.constant(int.class, -1);
 
     private static final int ENOSYS = 38;
     private static final int EINVAL = 22;
@@ -66,6 +76,64 @@ public final class NativeFiles {
             throw e;
         } catch (Throwable e) {
             throw new IllegalStateException(e);
+        }
+    }
+
+    /// Has the system write out what of a file is not on the disk yet, and forget what of it is. As
+    /// far as that goes: nothing depends on it.
+    public static void drop(Path file) {
+        if (!Calls.READY || file.getFileSystem() != FileSystems.getDefault()) {
+            return;
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            int fd = (int) Calls.OPEN.invokeExact(name(arena, file), READ_ONLY);
+            if (fd < 0) {
+                return;
+            }
+            int ignored = (int) Calls.SYNC.invokeExact(fd, 0L, 0L, WRITE_AND_WAIT);
+            ignored = (int) Calls.ADVISE.invokeExact(fd, 0L, 0L, FORGET);
+            ignored = (int) Calls.CLOSE.invokeExact(fd);
+        } catch (RuntimeException | Error e) {
+            throw e;
+        } catch (Throwable e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /// The system's functions, looked up when the first file is dropped.
+    private static final class Calls {
+        static final MethodHandle OPEN =
+                function("open", ValueLayout.ADDRESS, ValueLayout.JAVA_INT);
+        static final MethodHandle CLOSE = function("close", ValueLayout.JAVA_INT);
+        static final MethodHandle SYNC =
+                function(
+                        "sync_file_range",
+                        ValueLayout.JAVA_INT,
+                        ValueLayout.JAVA_LONG,
+                        ValueLayout.JAVA_LONG,
+                        ValueLayout.JAVA_INT);
+        static final MethodHandle ADVISE =
+                function(
+                        "posix_fadvise",
+                        ValueLayout.JAVA_INT,
+                        ValueLayout.JAVA_LONG,
+                        ValueLayout.JAVA_LONG,
+                        ValueLayout.JAVA_INT);
+        static final boolean READY =
+                OPEN != NONE && CLOSE != NONE && SYNC != NONE && ADVISE != NONE;
+
+        private Calls() {}
+
+        @SuppressWarnings("restricted")
+        private static MethodHandle function(String name, MemoryLayout... arguments) {
+            return symbol(name)
+                    .map(
+                            s ->
+                                    LINKER.downcallHandle(
+                                            s,
+                                            FunctionDescriptor.of(
+                                                    ValueLayout.JAVA_INT, arguments)))
+                    .orElse(NONE);
         }
     }
 
