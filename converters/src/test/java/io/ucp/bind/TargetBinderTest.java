@@ -380,7 +380,25 @@ class TargetBinderTest {
                 .isEqualTo("experts.3.weight");
     }
 
+    @Test
+    void expertsThatNoTensorRankCutsDivideTensorRanksToo() {
+        TargetJob job = experts(2, 4, 2);
+        assertThat(job.degree("ep") * job.degree("edp")).isEqualTo(8);
+        assertThat(shards(job, "experts.2.weight"))
+                .hasSize(2)
+                .allMatch(s -> s.at().on("ep") == 1 && s.localName().equals("experts.0.weight"));
+        assertThat(experts(4, 2, 2).degree("edp")).isEqualTo(1);
+        assertThatThrownBy(() -> experts(4, 1, 3))
+                .hasMessageContaining(
+                        "ep 4 over dp 1 and tp 3; expected an ep that divides them, whose ranks the"
+                                + " experts share: ep 1 or 3");
+    }
+
     private static TargetJob experts(int ep, int dp) {
+        return experts(ep, dp, 1);
+    }
+
+    private static TargetJob experts(int ep, int dp, int tp) {
         String text =
                 """
                 ucl 1
@@ -418,7 +436,7 @@ class TargetBinderTest {
                         1);
         TargetRequest to =
                 new TargetRequest(
-                        OptionalInt.empty(),
+                        OptionalInt.of(tp),
                         OptionalInt.empty(),
                         OptionalInt.of(dp),
                         OptionalInt.of(ep),

@@ -78,7 +78,12 @@ public final class LeftOut {
         return root.equals(file.root())
                 ? file
                 : new CarriedFile(
-                        file.path(), file.role(), file.at(), Optional.empty(), root, file.storages());
+                        file.path(),
+                        file.role(),
+                        file.at(),
+                        Optional.empty(),
+                        root,
+                        file.storages());
     }
 
     private PickleValue modelStates(PickleValue root) {
@@ -113,9 +118,7 @@ public final class LeftOut {
 
     private PickleValue layer(String path, PickleValue root) {
         Matcher name = FileName.LAYER.matcher(path);
-        return name.matches()
-                ? without(Integer.parseInt(name.group(1)) + ".", root, 0)
-                : root;
+        return name.matches() ? without(Integer.parseInt(name.group(1)) + ".", root, 0) : root;
     }
 
     /// A dict, nested or not, without what is left out.
