@@ -199,7 +199,7 @@ final class DcpIndex {
             }
         }
         boolean asParameter =
-                isFloating(tensor.dtype()) && tensor.shape().rank() > 0 || !isInRuns(tensor);
+                (isFloating(tensor.dtype()) && tensor.shape().rank() > 0) || !isInRuns(tensor);
         if (asParameter && !parameters.containsKey(key)) {
             if (!keys.unpaired().contains(key)) {
                 odd.add(key);

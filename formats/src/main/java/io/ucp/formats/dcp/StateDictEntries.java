@@ -211,7 +211,7 @@ final class StateDictEntries {
             case INT64 -> {
                 long number = bytes.getLong();
                 yield state.equals("step") && Math.abs(number) <= EXACT
-                        ? step(number)
+                        ? step((float) number)
                         : new Entry.Pickled(PyInt.of(number), Map.of());
             }
             case FLOAT64 -> {

@@ -88,7 +88,8 @@ public final class ItemReader {
                                 }
                             }
                         });
-        files.values().forEach(items -> items.sort(Comparator.comparing(i -> i.place().offset())));
+        files.values()
+                .forEach(items -> items.sort(Comparator.comparingLong(i -> i.place().offset())));
         return files;
     }
 

@@ -48,6 +48,10 @@ class DamagedDistcpTest {
                 .isInstanceOf(MalformedFileException.class);
     }
 
+    private static StateDictEntry entry(DistcpMetadata metadata, String key) {
+        return Optional.ofNullable(metadata.entries().get(key)).orElseThrow();
+    }
+
     /// The checkpoint of one attribute set anew.
     private static PyObject with(PickleValue object, String name, PickleValue value) {
         PyObject instance = (PyObject) object;
@@ -59,7 +63,7 @@ class DamagedDistcpTest {
         halves().object(path("step"), PyInt.of(3)).write();
         DistcpMetadata metadata = DistcpMetadata.read(folder);
         ItemReader items = ItemReader.open(folder, metadata);
-        OfTensor tensor = (OfTensor) metadata.entries().get("model.w");
+        OfTensor tensor = (OfTensor) entry(metadata, "model.w");
         assertThat(tensor.shape()).isEqualTo(SHAPE);
         Place second = tensor.chunks().get(1).place();
         assertThat(items.tensor(second).shape()).isEqualTo(Shape.of(2, 6));
@@ -194,7 +198,7 @@ class DamagedDistcpTest {
     @Test
     void anObjectWhereATensorShouldBe() throws IOException {
         SmallCheckpoint made = new SmallCheckpoint(folder).object(path("o"), PyInt.of(1));
-        Place place = ((StateDictEntry.OfObject) made.metadata().entries().get("o")).place();
+        Place place = ((StateDictEntry.OfObject) entry(made.metadata(), "o")).place();
         new SmallCheckpoint(folder).object(path("o"), PyInt.of(1)).write();
         SmallCheckpoint other = new SmallCheckpoint(folder);
         other.entry(KEY, stored(DType.FLOAT32, place)).write();
@@ -292,7 +296,7 @@ class DamagedDistcpTest {
         halves().write();
         DistcpMetadata metadata = DistcpMetadata.read(folder);
         assertThat(ItemReader.damage(folder, metadata)).isEmpty();
-        OfTensor tensor = (OfTensor) metadata.entries().get("model.w");
+        OfTensor tensor = (OfTensor) entry(metadata, "model.w");
         long at = ItemReader.open(folder, metadata).tensor(tensor.chunks().get(1).place()).offset();
         try (RandomAccessFile file =
                 new RandomAccessFile(folder.resolve("__1_0.distcp").toFile(), "rw")) {
