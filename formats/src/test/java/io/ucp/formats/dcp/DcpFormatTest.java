@@ -141,7 +141,8 @@ class DcpFormatTest {
                 .object(path("optim", "param_groups"), PyList.of())
                 .write();
         Map<String, ParameterFacts> facts = facts(index(folder));
-        assertThat(Optional.ofNullable(facts.get("w")).orElseThrow().states()).containsKey("exp_avg");
+        assertThat(Optional.ofNullable(facts.get("w")).orElseThrow().states())
+                .containsKey("exp_avg");
         assertThat(facts).containsKey("ema.w");
     }
 
@@ -167,7 +168,8 @@ class DcpFormatTest {
                 .object(path("optim", "param_groups"), PyList.of())
                 .write();
         Map<String, ParameterFacts> facts = facts(index(folder));
-        assertThat(Optional.ofNullable(facts.get("w")).orElseThrow().states().keySet()).containsExactly("weight");
+        assertThat(Optional.ofNullable(facts.get("w")).orElseThrow().states().keySet())
+                .containsExactly("weight");
         assertThat(facts).containsKey("optim.state.w.exp_avg_sq_row");
     }
 
