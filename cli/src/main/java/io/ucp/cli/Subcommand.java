@@ -17,6 +17,7 @@ enum Subcommand {
     PROTECT,
     SCRUB,
     REPAIR,
+    SNAPSHOT,
     INFER,
     CHECK,
     FMT,
@@ -42,6 +43,7 @@ enum Subcommand {
             case PROTECT -> new Protect();
             case SCRUB -> new ScrubCommand();
             case REPAIR -> new RepairCommand();
+            case SNAPSHOT -> new Snapshot();
             case INFER -> new Infer();
             case CHECK -> new Check();
             case FMT -> new Fmt();

@@ -49,8 +49,7 @@ final class WorkOptions {
         }
         return RunOptions.standard()
                 .withThreads(workers)
-                .withOutput(
-                        new OutputFolder.Rules(Leftover.REFUSE, false, !unsynced))
+                .withOutput(new OutputFolder.Rules(Leftover.REFUSE, false, !unsynced))
                 .withCancelled(cancelled);
     }
 }

@@ -3,8 +3,8 @@ package io.ucp.parity;
 import io.ucp.convert.Conversion;
 import io.ucp.convert.Described;
 import io.ucp.convert.Digests;
-import io.ucp.convert.OpenedSource;
 import io.ucp.convert.Leftover;
+import io.ucp.convert.OpenedSource;
 import io.ucp.convert.OutputFolder;
 import io.ucp.convert.RunOptions;
 
@@ -25,8 +25,7 @@ final class ProtectedSample {
     static final RunOptions OPTIONS =
             RunOptions.standard()
                     .withThreads(3)
-                    .withOutput(
-                            new OutputFolder.Rules(Leftover.REFUSE, false, false));
+                    .withOutput(new OutputFolder.Rules(Leftover.REFUSE, false, false));
 
     /// Small, so that files have many blocks and the last is short.
     static final int BLOCK = 4096;
