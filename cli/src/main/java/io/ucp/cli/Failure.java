@@ -2,7 +2,9 @@ package io.ucp.cli;
 
 import com.fasterxml.jackson.core.JsonGenerator;
 
+import io.ucp.convert.FreshFilesException;
 import io.ucp.convert.LeftoverException;
+import io.ucp.convert.NotEnoughMemoryException;
 import io.ucp.convert.OutputExistsException;
 import io.ucp.convert.UnknownFormatException;
 import io.ucp.convert.WorkKeptException;
@@ -57,6 +59,10 @@ record Failure(
                                         Quantity.bytes(kept.size()),
                                         ConversionReport.quoted(kept.work())));
             }
+            if (along instanceof FreshFilesException) {
+                return failure.with(
+                        "it was written just now: --wait 600 waits for a job that still writes it");
+            }
         }
         return failure;
     }
@@ -77,6 +83,7 @@ record Failure(
                             ExitCode.USAGE, "spec", message(e), Optional.empty(), e.diagnostics());
             case UnknownFormatException e -> of(ExitCode.USAGE, "usage", message(e));
             case OutputExistsException e -> of(ExitCode.USAGE, "output_exists", message(e));
+            case NotEnoughMemoryException e -> of(ExitCode.IO, "memory", message(e));
             case LeftoverException e -> of(ExitCode.USAGE, "cut_off", message(e));
             case ImpossibleLayoutException e -> of(ExitCode.USAGE, "layout", message(e));
             case InvalidPathException e ->

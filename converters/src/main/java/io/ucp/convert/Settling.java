@@ -62,7 +62,8 @@ public final class Settling {
         }
     }
 
-    /// Reads a checkpoint at once; where that fails and files of it are fresh, the error says so.
+    /// Reads a checkpoint at once; an error has a [FreshFilesException] among its suppressed ones
+    /// where its job may still be writing it.
     public static Described now(Path source, Reading reading) throws IOException {
         try {
             Described described = reading.describe();
@@ -80,7 +81,7 @@ public final class Settling {
             return described;
         } catch (IncompleteCheckpointException | MalformedFileException e) {
             if (isFresh(source)) {
-                throw unsettled(source, e);
+                e.addSuppressed(new FreshFilesException(source, RECENT.toSeconds()));
             }
             throw e;
         }
@@ -118,22 +119,6 @@ public final class Settling {
                         "give --wait more time, or look whether the job still runs");
             }
         }
-    }
-
-    private static IncompleteCheckpointException unsettled(Path source, IOException failure) {
-        String message = String.valueOf(failure.getMessage());
-        int hint = message.indexOf("\nhint: ");
-        String found = hint < 0 ? message : message.substring(0, hint);
-        IncompleteCheckpointException unsettled =
-                new IncompleteCheckpointException(
-                        source.toString(),
-                        "files of it were written within the last %d seconds, and it is not whole (%s)"
-                                .formatted(RECENT.toSeconds(), found),
-                        "a checkpoint that its job is done with",
-                        "--wait 600 waits for it"
-                                + (hint < 0 ? "" : "; else " + message.substring(hint + 7)));
-        unsettled.initCause(failure);
-        return unsettled;
     }
 
     /// Where a checkpoint is newer than the pointer that should name it and was written just now:
