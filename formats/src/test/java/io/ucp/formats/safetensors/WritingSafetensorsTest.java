@@ -81,7 +81,7 @@ class WritingSafetensorsTest {
     private static byte[] bytes(List<ParameterFacts> parameters, String name, String state) {
         ParameterFacts facts =
                 parameters.stream().filter(p -> p.name().equals(name)).findFirst().orElseThrow();
-        DType dtype = facts.states().get(state);
+        DType dtype = Optional.ofNullable(facts.states().get(state)).orElseThrow();
         byte[] bytes = new byte[(int) facts.shape().count() * dtype.width()];
         for (int i = 0; i < bytes.length; i++) {
             bytes[i] = (byte) (name.hashCode() + 31 * state.hashCode() + i);
@@ -135,7 +135,7 @@ class WritingSafetensorsTest {
         byte[] bytes =
                 TargetTreeWriter.bytes(
                         made.files("model", Long.MAX_VALUE, header.metadata(), Map.of()).getFirst(),
-                        (name, state) -> content.get(name));
+                        (name, state) -> Optional.ofNullable(content.get(name)).orElseThrow());
         assertThat(bytes).isEqualTo(Files.readAllBytes(library));
     }
 
@@ -267,10 +267,7 @@ class WritingSafetensorsTest {
 
     private static DType dtypeOf(TargetTree tree, Path folder) throws IOException {
         assertThat(tree.files()).isNotEmpty();
-        return Header.read(PlainFile.of(folder.resolve("model.safetensors")))
-                .tensors()
-                .get("w")
-                .dtype();
+        return Header.read(PlainFile.of(folder.resolve("model.safetensors"))).entry("w").dtype();
     }
 
     private static final Map<String, DType> MASTER = Map.of("fp32", DType.FLOAT32);
