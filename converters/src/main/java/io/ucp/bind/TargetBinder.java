@@ -115,9 +115,7 @@ public final class TargetBinder {
                         degrees.stage(),
                         Collections.unmodifiableMap(shards),
                         Collections.unmodifiableMap(padded),
-                        isMegatron()
-                                ? List.of()
-                                : TargetPatterns.of(source, found, degrees),
+                        isMegatron() ? List.of() : TargetPatterns.of(source, found, degrees),
                         request.virtual().orElse(1)),
                 notes);
     }
@@ -148,8 +146,7 @@ public final class TargetBinder {
     private void checkChunks() {
         if (request.virtual().orElse(1) > 1 && degrees.pp() == 1) {
             throw new ImpossibleLayoutException(
-                    "%d model chunks of one pipeline stage"
-                            .formatted(request.virtual().getAsInt()),
+                    "%d model chunks of one pipeline stage".formatted(request.virtual().getAsInt()),
                     "chunks of pp 2 or more");
         }
     }

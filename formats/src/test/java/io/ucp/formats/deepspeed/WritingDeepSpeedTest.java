@@ -268,9 +268,7 @@ class WritingDeepSpeedTest {
                         .stage(stage)
                         .writeTo(from());
         GeneratedCheckpoint target =
-                GeneratedCheckpoint.of(withFrozenAndBuffers())
-                        .degrees(1, 1, newDp)
-                        .stage(newStage);
+                GeneratedCheckpoint.of(withFrozenAndBuffers()).degrees(1, 1, newDp).stage(newStage);
 
         new Relayout(source, from(), target)
                 .without(Set.of(name, "rotary", "embed.weight"))
