@@ -36,7 +36,10 @@ record JobRecord(
         String format,
         SourceState state) {
     private static final int VERSION = 1;
-    private static final JsonFactory FACTORY = new JsonFactory();
+    private static final JsonFactory FACTORY =
+            JsonFactory.builder()
+                    .disable(JsonFactory.Feature.CHARSET_DETECTION) // UTF-8 and nothing else
+                    .build();
 
     static JobRecord of(
             Prepared prepared, Fingerprint fingerprint, SourceState state, RunOptions options) {
@@ -85,7 +88,7 @@ record JobRecord(
         }
         JsonNode json;
         try {
-            json = new JsonMapper().readTree(Files.readAllBytes(file));
+            json = new JsonMapper(FACTORY).readTree(Files.readAllBytes(file));
         } catch (JsonProcessingException e) {
             return Optional.empty();
         }

@@ -69,6 +69,7 @@ final class ManifestReader {
                                         .maxStringLength(Math.max(size, 1))
                                         .maxNestingDepth(DEEPEST)
                                         .build())
+                        .disable(JsonFactory.Feature.CHARSET_DETECTION) // UTF-8 and nothing else
                         .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
                         .build());
     }

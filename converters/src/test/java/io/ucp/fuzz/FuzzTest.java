@@ -3,6 +3,7 @@ package io.ucp.fuzz;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
@@ -13,8 +14,9 @@ import java.time.Duration;
 /// Mutated input to every parser: a documented error each time, soon, and in little memory.
 /// `.ci/fuzz` runs it for long (`-Ducp.fuzz.executions=`, `-Ducp.fuzz.seconds=` for each parser,
 /// `-Ducp.fuzz.seed=`).
+@EnabledIfSystemProperty(named = "ucp.fuzz.executions", matches = "[0-9]+")
 final class FuzzTest {
-    private static final long EXECUTIONS = Long.getLong("ucp.fuzz.executions", 20_000);
+    private static final long EXECUTIONS = Long.getLong("ucp.fuzz.executions", 3_000);
     private static final Duration TIME = Duration.ofSeconds(Long.getLong("ucp.fuzz.seconds", 6));
     private static final long SEED = Long.getLong("ucp.fuzz.seed", 20_261_128);
     private static final String ONLY = System.getProperty("ucp.fuzz.parser", "");

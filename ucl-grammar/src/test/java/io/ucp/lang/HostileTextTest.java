@@ -122,6 +122,13 @@ class HostileTextTest {
         }
     }
 
+    /// Found by fuzzing: only CR and LF end a line of a spec, whatever else Unicode has.
+    @Test
+    void formFeedStaysInItsComment() {
+        String text = "ucl 1\n\n// a\fb\u000bc\u0085d\u2028e\nspec x\n";
+        assertThat(Ucl.format(SourceText.of("x.ucl", text))).contains("// a\fb");
+    }
+
     private static String anyGolden(Random random) throws IOException {
         try (Stream<Path> files = Files.list(GOLDEN)) {
             List<Path> specs =

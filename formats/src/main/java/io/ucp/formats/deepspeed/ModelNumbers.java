@@ -1,6 +1,7 @@
 package io.ucp.formats.deepspeed;
 
 import com.fasterxml.jackson.core.JacksonException;
+import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
@@ -101,7 +102,15 @@ final class ModelNumbers {
             return;
         }
         try {
-            JsonNode config = new ObjectMapper().readTree(Files.readAllBytes(file));
+            JsonNode config =
+                    new ObjectMapper(
+                                    JsonFactory.builder()
+                                            .disable(
+                                                    JsonFactory.Feature
+                                                            .CHARSET_DETECTION) // UTF-8 and nothing
+                                            // else
+                                            .build())
+                            .readTree(Files.readAllBytes(file));
             CONFIG.forEach(
                     (name, keys) -> {
                         for (String key : keys) {

@@ -20,6 +20,7 @@ public final class JsonText {
                                     .maxNameLength(LONGEST)
                                     .maxStringLength(LONGEST)
                                     .build())
+                    .disable(JsonFactory.Feature.CHARSET_DETECTION) // UTF-8 and nothing else
                     .disable(JsonFactory.Feature.INTERN_FIELD_NAMES)
                     .build();
 

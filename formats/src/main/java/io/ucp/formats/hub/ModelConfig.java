@@ -1,5 +1,6 @@
 package io.ucp.formats.hub;
 
+import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -28,7 +29,12 @@ public record ModelConfig(JsonNode root) {
     public static final String FILE = "config.json";
     public static final ModelConfig NONE = new ModelConfig(MissingNode.getInstance());
 
-    private static final ObjectMapper MAPPER = new ObjectMapper();
+    private static final ObjectMapper MAPPER =
+            new ObjectMapper(
+                    JsonFactory.builder()
+                            .disable(
+                                    JsonFactory.Feature.CHARSET_DETECTION) // UTF-8 and nothing else
+                            .build());
     private static final int LARGEST = 16 << 20;
 
     /// Names of constants, as specs have them, and of members.

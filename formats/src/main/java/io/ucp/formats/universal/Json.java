@@ -23,6 +23,7 @@ import java.util.Map;
 final class Json {
     private static final JsonFactory FACTORY =
             JsonFactory.builder()
+                    .disable(JsonFactory.Feature.CHARSET_DETECTION) // UTF-8 and nothing else
                     .enable(JsonWriteFeature.ESCAPE_NON_ASCII)
                     .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
                     .build();

@@ -127,6 +127,14 @@ class HostileManifestTest {
                 .hasMessageContaining("files[1].path is \"states/w-00001.arrow\" again");
     }
 
+    /// Found by fuzzing: the JSON library took this for UTF-32 and gave no documented error.
+    @Test
+    void takesNoOtherEncodingThanUtf8() throws IOException {
+        byte[] text = {'{', 0, 0, 0, 'f', 'o', 'r', 'm', 'a', 't'};
+        java.nio.file.Files.write(folder.resolve("manifest.json"), text);
+        assertThat(new UniversalFormat().find(folder)).isNotNull();
+    }
+
     @Test
     void takesMembersThatItDoesNotKnow() throws IOException {
         replace("\"digest\":", "\"comment\":{\"by\":\"someone\"},\n\"digest\":");

@@ -72,5 +72,5 @@ public record Comments(List<String> leading, Optional<String> trailing, List<Str
         }
     }
 
-    private static final Pattern LINE_END = Pattern.compile("\\R");
+    private static final Pattern LINE_END = Pattern.compile("\r\n|[\r\n]");
 }
