@@ -1,6 +1,7 @@
 package io.ucp.formats.megatron;
 
 import io.ucp.formats.CarriedFile;
+import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetJob;
@@ -18,6 +19,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 /// All files of a checkpoint of Megatron-LM, and the tracker that names its iteration.
 final class MegatronTree {
@@ -25,6 +27,7 @@ final class MegatronTree {
 
     private final WriteRequest request;
     private final SourceModel source;
+    private final boolean foreign;
     private final ModelTemplate template;
     private final Grid grid;
     private final TargetModel model;
@@ -34,10 +37,16 @@ final class MegatronTree {
     private final List<String> losses = new ArrayList<>();
     private final List<String> notes = new ArrayList<>();
 
-    private MegatronTree(WriteRequest request, TargetJob job, SourceModel source) {
+    /// @param foreign no job of Megatron-LM wrote the state
+    private MegatronTree(WriteRequest request, TargetJob job, SourceModel source, boolean foreign) {
         this.request = request;
         this.source = source;
-        this.template = ModelTemplate.of(source);
+        this.foreign = foreign;
+        this.template =
+                foreign
+                        ? ModelTemplate.of(
+                                request.parameters().stream().map(ParameterFacts::name).toList())
+                        : ModelTemplate.of(source);
         boolean experts = job.mesh().stream().anyMatch(a -> a.axis().equals("ep"));
         this.grid =
                 new Grid(
@@ -54,7 +63,22 @@ final class MegatronTree {
                 request.parameters().stream().anyMatch(p -> p.states().containsKey("exp_avg"))
                         || request.parameters().stream().anyMatch(p -> p.optimizerGroup() >= 0);
         this.optimizer = states ? OptimizerSettings.of(source) : Optional.empty();
+        if (states && optimizer.isEmpty()) {
+            losses.add(
+                    "states of the optimizer (%s): the source has no settings of one that"
+                                    .formatted(stateNames(request))
+                            + " Megatron-LM would load; it begins with new ones (--no-load-optim)");
+        }
         this.random = RandomStates.of(request.options().getOrDefault(RNG, "keep"));
+    }
+
+    private static String stateNames(WriteRequest request) {
+        return request.parameters().stream()
+                .flatMap(p -> p.states().keySet().stream())
+                .filter(s -> !s.equals("weight"))
+                .distinct()
+                .sorted()
+                .collect(Collectors.joining(", "));
     }
 
     /// @throws RefusedException where Megatron-LM has no form for the state
@@ -74,23 +98,18 @@ final class MegatronTree {
                                                 "no job is named",
                                                 "the degrees of the job that is to load it",
                                                 "give --tp, --pp, --dp"));
-        SourceModel source =
-                SourceModel.of(request)
-                        .orElseThrow(
-                                () ->
-                                        new RefusedException(
-                                                request.tag(),
-                                                "no job of Megatron-LM wrote this state (%s): there are no `args` to go by"
-                                                        .formatted(request.origin().format()),
-                                                "a state that came from a checkpoint of"
-                                                        + " Megatron-LM",
-                                                "--to universal keeps it"));
-        return new MegatronTree(request, job, source).tree();
+        Optional<SourceModel> source = SourceModel.of(request);
+        return new MegatronTree(
+                        request,
+                        job,
+                        source.orElseGet(() -> MadeArguments.of(request)),
+                        source.isEmpty())
+                .tree();
     }
 
     private String folder() {
-        String tag = request.tag();
-        return tag.equals(IterationFolder.RELEASE) || request.iteration().isEmpty()
+        boolean release = request.tag().equals(IterationFolder.RELEASE);
+        return release || request.iteration().isEmpty()
                 ? IterationFolder.RELEASE
                 : IterationFolder.nameOf(request.iteration().getAsLong());
     }
@@ -113,6 +132,11 @@ final class MegatronTree {
                     write(stage, l, dense, experts, arguments, optimizers);
                 }
             }
+        }
+        if (foreign) {
+            notes.add(
+                    "`args` are made of the names and numbers of the model: what these do not say,"
+                            + " the command line of the job has to");
         }
         side();
         random.tell(source, grid, notes, losses);

@@ -1,0 +1,181 @@
+package io.ucp.formats.megatron;
+
+import io.ucp.formats.CarriedFile;
+import io.ucp.formats.Coordinate;
+import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.WriteRequest;
+import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyBool;
+import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyFloat;
+import io.ucp.formats.torch.pickle.PyGlobal;
+import io.ucp.formats.torch.pickle.PyInt;
+import io.ucp.formats.torch.pickle.PyNone;
+import io.ucp.formats.torch.pickle.PyObject;
+import io.ucp.formats.torch.pickle.PyText;
+import io.ucp.tensor.DType;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalLong;
+
+/// The files of a job that there was none of, for a state that another framework wrote: `args` with
+/// what Megatron-LM checks, and what `--use-checkpoint-args` takes, as far as names and numbers of
+/// the model say it. The rest is the command line's.
+///
+/// Source: Megatron-LM `training/checkpointing.py` (`check_checkpoint_args`,
+/// `load_args_from_checkpoint`).
+final class MadeArguments {
+    private static final Map<String, String> NUMBERS =
+            Map.of(
+                    "num_layers", "layers",
+                    "hidden_size", "hidden",
+                    "ffn_hidden_size", "ffn",
+                    "num_attention_heads", "heads",
+                    "kv_channels", "head_dim",
+                    "max_position_embeddings", "positions",
+                    "vocab_size", "vocab",
+                    "make_vocab_size_divisible_by", "vocab_multiple",
+                    "num_experts", "experts",
+                    "moe_ffn_hidden_size", "moe_ffn");
+
+    private final WriteRequest request;
+    private final Map<String, PickleValue> args = new LinkedHashMap<>();
+
+    private MadeArguments(WriteRequest request) {
+        this.request = request;
+    }
+
+    /// One rank, whose files hold all that is not a parameter.
+    static SourceModel of(WriteRequest request) {
+        PyObject namespace = new MadeArguments(request).namespace();
+        Map<String, PickleValue> root = new LinkedHashMap<>();
+        root.put("args", namespace);
+        root.put("checkpoint_version", new PyFloat(3.0));
+        OptionalLong iteration = request.iteration();
+        root.put("iteration", PyInt.of(iteration.orElse(0)));
+        root.put("model", PyDict.empty());
+        PyDict dict = PyDict.of(root);
+        CarriedFile file =
+                new CarriedFile(
+                        RankFiles.MODEL,
+                        MegatronFormat.MODEL,
+                        Coordinate.NONE,
+                        Optional.empty(),
+                        Optional.of(dict),
+                        Map.of());
+        Arguments arguments = new Arguments(namespace);
+        return new SourceModel(
+                new Grid(1, 1, 1, 1, 1, 1, 1, arguments.experts()),
+                arguments,
+                List.of(new SourceModel.Rank(0, 0, 0, file, dict)));
+    }
+
+    private PyObject namespace() {
+        Map<String, Long> numbers = request.hints().numbers();
+        NUMBERS.entrySet().stream()
+                .sorted(Map.Entry.comparingByKey())
+                .forEach(
+                        e -> {
+                            Long number = numbers.get(e.getValue());
+                            args.put(e.getKey(), number == null ? PyNone.NONE : PyInt.of(number));
+                        });
+        if (!anyOf(".experts.")) {
+            args.put("num_experts", PyNone.NONE);
+            args.put("moe_ffn_hidden_size", PyNone.NONE);
+        }
+        layers();
+        attention(numbers);
+        is("swiglu", isGated());
+        is("untie_embeddings_and_output_weights", anyOf(Names.HEAD));
+        is("add_bias_linear", anyOf(".linear_proj.bias"));
+        is("add_qkv_bias", anyOf(".linear_qkv.bias"));
+        is("qk_layernorm", anyOf(".q_layernorm."));
+        is("add_position_embedding", true);
+        boolean learned = anyOf("position_embeddings");
+        args.put("position_embedding_type", PyText.of(learned ? "learned_absolute" : "rope"));
+        boolean centered = anyOf("layernorm.bias") || anyOf("layer_norm_bias");
+        args.put("normalization", PyText.of(centered ? "LayerNorm" : "RMSNorm"));
+        boolean apart = anyOf(".input_layernorm.");
+        args.put("transformer_impl", PyText.of(apart ? "local" : "transformer_engine"));
+        DType dtype = dtype();
+        is("bf16", dtype == DType.BFLOAT16);
+        is("fp16", dtype == DType.FLOAT16);
+        args.put("params_dtype", new PyGlobal("torch", dtype.torchName()));
+        args.put("ckpt_format", PyText.of("torch"));
+        is("use_distributed_optimizer", false);
+        is("data_parallel_random_init", false);
+        for (String degree :
+                List.of(
+                        "tensor_model_parallel_size",
+                        "pipeline_model_parallel_size",
+                        "expert_model_parallel_size",
+                        "expert_tensor_parallel_size",
+                        "context_parallel_size",
+                        "data_parallel_size",
+                        "world_size",
+                        "padded_vocab_size")) {
+            args.put(degree, PyInt.of(1));
+        }
+        for (String absent :
+                List.of(
+                        "virtual_pipeline_model_parallel_size",
+                        "num_layers_per_virtual_pipeline_stage",
+                        "decoder_first_pipeline_num_layers",
+                        "decoder_last_pipeline_num_layers")) {
+            args.put(absent, PyNone.NONE);
+        }
+        args.put("rank", PyInt.of(0));
+        args.put("consumed_train_samples", PyInt.of(0));
+        args.put("consumed_valid_samples", PyInt.of(0));
+        return PyObject.namespace(PyDict.of(args));
+    }
+
+    private void layers() {
+        long layers =
+                request.parameters().stream()
+                        .flatMap(p -> Names.layer(p.name()).stream())
+                        .mapToLong(l -> l + 1)
+                        .max()
+                        .orElse(0);
+        args.put("num_layers", PyInt.of(layers));
+    }
+
+    private void attention(Map<String, Long> numbers) {
+        Long heads = numbers.get("heads");
+        Long groups = numbers.get("kv_heads");
+        boolean grouped = groups != null && !groups.equals(heads);
+        is("group_query_attention", grouped);
+        args.put("num_query_groups", PyInt.of(grouped ? groups : 1));
+    }
+
+    /// The first layer of an MLP has twice the rows that the second has columns.
+    private boolean isGated() {
+        for (ParameterFacts p : request.parameters()) {
+            if (p.name().endsWith("linear_fc1.weight") && p.shape().rank() == 2) {
+                String second = p.name().replace("linear_fc1", "linear_fc2");
+                return request.parameters().stream()
+                        .filter(q -> q.name().equals(second))
+                        .anyMatch(q -> q.shape().dim(1) * 2 == p.shape().dim(0));
+            }
+        }
+        return false;
+    }
+
+    private DType dtype() {
+        return request.parameters().stream()
+                .flatMap(p -> Optional.ofNullable(p.states().get("weight")).stream())
+                .findFirst()
+                .orElse(DType.FLOAT32);
+    }
+
+    private boolean anyOf(String part) {
+        return request.parameters().stream().anyMatch(p -> p.name().contains(part));
+    }
+
+    private void is(String name, boolean value) {
+        args.put(name, new PyBool(value));
+    }
+}
