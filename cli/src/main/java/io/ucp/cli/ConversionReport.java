@@ -78,6 +78,12 @@ final class ConversionReport {
                             "DeepSpeed resumes from it at these degrees: load_checkpoint(\"%s\")"
                                     .formatted(output),
                             "ucp inspect %s".formatted(quoted(output)));
+            case "megatron" ->
+                    List.of(
+                            "Megatron-LM resumes from it at these degrees: --load %s"
+                                            .formatted(quoted(output))
+                                    + " --ckpt-format torch",
+                            "ucp inspect %s".formatted(quoted(output)));
             case "safetensors", "torch" ->
                     List.of(
                             "transformers makes the model from it: from_pretrained(\"%s\")"

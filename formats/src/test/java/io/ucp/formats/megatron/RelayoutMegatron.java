@@ -3,6 +3,7 @@ package io.ucp.formats.megatron;
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Coordinate;
+import io.ucp.formats.Origin;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.RankShard;
 import io.ucp.formats.Scalar;
@@ -44,11 +45,16 @@ final class RelayoutMegatron {
     }
 
     TargetTree tree(Map<String, String> options) {
+        return tree(options, index.origin());
+    }
+
+    /// @param origin of the state, as the request says it
+    TargetTree tree(Map<String, String> options, Origin origin) {
         return FORMAT.layout(
                 new WriteRequest(
                         index.tag(),
                         index.iteration(),
-                        index.origin(),
+                        origin,
                         source.parameters().stream().map(this::facts).toList(),
                         index.hints(),
                         index.carried(),
@@ -57,7 +63,11 @@ final class RelayoutMegatron {
     }
 
     void write(Path out) throws IOException {
-        TargetTreeWriter.write(tree(Map.of()), out, new Values());
+        write(tree(Map.of()), out);
+    }
+
+    void write(TargetTree tree, Path out) throws IOException {
+        TargetTreeWriter.write(tree, out, new Values());
     }
 
     private ParameterFacts facts(GeneratedParameter p) {

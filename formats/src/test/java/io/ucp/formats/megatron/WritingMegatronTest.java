@@ -3,6 +3,8 @@ package io.ucp.formats.megatron;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.Origin;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.deepspeed.TorchTree;
@@ -11,6 +13,7 @@ import io.ucp.formats.megatron.GeneratedMegatron.Kind;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 import java.io.IOException;
@@ -20,6 +23,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -168,6 +172,30 @@ class WritingMegatronTest {
 
         assertThat(tree.files()).extracting(f -> f.path()).contains("iter_0000007/tokenizer.json");
         assertThat(tree.losses()).isEmpty();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"NONE,0", "DISTRIBUTED,1"})
+    void aStateOfAnotherFrameworkGetsArgumentsByItsNames(Kind kind, int losses) throws IOException {
+        GeneratedMegatron source = GeneratedMegatron.of(1, 1).experts(4, 1, 1).kind(kind);
+        Path from = Files.createDirectories(folder.resolve("source"));
+        Path out = folder.resolve("out");
+        source.writeTo(from);
+        GeneratedMegatron target = GeneratedMegatron.of(2, 2).experts(4, 2, 1).kind(Kind.NONE);
+
+        RelayoutMegatron relayout = new RelayoutMegatron(source, from, target);
+        TargetTree tree =
+                relayout.tree(
+                        Map.of(),
+                        new Origin("safetensors", "hf", -1, List.of(), Optional.empty()));
+        relayout.write(tree, out);
+
+        assertThat(tree.losses()).hasSize(losses);
+        MegatronFormat format = new MegatronFormat();
+        CheckpointIndex index = format.index(format.find(out).getFirst());
+        assertThat(HeldElements.check(target, index)).hasSameSizeAs(target.parameters());
+        assertThat(index.hints().family()).contains("megatron_core_moe");
+        assertThat(index.hints().numbers()).containsAllEntriesOf(Map.of("layers", 4L, "heads", 2L));
     }
 
     @Test
