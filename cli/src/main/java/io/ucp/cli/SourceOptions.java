@@ -103,8 +103,7 @@ final class SourceOptions {
     Described describeThrough(Path source) throws IOException {
         Settling.Reading reading = () -> Conversion.describe(source, from, spec, settings, names());
         return wait.isPresent()
-                ? Settling.await(
-                        source, reading, Settling.Clock.of(Duration.ofSeconds(wait.get())))
+                ? Settling.await(source, reading, Settling.Clock.of(Duration.ofSeconds(wait.get())))
                 : Settling.now(source, reading);
     }
 }

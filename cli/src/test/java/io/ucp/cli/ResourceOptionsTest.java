@@ -15,9 +15,7 @@ final class ResourceOptionsTest {
 
     private Run convert(String... options) {
         Object[] all = new Object[6 + options.length];
-        Object[] fixed = {
-            "convert", SOURCE, "-o", folder.resolve("out"), "--to", "universal"
-        };
+        Object[] fixed = {"convert", SOURCE, "-o", folder.resolve("out"), "--to", "universal"};
         System.arraycopy(fixed, 0, all, 0, 6);
         System.arraycopy(options, 0, all, 6, options.length);
         return Run.ucp(all);

@@ -13,8 +13,8 @@ import java.util.List;
 import java.util.Set;
 
 /// Asks the system, every so many bytes, to write out what was written and to forget what is
-/// written or read, so that a conversion does not push a training job's files out of the page cache.
-/// What another process reads of the same files may have to be read again.
+/// written or read, so that a conversion does not push a training job's files out of the page
+/// cache. What another process reads of the same files may have to be read again.
 final class DropBehind implements Observer {
     private static final long EVERY = 256L << 20;
 

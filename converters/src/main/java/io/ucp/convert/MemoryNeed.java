@@ -45,8 +45,7 @@ public record MemoryNeed(long plan, long buffers, int threads, int windowBytes) 
                 PlanExecutor.bufferBytes(
                         prepared.plan(),
                         Options.standard().withThreads(threads).withBufferBytes(windowBytes));
-        return new MemoryNeed(
-                JVM_BYTES + origins[0] * ORIGIN_BYTES, buffers, threads, windowBytes);
+        return new MemoryNeed(JVM_BYTES + origins[0] * ORIGIN_BYTES, buffers, threads, windowBytes);
     }
 
     /// The need of as many workers with as large windows as there is room for: smaller windows,
@@ -54,16 +53,17 @@ public record MemoryNeed(long plan, long buffers, int threads, int windowBytes) 
     ///
     /// @param limit bytes, absent for none but what the system has
     /// @throws NotEnoughMemoryException where not even one worker with the smallest windows fits
-    public static MemoryNeed within(Prepared prepared, int threads, OptionalLong limit, OptionalLong available)
+    public static MemoryNeed within(
+            Prepared prepared, int threads, OptionalLong limit, OptionalLong available)
             throws NotEnoughMemoryException {
-        long most =
-                Math.min(limit.orElse(Long.MAX_VALUE), available.orElse(Long.MAX_VALUE));
+        long most = Math.min(limit.orElse(Long.MAX_VALUE), available.orElse(Long.MAX_VALUE));
         MemoryNeed least = of(prepared, threads);
         for (int window = RunOptions.WINDOW_BYTES; window >= LEAST_WINDOW; window /= 2) {
             least = of(prepared, 1, window);
             long each = least.buffers();
             long fitting = each == 0 ? threads : (most - least.plan()) / each;
-            boolean enough = window > RunOptions.WINDOW_BYTES / 4 ? fitting >= threads : fitting >= 1;
+            boolean enough =
+                    window > RunOptions.WINDOW_BYTES / 4 ? fitting >= threads : fitting >= 1;
             if (enough) {
                 return of(prepared, (int) Math.min(threads, fitting), window);
             }

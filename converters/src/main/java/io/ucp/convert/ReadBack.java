@@ -68,7 +68,8 @@ final class ReadBack {
         }
         Inventory written = described.held();
         ExecutionResult read =
-                PlanExecutor.read(Planner.digests(written), Conversion.executing(options), progress);
+                PlanExecutor.read(
+                        Planner.digests(written), Conversion.executing(options), progress);
         for (ExecutionResult.Difference d : read.differences()) {
             if (d.rule() == Step.Rule.EQUAL) {
                 throw otherwise(output, d.parameter(), d.state(), DifferenceText.of(d));
@@ -83,9 +84,7 @@ final class ReadBack {
         for (Map.Entry<Place, String> entry : expected.entrySet()) {
             Place place = entry.getKey();
             String found =
-                    read.digests()
-                            .getOrDefault(place.parameter(), Map.of())
-                            .get(place.state());
+                    read.digests().getOrDefault(place.parameter(), Map.of()).get(place.state());
             if (found == null) {
                 throw otherwise(output, place.parameter(), place.state(), "it is not found again");
             }
@@ -111,8 +110,8 @@ final class ReadBack {
                         .formatted(parameter, state, what));
     }
 
-    /// The source's digests of the states that are written without a cast: those that were taken
-    /// on the way, and of states that no file holds whole, read again.
+    /// The source's digests of the states that are written without a cast: those that were taken on
+    /// the way, and of states that no file holds whole, read again.
     private static Map<Place, String> expected(
             Prepared prepared, ExecutionResult result, RunOptions options, Progress progress)
             throws IOException {
@@ -132,8 +131,7 @@ final class ReadBack {
             String taken =
                     result.digests().getOrDefault(place.parameter(), Map.of()).get(place.state());
             if (taken == null || cast.contains(place)) {
-                unknown.computeIfAbsent(place.parameter(), _ -> new HashSet<>())
-                        .add(place.state());
+                unknown.computeIfAbsent(place.parameter(), _ -> new HashSet<>()).add(place.state());
             } else {
                 expected.put(place, taken);
             }

@@ -18,7 +18,8 @@ import java.util.OptionalLong;
 /// @param bytesWritten to the target, small files included
 /// @param bytesKept of the target, which an earlier run had written
 /// @param files of the target
-/// @param readBack states that were read back from it and are the source's, where that was asked for
+/// @param readBack states that were read back from it and are the source's, where that was asked
+///   for
 /// @param digests parameter -> state -> digest of its real elements
 /// @param differences copies that differed where the spec says `take first`, one line each
 /// @param losses what the target has no place for

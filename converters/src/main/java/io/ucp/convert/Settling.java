@@ -76,7 +76,8 @@ public final class Settling {
                         source.toString(),
                         "its job may still be writing it: " + newer.get(),
                         "a checkpoint that its job is done with",
-                        "--wait 600 waits for it; a copy counts as done two minutes after it was made");
+                        "--wait 600 waits for it; a copy counts as done two minutes after it was"
+                                + " made");
             }
             return described;
         } catch (IncompleteCheckpointException | MalformedFileException e) {
@@ -164,8 +165,7 @@ public final class Settling {
         walk(
                 source,
                 (_, attributes) ->
-                        newest[0] =
-                                Math.max(newest[0], attributes.lastModifiedTime().toMillis()));
+                        newest[0] = Math.max(newest[0], attributes.lastModifiedTime().toMillis()));
         return newest[0] > now - RECENT.toMillis();
     }
 
@@ -175,9 +175,7 @@ public final class Settling {
         walk(
                 source,
                 (path, attributes) ->
-                        files.put(
-                                path,
-                                attributes.size() + " " + attributes.lastModifiedTime()));
+                        files.put(path, attributes.size() + " " + attributes.lastModifiedTime()));
         return files;
     }
 

@@ -66,8 +66,7 @@ class PaceTest {
         Prepared prepared =
                 Conversion.prepare(
                         new Request(
-                                Path.of(
-                                        "..", "samples", "llama-zero3-dp4", "checkpoint"),
+                                Path.of("..", "samples", "llama-zero3-dp4", "checkpoint"),
                                 Optional.empty(),
                                 "universal",
                                 Optional.empty(),

@@ -44,7 +44,10 @@ class SettlingTest {
             }
         }
         try (Stream<Path> walk = Files.walk(root)) {
-            last = walk.filter(p -> p.toString().endsWith("optim_states.pt")).max(Path::compareTo).orElseThrow();
+            last =
+                    walk.filter(p -> p.toString().endsWith("optim_states.pt"))
+                            .max(Path::compareTo)
+                            .orElseThrow();
         }
         Files.move(last, folder.resolve("last"));
     }
@@ -107,7 +110,12 @@ class SettlingTest {
                 Settling.await(
                         root,
                         () -> describe(root),
-                        clock(this::half, this::whole, () -> Files.setLastModifiedTime(last, FileTime.from(Instant.EPOCH)), () -> quiet[0]++, () -> quiet[0]++));
+                        clock(
+                                this::half,
+                                this::whole,
+                                () -> Files.setLastModifiedTime(last, FileTime.from(Instant.EPOCH)),
+                                () -> quiet[0]++,
+                                () -> quiet[0]++));
         assertThat(described.inventory().parameters()).isNotEmpty();
         assertThat(quiet[0]).isPositive();
     }
@@ -115,7 +123,9 @@ class SettlingTest {
     @Test
     void itIsNotWaitedForForever() {
         assertThatThrownBy(
-                        () -> Settling.await(root, () -> describe(root), clock(this::half, () -> {})))
+                        () ->
+                                Settling.await(
+                                        root, () -> describe(root), clock(this::half, () -> {})))
                 .isInstanceOf(IncompleteCheckpointException.class)
                 .hasMessageContaining("waited, and it is not whole yet: ")
                 .hasMessageContaining("hint: give --wait more time");

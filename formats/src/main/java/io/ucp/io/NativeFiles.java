@@ -131,8 +131,7 @@ public final class NativeFiles {
                             s ->
                                     LINKER.downcallHandle(
                                             s,
-                                            FunctionDescriptor.of(
-                                                    ValueLayout.JAVA_INT, arguments)))
+                                            FunctionDescriptor.of(ValueLayout.JAVA_INT, arguments)))
                     .orElse(NONE);
         }
     }
