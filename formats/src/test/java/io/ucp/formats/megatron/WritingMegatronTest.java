@@ -186,8 +186,7 @@ class WritingMegatronTest {
         RelayoutMegatron relayout = new RelayoutMegatron(source, from, target);
         TargetTree tree =
                 relayout.tree(
-                        Map.of(),
-                        new Origin("safetensors", "hf", -1, List.of(), Optional.empty()));
+                        Map.of(), new Origin("safetensors", "hf", -1, List.of(), Optional.empty()));
         relayout.write(tree, out);
 
         assertThat(tree.losses()).hasSize(losses);
