@@ -13,6 +13,7 @@ import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 
@@ -35,18 +36,17 @@ record Holding(String name, Coordinate at, Shape shape, Set<String> states, int 
         index.members().forEach(m -> members.put(new Member(m.name(), m.at()), m));
         for (HeldTensor t : index.tensors()) {
             Set<String> states = new LinkedHashSet<>(Set.of(t.state()));
-            OptimizerMember member = members.get(new Member(t.name(), t.at()));
-            boolean grouped = member != null && !t.state().equals(StateRules.WEIGHT);
-            if (grouped) {
-                states.addAll(member.scalars().keySet());
-            }
+            Optional<OptimizerMember> member =
+                    Optional.ofNullable(members.get(new Member(t.name(), t.at())))
+                            .filter(_ -> !t.state().equals(StateRules.WEIGHT));
+            member.ifPresent(m -> states.addAll(m.scalars().keySet()));
             all.add(
                     new Holding(
                             t.name(),
                             onAxes(t.at(), mesh),
                             t.tensor().shape(),
                             states,
-                            grouped ? member.optimizerGroup() : -1));
+                            member.map(OptimizerMember::optimizerGroup).orElse(-1)));
         }
         for (FlatGroup g : index.flatGroups()) {
             Set<String> states = new LinkedHashSet<>();

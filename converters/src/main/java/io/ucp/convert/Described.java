@@ -22,4 +22,11 @@ public record Described(
         Optional<Sharding> sharding,
         Inventory held,
         Optional<Inventory> renamed,
-        Inventory inventory) {}
+        Inventory inventory) {
+    /// Whether these are the parameters as the source names them: the very inventory, since
+    /// comparing two of them costs as much as making one.
+    @SuppressWarnings("ReferenceEquality")
+    boolean isHeld(Inventory other) {
+        return other == held;
+    }
+}

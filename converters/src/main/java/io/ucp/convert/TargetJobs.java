@@ -36,7 +36,7 @@ final class TargetJobs {
                         spec(request, described, names),
                         request.target().get(),
                         request.settings());
-        if (names.inventory() != described.held()
+        if (!described.isHeld(names.inventory())
                 || !isSame(request, described, source, bound.job())) {
             return Optional.of(bound);
         }
@@ -81,7 +81,7 @@ final class TargetJobs {
     /// one that is named for them.
     static Optional<Spec> spec(Request request, Described described, TargetNames names)
             throws IOException {
-        if (names.spec().isPresent() || names.inventory() != described.held()) {
+        if (names.spec().isPresent() || !described.isHeld(names.inventory())) {
             return names.spec();
         }
         boolean whole = described.sharding().isEmpty();

@@ -37,7 +37,7 @@ record TargetNames(Inventory inventory, LayoutHints hints, Optional<Spec> spec) 
             return unchanged(own, described);
         }
         if (format.naming().equals(CheckpointFormat.HUGGING_FACE)) {
-            boolean asked = described.inventory() != described.held();
+            boolean asked = !described.isHeld(described.inventory());
             Inventory named =
                     asked
                             ? described.inventory()
@@ -49,7 +49,7 @@ record TargetNames(Inventory inventory, LayoutHints hints, Optional<Spec> spec) 
 
     private static TargetNames unchanged(Inventory inventory, Described described) {
         LayoutHints hints = described.source().index().hints();
-        boolean renamed = inventory != described.held();
+        boolean renamed = !described.isHeld(inventory);
         return new TargetNames(inventory, renamed ? hints.withoutNames() : hints, Optional.empty());
     }
 

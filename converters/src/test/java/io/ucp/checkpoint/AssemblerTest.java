@@ -164,8 +164,9 @@ final class AssemblerTest {
                         sharding(replicated("a", at(0, 0), at(1, 0))),
                         "");
 
-        assertThat(inventory.parameters().getFirst().states().get("weight").copies()).hasSize(1);
-        assertThat(inventory.parameters().getFirst().states().get("fp32").copies()).hasSize(2);
+        Map<String, StateHolding> states = inventory.parameters().getFirst().states();
+        assertThat(states).hasEntrySatisfying("weight", s -> assertThat(s.copies()).hasSize(1));
+        assertThat(states).hasEntrySatisfying("fp32", s -> assertThat(s.copies()).hasSize(2));
     }
 
     @Test

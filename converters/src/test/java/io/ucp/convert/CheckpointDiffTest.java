@@ -25,6 +25,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 
 /// What was changed in a copy by hand is found, and by how much.
@@ -65,12 +66,13 @@ class CheckpointDiffTest {
     /// Sets an element of `exp_avg` of the parameter.
     private void set(long index, float value) throws IOException {
         Fragment held =
-                describe(copy)
-                        .inventory()
-                        .find(parameter)
-                        .orElseThrow()
-                        .states()
-                        .get("exp_avg")
+                Objects.requireNonNull(
+                                describe(copy)
+                                        .inventory()
+                                        .find(parameter)
+                                        .orElseThrow()
+                                        .states()
+                                        .get("exp_avg"))
                         .copies()
                         .getFirst()
                         .fragments()

@@ -78,13 +78,13 @@ class FamilyRoundTripTest {
                     continue;
                 }
                 if (line.contains(",")) {
-                    for (String number : line.split(", ")) {
-                        String[] parts = number.split(" ");
+                    for (String number : line.split(", ", -1)) {
+                        String[] parts = number.split(" ", -1);
                         numbers.put(parts[0], Long.parseLong(parts[1]));
                     }
                     continue;
                 }
-                String[] parts = line.split(" ");
+                String[] parts = line.split(" ", -1);
                 long[] dims = Arrays.stream(parts).skip(1).mapToLong(Long::parseLong).toArray();
                 for (String name : names(parts[0], numbers)) {
                     parameters.add(facts(name, Shape.of(dims)));
@@ -99,7 +99,8 @@ class FamilyRoundTripTest {
                     Map.of("{l}", "layers", "{e}", "experts", "{v}", "vision_layers").entrySet()) {
                 List<String> more = new ArrayList<>();
                 for (String each : names) {
-                    long count = each.contains(e.getKey()) ? numbers.get(e.getValue()) : 1;
+                    long count =
+                            each.contains(e.getKey()) ? numbers.getOrDefault(e.getValue(), 0L) : 1;
                     for (int i = 0; i < count; i++) {
                         more.add(each.replace(e.getKey(), Integer.toString(i)));
                     }

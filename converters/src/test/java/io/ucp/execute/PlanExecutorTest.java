@@ -33,6 +33,7 @@ import io.ucp.tensor.Piece;
 import io.ucp.tensor.Shape;
 import io.ucp.tensor.TensorDigest;
 
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -50,6 +51,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.CancellationException;
@@ -593,7 +595,7 @@ class PlanExecutorTest {
         IndexedJob.write(ranks, in);
         Inventory source = job.inventory(ranks, in, Agreement.EQUAL);
         Files.delete(in.resolve("c0_r40.bin"));
-        AtomicReference<Thread> leader = new AtomicReference<>();
+        AtomicReference<@Nullable Thread> leader = new AtomicReference<>();
         Options options =
                 Options.standard().withThreads(3).withCancelled(() -> waitsForTheEndOf(leader));
         assertThatThrownBy(
@@ -612,9 +614,9 @@ class PlanExecutorTest {
 
     /// The first worker that asks goes on; the others, which have claimed a target each, wait until
     /// it has failed and its thread is idle.
-    private static boolean waitsForTheEndOf(AtomicReference<Thread> leader) {
+    private static boolean waitsForTheEndOf(AtomicReference<@Nullable Thread> leader) {
         leader.compareAndSet(null, Thread.currentThread());
-        Thread first = leader.get();
+        Thread first = Objects.requireNonNull(leader.get());
         while (first != Thread.currentThread()
                 && first.getState() != Thread.State.WAITING
                 && first.isAlive()) {

@@ -193,7 +193,7 @@ final class ParityTest {
         try {
             sample.repair();
         } catch (IncompleteCheckpointException e) {
-            message = e.getMessage();
+            message = String.valueOf(e.getMessage());
         }
         assertThat(message).contains("these would be enough: ");
         String list = message.replaceAll("(?s).*these would be enough: (.*); bring.*", "$1");

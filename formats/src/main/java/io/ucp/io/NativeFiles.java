@@ -14,6 +14,7 @@ import java.nio.file.FileSystemException;
 import java.nio.file.FileSystems;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /// What Linux can do with files and Java cannot. Elsewhere, and on file systems that lack it, each
 /// call says that it did nothing.
@@ -82,7 +83,7 @@ public final class NativeFiles {
     /// Has the system write out what of a file is not on the disk yet, and forget what of it is. As
     /// far as that goes: nothing depends on it.
     public static void drop(Path file) {
-        if (!Calls.READY || file.getFileSystem() != FileSystems.getDefault()) {
+        if (!Calls.READY || !file.getFileSystem().equals(FileSystems.getDefault())) {
             return;
         }
         try (Arena arena = Arena.ofConfined()) {
@@ -119,8 +120,7 @@ public final class NativeFiles {
                         ValueLayout.JAVA_LONG,
                         ValueLayout.JAVA_LONG,
                         ValueLayout.JAVA_INT);
-        static final boolean READY =
-                OPEN != NONE && CLOSE != NONE && SYNC != NONE && ADVISE != NONE;
+        static final boolean READY = Stream.of(OPEN, CLOSE, SYNC, ADVISE).noneMatch(NONE::equals);
 
         private Calls() {}
 

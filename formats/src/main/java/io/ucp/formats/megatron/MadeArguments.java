@@ -146,9 +146,9 @@ final class MadeArguments {
     private void attention(Map<String, Long> numbers) {
         Long heads = numbers.get("heads");
         Long groups = numbers.get("kv_heads");
-        boolean grouped = groups != null && !groups.equals(heads);
-        is("group_query_attention", grouped);
-        args.put("num_query_groups", PyInt.of(grouped ? groups : 1));
+        long several = groups == null || groups.equals(heads) ? 1 : groups;
+        is("group_query_attention", groups != null && !groups.equals(heads));
+        args.put("num_query_groups", PyInt.of(several));
     }
 
     /// The first layer of an MLP has twice the rows that the second has columns.

@@ -47,7 +47,8 @@ final class PlainOptimizer {
 
     /// A group of the file.
     ///
-    /// @param members shapes of its parameters as far as the file says them, in order
+    /// @param numbers of its parameters in the optimizer, in order
+    /// @param masters of its parameters as far as the file has them, in order
     private record Group(PyDict settings, List<PickleValue> numbers, List<TensorEntry> masters) {}
 
     void read() throws IOException {

@@ -39,7 +39,7 @@ record GeneratedShards(GeneratedCheckpoint of) {
             List<GeneratedParameter> module =
                     trainable.stream().filter(o -> module(o).equals(module(p))).toList();
             int local = p.experts() / of.ep;
-            for (int e = 0; e < local && p == module.getFirst(); e++) {
+            for (int e = 0; e < local && p.equals(module.getFirst()); e++) {
                 for (GeneratedParameter own : module) {
                     into(groups, own)
                             .add(new Shard(own, own.name(e), ep * local + e, own.local(of.tp)));

@@ -92,7 +92,7 @@ final class Relayout {
                                             GeneratedShards.module(o)
                                                     .equals(GeneratedShards.module(p)))
                             .toList();
-            for (int e = 0; e < p.experts() && p == module.getFirst(); e++) {
+            for (int e = 0; e < p.experts() && p.equals(module.getFirst()); e++) {
                 int number = e;
                 module.forEach(own -> all.add(new Named(own, number)));
             }

@@ -10,6 +10,7 @@ import io.ucp.io.ByteReader;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Set;
 import java.util.TreeSet;
 
 /// Reads every element from where an index says that it is, and compares it with what a
@@ -18,7 +19,7 @@ final class HeldElements {
     private HeldElements() {}
 
     /// @return `name/state` of everything that was found and compared
-    static TreeSet<String> check(GeneratedMegatron of, CheckpointIndex index) throws IOException {
+    static Set<String> check(GeneratedMegatron of, CheckpointIndex index) throws IOException {
         TreeSet<String> seen = new TreeSet<>();
         for (HeldTensor held : index.tensors()) {
             String name = index.hints().aliases().getOrDefault(held.name(), held.name());

@@ -6,6 +6,7 @@ import io.ucp.formats.AxisDegree;
 import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.OptimizerMember;
+import io.ucp.formats.Scalar;
 import io.ucp.formats.megatron.GeneratedMegatron.Kind;
 import io.ucp.tensor.DType;
 
@@ -19,6 +20,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -78,7 +80,7 @@ class MegatronFormatTest {
     @ParameterizedTest
     @MethodSource("names")
     void everyElementIsWhereTheIndexSays(String name) throws IOException {
-        GeneratedMegatron of = layouts().get(name);
+        GeneratedMegatron of = Objects.requireNonNull(layouts().get(name));
         of.writeTo(root);
 
         CheckpointIndex index = index();
@@ -117,7 +119,7 @@ class MegatronFormatTest {
         for (OptimizerMember m : index.members()) {
             boolean norm = m.name().contains("layernorm");
             assertThat(m.optimizerGroup()).as(m.name()).isEqualTo(norm ? 1 : 0);
-            assertThat(m.scalars().get("step").toString()).isEqualTo("int64 0x0900000000000000");
+            assertThat(m.scalars().get("step")).hasToString("int64 0x0900000000000000");
         }
     }
 
@@ -129,7 +131,9 @@ class MegatronFormatTest {
 
         assertThat(index().members())
                 .allSatisfy(
-                        m -> assertThat(m.scalars().get("step").dtype()).isEqualTo(DType.FLOAT32));
+                        m ->
+                                assertThat(m.scalars().get("step"))
+                                        .returns(DType.FLOAT32, Scalar::dtype));
     }
 
     @Test

@@ -23,6 +23,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
@@ -124,7 +125,7 @@ class WritingMegatronTest {
     @ParameterizedTest
     @MethodSource("names")
     void everyLayoutIsMadeOfEveryOther(String name) throws IOException {
-        Pair pair = pairs().get(name);
+        Pair pair = Objects.requireNonNull(pairs().get(name));
         judge(pair.source(), pair.target());
     }
 

@@ -89,7 +89,12 @@ final class OverlayTest {
             assertThat(walk.filter(Files::isRegularFile).map(p -> view.relativize(p).toString()))
                     .containsExactly("gone/deep/file", "short", "there");
         }
-        assertThatThrownBy(() -> Files.list(view.resolve("short")).close())
+        assertThatThrownBy(
+                        () -> {
+                            try (Stream<Path> listed = Files.list(view.resolve("short"))) {
+                                assertThat(listed).isEmpty();
+                            }
+                        })
                 .isInstanceOf(NotDirectoryException.class);
         assertThat(folder.resolve("gone")).doesNotExist();
     }
@@ -145,7 +150,8 @@ final class OverlayTest {
     void pathsLookLikeThoseBelowAndStayInTheView() {
         Path file = view.resolve("gone").resolve("deep/file");
         assertThat(file).hasToString(folder.resolve("gone/deep/file").toString());
-        assertThat(file.getParent().resolveSibling("deep").resolve("file")).isEqualTo(file);
+        assertThat(view.resolve("gone/deep").resolveSibling("deep").resolve("file"))
+                .isEqualTo(file);
         assertThat(file.hashCode()).isEqualTo(view.resolve("gone/deep/file").hashCode());
         assertThat((Object) file).isNotEqualTo(folder.resolve("gone/deep/file"));
         assertThat(Files.exists(file.toAbsolutePath().normalize())).isTrue();

@@ -33,7 +33,7 @@ final class FlatOrder {
     List<Held> of(List<Held> members) {
         boolean known = members.stream().allMatch(m -> positions.containsKey(m.name()));
         if (known) {
-            return members.stream().sorted(Comparator.comparing(this::position)).toList();
+            return members.stream().sorted(Comparator.comparingInt(this::position)).toList();
         }
         int last = -1;
         for (Held member : members) {
