@@ -607,7 +607,7 @@ class PlanExecutorTest {
                                         Progress.NONE))
                 .isInstanceOf(NoSuchFileException.class)
                 .hasMessageContaining("c0_r40.bin");
-        for (int rank = 40; rank < 64; rank++) {
+        for (int rank = 41; rank < 64; rank++) {
             assertThat(out.resolve("c0_r%d.bin".formatted(rank))).doesNotExist();
         }
     }

@@ -63,7 +63,7 @@ final class MegatronTree {
                 request.parameters().stream().anyMatch(p -> p.states().containsKey("exp_avg"))
                         || request.parameters().stream().anyMatch(p -> p.optimizerGroup() >= 0);
         this.optimizer = states ? OptimizerSettings.of(source) : Optional.empty();
-        if (states && optimizer.isEmpty()) {
+        if (states && optimizer.isEmpty() && !stateNames(request).isEmpty()) {
             losses.add(
                     "states of the optimizer (%s): the source has no settings of one that"
                                     .formatted(stateNames(request))
