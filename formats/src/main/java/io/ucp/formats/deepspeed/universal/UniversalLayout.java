@@ -12,7 +12,7 @@ import io.ucp.formats.Scalar;
 import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
-import io.ucp.formats.deepspeed.LeftOut;
+import io.ucp.formats.deepspeed.writing.LeftOut;
 import io.ucp.formats.torch.TensorPickles;
 import io.ucp.formats.torch.TorchBuilder;
 import io.ucp.formats.torch.TorchTensor;

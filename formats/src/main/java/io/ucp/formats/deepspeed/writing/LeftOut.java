@@ -1,4 +1,4 @@
-package io.ucp.formats.deepspeed;
+package io.ucp.formats.deepspeed.writing;
 
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.WriteRequest;
@@ -13,11 +13,16 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /// Parameters that a spec leaves out (`drop`), taken out of the trees that a target is made of too:
 /// lists that name them would promise a state that is not there.
 public final class LeftOut {
     private static final int DEEPEST = 64;
+
+    /// A pipeline layer's file, whose tensors are named without the layer's number.
+    private static final Pattern LAYER =
+            Pattern.compile("layer_(\\d+)(?:-[a-z]+_\\d+)?-model_states\\.pt");
 
     private final Set<String> names = new HashSet<>();
 
@@ -117,7 +122,7 @@ public final class LeftOut {
     }
 
     private PickleValue layer(String path, PickleValue root) {
-        Matcher name = FileName.LAYER.matcher(path);
+        Matcher name = LAYER.matcher(path);
         return name.matches() ? without(Integer.parseInt(name.group(1)) + ".", root, 0) : root;
     }
 
