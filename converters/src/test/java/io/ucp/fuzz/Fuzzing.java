@@ -25,8 +25,7 @@ import java.util.Set;
 import java.util.SplittableRandom;
 
 /// Feeds mutated inputs to a parser. An input that makes it say something new is mutated further:
-/// what it says tells how far it came. (Jazzer's agent does not load into JDK 25 without warnings
-/// and natives; errors with a place and a finding are guidance enough.)
+/// what it says tells how far it came.
 final class Fuzzing {
     private static final Duration LONGEST = Duration.ofSeconds(10);
 
