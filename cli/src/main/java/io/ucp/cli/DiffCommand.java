@@ -83,7 +83,12 @@ final class DiffCommand extends Reporting {
         }
         Described mine = reading.describe(first);
         Described theirs =
-                Conversion.describe(second, Optional.empty(), reading.spec(), reading.settings());
+                Conversion.describe(
+                        second,
+                        Optional.empty(),
+                        reading.spec(),
+                        reading.settings(),
+                        reading.names());
         CheckpointDiff.Result result;
         try (Meter meter = Meter.of(progress, false, err(), "comparing")) {
             result =

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
 import java.nio.file.StandardOpenOption;
@@ -11,10 +12,14 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.util.Set;
 
 /// What is done to a folder and all that is in it. Links are not followed.
-final class FolderTree {
+public final class FolderTree {
     private FolderTree() {}
 
-    static void remove(Path folder) throws IOException {
+    /// Removes a folder and all that is in it, if it is there.
+    public static void remove(Path folder) throws IOException {
+        if (Files.notExists(folder, LinkOption.NOFOLLOW_LINKS)) {
+            return;
+        }
         Files.walkFileTree(
                 folder,
                 new SimpleFileVisitor<>() {
@@ -51,7 +56,7 @@ final class FolderTree {
     }
 
     /// Forces the entries of all folders to the disk.
-    static void flush(Path folder) throws IOException {
+    public static void flush(Path folder) throws IOException {
         Files.walkFileTree(
                 folder,
                 new SimpleFileVisitor<>() {
@@ -65,7 +70,7 @@ final class FolderTree {
     }
 
     /// Forces the entries of one folder to the disk.
-    static void flushOne(Path folder) throws IOException {
+    public static void flushOne(Path folder) throws IOException {
         try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
             channel.force(true);
         }

@@ -4,8 +4,8 @@ import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.ConfigNumbers;
 import io.ucp.formats.IncompleteCheckpointException;
-import io.ucp.formats.ModelConfig;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -74,10 +74,10 @@ public record OpenedSource(Candidate taken, List<Candidate> left, CheckpointInde
     private static CheckpointIndex numbered(CheckpointIndex index) throws IOException {
         for (CarriedFile file : index.carried()) {
             if (file.path().equals("config.json") && file.file().isPresent()) {
-                Optional<ModelConfig> config = ModelConfig.read(file.file().get());
-                if (config.isPresent()) {
-                    return index.withNumbers(config.get().numbers()).withNumbers(TAKEN);
-                }
+                return ConfigNumbers.object(file.file().get())
+                        .map(config -> index.withNumbers(ConfigNumbers.of(config)))
+                        .orElse(index)
+                        .withNumbers(TAKEN);
             }
         }
         return index.withNumbers(TAKEN);

@@ -1,5 +1,6 @@
 package io.ucp.parity;
 
+import io.ucp.convert.FolderTree;
 import io.ucp.convert.OutputExistsException;
 
 import java.io.Closeable;
@@ -9,14 +10,11 @@ import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.FileSystemException;
-import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
-import java.nio.file.SimpleFileVisitor;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.BasicFileAttributes;
 import java.util.Objects;
 import java.util.Optional;
 
@@ -60,7 +58,7 @@ public final class NewFolder implements Closeable {
             throw new FileSystemException(
                     target.toString(), null, "another process is writing it at the moment");
         }
-        remove(work.resolve(OUTPUT));
+        FolderTree.remove(work.resolve(OUTPUT));
         Files.createDirectory(work.resolve(OUTPUT));
         return new NewFolder(absolute, work, lock, sync);
     }
@@ -116,60 +114,21 @@ public final class NewFolder implements Closeable {
     /// @throws OutputExistsException where something took that name meanwhile
     public void commit() throws IOException {
         if (sync) {
-            Files.walkFileTree(
-                    path(),
-                    new SimpleFileVisitor<>() {
-                        @Override
-                        public FileVisitResult postVisitDirectory(Path folder, IOException failure)
-                                throws IOException {
-                            flush(folder);
-                            return FileVisitResult.CONTINUE;
-                        }
-                    });
+            FolderTree.flush(path());
         }
         if (Files.exists(target, LinkOption.NOFOLLOW_LINKS)) {
             throw new OutputExistsException(target);
         }
         Files.move(path(), target, StandardCopyOption.ATOMIC_MOVE);
         if (sync) {
-            flush(Objects.requireNonNull(target.getParent()));
+            FolderTree.flushOne(Objects.requireNonNull(target.getParent()));
         }
-    }
-
-    private static void flush(Path folder) throws IOException {
-        try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
-            channel.force(true);
-        }
-    }
-
-    /// Removes a folder and all that is in it, if it is there; links are not followed.
-    public static void remove(Path folder) throws IOException {
-        if (Files.notExists(folder, LinkOption.NOFOLLOW_LINKS)) {
-            return;
-        }
-        Files.walkFileTree(
-                folder,
-                new SimpleFileVisitor<>() {
-                    @Override
-                    public FileVisitResult visitFile(Path file, BasicFileAttributes attributes)
-                            throws IOException {
-                        Files.delete(file);
-                        return FileVisitResult.CONTINUE;
-                    }
-
-                    @Override
-                    public FileVisitResult postVisitDirectory(Path visited, IOException failure)
-                            throws IOException {
-                        Files.delete(visited);
-                        return FileVisitResult.CONTINUE;
-                    }
-                });
     }
 
     /// Removes what was not committed.
     @Override
     public void close() throws IOException {
-        remove(work);
+        FolderTree.remove(work);
         lock.close();
     }
 }

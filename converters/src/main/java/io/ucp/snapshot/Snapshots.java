@@ -1,5 +1,6 @@
 package io.ucp.snapshot;
 
+import io.ucp.convert.FolderTree;
 import io.ucp.convert.OpenedSource;
 import io.ucp.convert.RunOptions;
 import io.ucp.formats.CheckpointFormat;
@@ -272,9 +273,9 @@ public final class Snapshots {
             return;
         }
         Path old = folder.resolveSibling("." + name(folder) + ".ucp-old");
-        NewFolder.remove(old);
+        FolderTree.remove(old);
         Files.move(folder, old, StandardCopyOption.ATOMIC_MOVE);
-        NewFolder.remove(old);
+        FolderTree.remove(old);
     }
 
     private void tell(String tag, String what, long bytes, long start) {

@@ -8,6 +8,7 @@ import io.ucp.bind.Naming;
 import io.ucp.bind.SpecLibrary;
 import io.ucp.bind.TargetBinder;
 import io.ucp.bind.TargetRequest;
+import io.ucp.bind.TargetRequest.Framework;
 import io.ucp.checkpoint.Assembler;
 import io.ucp.checkpoint.Inventory;
 import io.ucp.checkpoint.Parameter;
@@ -204,7 +205,10 @@ class FamilyRoundTripTest {
                         OptionalInt.empty(),
                         Optional.empty(),
                         Optional.empty(),
-                        TargetRequest.VocabularyPadding.KEEP);
+                        TargetRequest.VocabularyPadding.KEEP,
+                        framework(spec),
+                        OptionalInt.empty(),
+                        OptionalInt.empty());
         TargetJob job = TargetBinder.bind(source, Optional.of(spec), request, Map.of()).job();
         List<TargetFile> files = new ArrayList<>();
         List<HeldTensor> held = new ArrayList<>();
@@ -248,6 +252,12 @@ class FamilyRoundTripTest {
         PlanExecutor.execute(Planner.plan(whole, files), out, Options.standard(), Progress.NONE);
         CheckpointIndex index = index(job.mesh(), held, List.of(), model.numbers, Map.of());
         return Assembler.assemble(index, Binder.bind(spec, index, Map.of()), "");
+    }
+
+    private static Framework framework(Spec spec) {
+        return spec.name().orElse("").startsWith("megatron_core")
+                ? Framework.MEGATRON
+                : Framework.DEEPSPEED;
     }
 
     private static void assertSame(Inventory first, Inventory second) throws IOException {

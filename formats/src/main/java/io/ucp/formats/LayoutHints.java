@@ -1,6 +1,7 @@
 package io.ucp.formats;
 
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -65,6 +66,31 @@ public record LayoutHints(
                 buffers,
                 numbers,
                 Optional.empty());
+    }
+
+    /// Of parameters that say themselves whether they are trained, and of no ranks.
+    ///
+    /// @param aliases alias -> canonical name
+    public static LayoutHints of(
+            List<WholeParameter> wholes, Map<String, String> aliases, Map<String, Long> numbers) {
+        Set<String> frozen = new HashSet<>();
+        Set<String> buffers = new HashSet<>();
+        for (WholeParameter whole : wholes) {
+            ParameterFacts facts = whole.facts();
+            if (facts.buffer()) {
+                buffers.add(facts.name());
+            } else if (!facts.trainable()) {
+                frozen.add(facts.name());
+            }
+        }
+        return new LayoutHints(
+                Optional.empty(),
+                List.of(),
+                OptionalLong.empty(),
+                aliases,
+                frozen,
+                buffers,
+                numbers);
     }
 
     /// The same with more numbers; those that it has stay.

@@ -49,19 +49,11 @@ public record CheckpointFile(TorchFile torch, FileName name) {
     }
 
     PyDict dict(PickleValue value, String expected) throws MalformedFileException {
-        Optional<PyDict> dict = value.asDict();
-        if (dict.isEmpty()) {
-            throw malformed(value.toString(), expected);
-        }
-        return dict.get();
+        return new TorchContents(torch).dict(value, expected);
     }
 
     List<PickleValue> sequence(PyDict dict, String key) throws MalformedFileException {
-        Optional<List<PickleValue>> list = dict.find(key).flatMap(PickleValue::asSequence);
-        if (list.isEmpty()) {
-            throw malformed("`" + key + "` is no list", "one entry per group");
-        }
-        return list.get();
+        return new TorchContents(torch).sequence(dict, key);
     }
 
     MalformedFileException malformed(String found, String expected) {
@@ -69,7 +61,7 @@ public record CheckpointFile(TorchFile torch, FileName name) {
     }
 
     MalformedFileException malformed(String found, String expected, String remedy) {
-        return new MalformedFileException(path(), -1, found, expected, remedy);
+        return new TorchContents(torch).malformed(found, expected, remedy);
     }
 
     public CarriedFile carried(String as, String role, Coordinate at) {

@@ -1,17 +1,13 @@
 package io.ucp.formats.hub;
 
-import com.fasterxml.jackson.core.JsonFactory;
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.MissingNode;
 
-import io.ucp.io.ByteReader;
+import io.ucp.formats.ConfigNumbers;
 import io.ucp.io.ByteSource;
 import io.ucp.tensor.DType;
 
 import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -28,27 +24,6 @@ import java.util.regex.Pattern;
 public record ModelConfig(JsonNode root) {
     public static final String FILE = "config.json";
     public static final ModelConfig NONE = new ModelConfig(MissingNode.getInstance());
-
-    private static final ObjectMapper MAPPER =
-            new ObjectMapper(
-                    JsonFactory.builder()
-                            .disable(
-                                    JsonFactory.Feature.CHARSET_DETECTION) // UTF-8 and nothing else
-                            .build());
-    private static final int LARGEST = 16 << 20;
-
-    /// Names of constants, as specs have them, and of members.
-    private static final Map<String, List<String>> NUMBERS =
-            Map.of(
-                    "heads", List.of("num_attention_heads", "n_head"),
-                    "kv_heads", List.of("num_key_value_heads"),
-                    "hidden", List.of("hidden_size", "n_embd"),
-                    "ffn", List.of("intermediate_size", "n_inner"),
-                    "layers", List.of("num_hidden_layers", "n_layer"),
-                    "vocab", List.of("vocab_size"),
-                    "head_dim", List.of("head_dim"),
-                    "positions", List.of("max_position_embeddings", "n_positions"),
-                    "experts", List.of("num_local_experts", "num_experts", "n_routed_experts"));
 
     /// The input embedding, and what the output head that is tied to it is called.
     ///
@@ -73,19 +48,7 @@ public record ModelConfig(JsonNode root) {
 
     /// [#NONE] where the file is no JSON object, or larger than any.
     public static ModelConfig read(ByteSource file) throws IOException {
-        if (file.size() > LARGEST) {
-            return NONE;
-        }
-        ByteBuffer bytes = ByteBuffer.allocate((int) file.size());
-        try (ByteReader reader = file.open()) {
-            reader.read(0, bytes);
-        }
-        try {
-            JsonNode root = MAPPER.readTree(bytes.array());
-            return root.isObject() ? new ModelConfig(root) : NONE;
-        } catch (JsonProcessingException _) {
-            return NONE;
-        }
+        return ConfigNumbers.object(file).map(ModelConfig::new).orElse(NONE);
     }
 
     private Optional<JsonNode> find(String name) {
@@ -105,15 +68,7 @@ public record ModelConfig(JsonNode root) {
 
     /// What a spec may read as a constant.
     public Map<String, Long> numbers() {
-        Map<String, Long> numbers = new LinkedHashMap<>();
-        NUMBERS.forEach(
-                (constant, members) ->
-                        members.stream()
-                                .flatMap(member -> find(member).stream())
-                                .filter(JsonNode::isIntegralNumber)
-                                .findFirst()
-                                .ifPresent(node -> numbers.put(constant, node.asLong())));
-        return numbers;
+        return ConfigNumbers.of(root);
     }
 
     /// The output head that is not stored because it is the input embedding: head -> embedding.

@@ -52,6 +52,11 @@ public final class MegatronFormat implements CheckpointFormat {
     }
 
     @Override
+    public Set<String> options() {
+        return Set.of(MegatronTree.RNG);
+    }
+
+    @Override
     public String naming() {
         return "megatron_core";
     }

@@ -23,7 +23,7 @@ import java.util.stream.Collectors;
 
 /// All files of a checkpoint of Megatron-LM, and the tracker that names its iteration.
 final class MegatronTree {
-    private static final String RNG = "rng";
+    static final String RNG = "rng";
 
     private final WriteRequest request;
     private final SourceModel source;

@@ -46,19 +46,11 @@ record RankFile(TorchContents contents) {
     }
 
     PyDict dict(PickleValue value, String expected) throws MalformedFileException {
-        Optional<PyDict> dict = value.asDict();
-        if (dict.isEmpty()) {
-            throw malformed(value.toString(), expected);
-        }
-        return dict.get();
+        return contents.dict(value, expected);
     }
 
     List<PickleValue> sequence(PyDict dict, String key) throws MalformedFileException {
-        Optional<List<PickleValue>> list = dict.find(key).flatMap(PickleValue::asSequence);
-        if (list.isEmpty()) {
-            throw malformed("`" + key + "` is no list", "one entry for each group");
-        }
-        return list.get();
+        return contents.sequence(dict, key);
     }
 
     MalformedFileException malformed(String found, String expected) {
@@ -66,7 +58,7 @@ record RankFile(TorchContents contents) {
     }
 
     MalformedFileException malformed(String found, String expected, String remedy) {
-        return new MalformedFileException(path(), -1, found, expected, remedy);
+        return contents.malformed(found, expected, remedy);
     }
 
     CarriedFile carried(String role, Coordinate at) {

@@ -1,6 +1,8 @@
 package io.ucp.formats.megatron;
 
 import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.formats.RefusedException;
+import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.io.MalformedFileException;
 
 import java.io.IOException;
@@ -12,6 +14,7 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.Set;
 import java.util.stream.Stream;
 
@@ -46,6 +49,8 @@ record RankFiles(Path folder, Arguments arguments, Grid grid, List<Rank> ranks, 
     /// @param optimizer `distrib_optim.pt`, where the folder has it
     record Rank(
             String folder, int tp, int pp, int ep, RankFile model, Optional<RankFile> optimizer) {}
+
+    private static final double ROW_ORDER = 2.0;
 
     private record Opened(RankFolder folder, RankFile model, Optional<RankFile> optimizer) {}
 
@@ -83,6 +88,7 @@ record RankFiles(Path folder, Arguments arguments, Grid grid, List<Rank> ranks, 
         for (Opened other : opened) {
             sameJob(first.model, other.model);
         }
+        requireRowOrder(first.model);
         Grid grid = Grid.of(arguments, first.model.path());
         List<Rank> ranks = new ArrayList<>();
         for (Opened o : opened) {
@@ -146,6 +152,26 @@ record RankFiles(Path folder, Arguments arguments, Grid grid, List<Rank> ranks, 
                 "checkpoint_version",
                 text(first, "checkpoint_version"),
                 text(other, "checkpoint_version"));
+    }
+
+    /// Older versions order the rows of fused queries, keys and values otherwise; a file that has
+    /// none is of the oldest. Source: Megatron-LM `training/checkpointing.py`,
+    /// `fix_query_key_value_ordering`.
+    private static void requireRowOrder(RankFile file) {
+        double version =
+                file.root()
+                        .find("checkpoint_version")
+                        .map(PickleValue::asDouble)
+                        .orElseGet(OptionalDouble::empty)
+                        .orElse(0);
+        if (version < ROW_ORDER) {
+            throw new RefusedException(
+                    file.path().toString(),
+                    "`checkpoint_version` %s, whose query, key and value rows have another order"
+                            .formatted(text(file, "checkpoint_version")),
+                    "%s or newer".formatted(ROW_ORDER),
+                    "load it with Megatron-LM and save it again: that writes 3.0");
+        }
     }
 
     private static String text(RankFile file, String... path) {

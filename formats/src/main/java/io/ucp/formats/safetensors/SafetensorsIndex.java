@@ -109,7 +109,7 @@ final class SafetensorsIndex {
                 List.of(),
                 List.of(),
                 wholes,
-                hints(wholes, aliases, config),
+                LayoutHints.of(wholes, aliases, config.numbers()),
                 carried,
                 new Origin(
                         SafetensorsFormat.NAME, candidate.tag(), -1, List.of(), Optional.empty()),
@@ -332,27 +332,5 @@ final class SafetensorsIndex {
             case INT64, INT32, INT16, BOOL -> true;
             case DType _ -> false;
         };
-    }
-
-    private static LayoutHints hints(
-            List<WholeParameter> wholes, Map<String, String> aliases, ModelConfig config) {
-        Set<String> frozen = new HashSet<>();
-        Set<String> buffers = new HashSet<>();
-        for (WholeParameter whole : wholes) {
-            ParameterFacts facts = whole.facts();
-            if (facts.buffer()) {
-                buffers.add(facts.name());
-            } else if (!facts.trainable()) {
-                frozen.add(facts.name());
-            }
-        }
-        return new LayoutHints(
-                Optional.empty(),
-                List.of(),
-                OptionalLong.empty(),
-                aliases,
-                frozen,
-                buffers,
-                config.numbers());
     }
 }

@@ -147,7 +147,7 @@ final class StateDictIndex {
                 List.of(),
                 List.of(),
                 wholes,
-                hints(wholes, config),
+                LayoutHints.of(wholes, aliases, config.numbers()),
                 carried(side, beside, optimizer, wholes),
                 new Origin(StateDictFormat.NAME, candidate.tag(), -1, List.of(), Optional.empty()),
                 findings);
@@ -335,27 +335,6 @@ final class StateDictIndex {
             }
         }
         return OptionalLong.empty();
-    }
-
-    private LayoutHints hints(List<WholeParameter> wholes, ModelConfig config) {
-        Set<String> frozen = new HashSet<>();
-        Set<String> buffers = new HashSet<>();
-        for (WholeParameter whole : wholes) {
-            ParameterFacts facts = whole.facts();
-            if (facts.buffer()) {
-                buffers.add(facts.name());
-            } else if (!facts.trainable()) {
-                frozen.add(facts.name());
-            }
-        }
-        return new LayoutHints(
-                Optional.empty(),
-                List.of(),
-                OptionalLong.empty(),
-                aliases,
-                frozen,
-                buffers,
-                config.numbers());
     }
 
     private List<CarriedFile> carried(

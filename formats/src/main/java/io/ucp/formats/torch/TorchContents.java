@@ -5,8 +5,10 @@ import io.ucp.formats.Coordinate;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyFloat;
 import io.ucp.io.ByteReader;
+import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.DType;
 
 import java.io.IOException;
@@ -56,6 +58,28 @@ public record TorchContents(TorchFile file) {
             reader.read(tensor.offset(), bytes);
         }
         return new Scalar(tensor.dtype(), bytes.array());
+    }
+
+    /// @param expected in the words of an error where it is no dict
+    public PyDict dict(PickleValue value, String expected) throws MalformedFileException {
+        Optional<PyDict> dict = value.asDict();
+        if (dict.isEmpty()) {
+            throw malformed(value.toString(), expected, "");
+        }
+        return dict.get();
+    }
+
+    /// The list or tuple of an entry.
+    public List<PickleValue> sequence(PyDict dict, String key) throws MalformedFileException {
+        Optional<List<PickleValue>> list = dict.find(key).flatMap(PickleValue::asSequence);
+        if (list.isEmpty()) {
+            throw malformed("`" + key + "` is no list", "one entry per group", "");
+        }
+        return list.get();
+    }
+
+    public MalformedFileException malformed(String found, String expected, String remedy) {
+        return new MalformedFileException(file.path(), -1, found, expected, remedy);
     }
 
     private static Scalar eightBytes(DType dtype, long bits) {

@@ -132,6 +132,25 @@ class DamagedMegatronTest {
                 .hasMessageContaining("tp 1, pp 1");
     }
 
+    /// Versions 0 and 1.0 order the rows of queries, keys and values otherwise: read as today's
+    /// they would be a scrambled model.
+    @ParameterizedTest
+    @ValueSource(doubles = {0, 1.0})
+    void refusesTheRowOrdersOfOldVersions(double version) throws IOException {
+        edited(GeneratedMegatron.of(1, 1), FIRST, setting(version, "checkpoint_version"));
+
+        thrown().isInstanceOf(RefusedException.class)
+                .hasMessageContaining("checkpoint_version")
+                .hasMessageContaining("2.0 or newer");
+    }
+
+    @Test
+    void aFileWithoutAVersionIsOfTheOldest() throws IOException {
+        edited(GeneratedMegatron.of(1, 1), FIRST, dict -> dict.without("checkpoint_version"));
+
+        thrown().isInstanceOf(RefusedException.class).hasMessageContaining("checkpoint_version");
+    }
+
     @Test
     void needsTheArguments() throws IOException {
         edited(GeneratedMegatron.of(1, 1), FIRST, dict -> dict.without("args"));

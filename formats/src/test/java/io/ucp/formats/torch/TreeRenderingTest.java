@@ -104,14 +104,14 @@ class TreeRenderingTest {
 
     @Test
     void sharingThatDoublesAtEachLevelRendersEachNodeOnce() throws IOException {
-        PickleValue bomb = read("]" + "2\u0086".repeat(300) + ".");
+        PickleValue bomb = read("]" + "2\u0086".repeat(200) + ".");
         assertThat(json(bomb)).hasSizeLessThan(30_000);
         assertThat(TreeText.of(bomb)).hasSizeLessThan(1_000_000);
     }
 
     @Test
     void theDeepestTreeRenders() throws IOException {
-        PickleValue deep = read("]" + "\u0085".repeat(999) + ".");
+        PickleValue deep = read("]" + "\u0085".repeat(PickleReader.DEEPEST - 1) + ".");
         ObjectMapper mapper =
                 JsonMapper.builder(
                                 com.fasterxml.jackson.core.JsonFactory.builder()
@@ -122,7 +122,7 @@ class TreeRenderingTest {
                                         .build())
                         .build();
         assertThat(mapper.readTree(json(deep)).has("$tuple")).isTrue();
-        assertThat(TreeText.of(deep).lines()).hasSize(1000);
+        assertThat(TreeText.of(deep).lines()).hasSize(PickleReader.DEEPEST);
     }
 
     @Test

@@ -17,8 +17,10 @@ import java.util.Optional;
 /// left before anything of that length is made; a tree more than [#DEEPEST] levels deep is refused,
 /// so that whoever walks it may recurse.
 public final class PickleReader {
-    /// Python's own recursion limit: its pickler cannot write a deeper tree by default.
-    public static final int DEEPEST = 1000;
+    /// Far deeper than what a training job saves (a few dozen levels), and a quarter of what
+    /// Python's pickler can write by default: a walk of some five calls a level then needs a
+    /// quarter of the stack that a thread has, whether its code is compiled or not.
+    public static final int DEEPEST = 250;
 
     private static final String DAMAGED =
             "the file is damaged or was not written by pickle; copy it again from where it was"
@@ -44,7 +46,7 @@ public final class PickleReader {
             throw in.malformed(
                     0,
                     "objects nested more than %d deep".formatted(DEEPEST),
-                    "what Python's pickler can write",
+                    "a tree of at most that depth, as any checkpoint has",
                     "save the object again without the chain of references");
         }
         return root;

@@ -1,6 +1,7 @@
 package io.ucp.formats;
 
 import com.fasterxml.jackson.core.JacksonException;
+import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
@@ -15,16 +16,20 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 
-/// What Hugging Face's `config.json` says of a model, by the names that specs use. A model of
-/// several parts keeps the numbers of its language model under `text_config`; those of its
-/// `vision_config` are named `vision_heads` and so on. Source: transformers,
-/// `models/*/configuration_*.py`.
-///
-/// @param modelType `llama`, ..; absent where the file does not say
-/// @param numbers `heads`, `kv_heads`, `hidden`, `ffn`, `layers`, `vocab`, ..
-public record ModelConfig(Optional<String> modelType, Map<String, Long> numbers) {
+/// The numbers of a model that Hugging Face's `config.json` says (`heads`, `kv_heads`, `hidden`,
+/// `ffn`, `layers`, `vocab`, ..), by the names that specs use. A model of several parts keeps those
+/// of its language model under `text_config`; those of its `vision_config` are named `vision_heads`
+/// and so on. Source: transformers, `models/*/configuration_*.py`.
+public final class ConfigNumbers {
     /// Bytes.
     private static final long LARGEST = 16 << 20;
+
+    private static final ObjectMapper MAPPER =
+            new ObjectMapper(
+                    JsonFactory.builder()
+                            .disable(
+                                    JsonFactory.Feature.CHARSET_DETECTION) // UTF-8 and nothing else
+                            .build());
 
     private static final Map<String, List<String>> KEYS = new LinkedHashMap<>();
 
@@ -42,13 +47,11 @@ public record ModelConfig(Optional<String> modelType, Map<String, Long> numbers)
         KEYS.put("experts", List.of("num_local_experts", "num_experts", "n_routed_experts"));
     }
 
-    public ModelConfig {
-        numbers = Map.copyOf(numbers);
-    }
+    private ConfigNumbers() {}
 
     /// @param file `config.json`
-    /// @return nothing where it is no JSON object, or too large to be one
-    public static Optional<ModelConfig> read(ByteSource file) throws IOException {
+    /// @return its object; nothing where it is none, or too large to be one
+    public static Optional<JsonNode> object(ByteSource file) throws IOException {
         if (file.size() > LARGEST) {
             return Optional.empty();
         }
@@ -57,23 +60,21 @@ public record ModelConfig(Optional<String> modelType, Map<String, Long> numbers)
             reader.read(0, bytes);
         }
         try {
-            JsonNode root = new ObjectMapper().readTree(bytes.array());
-            return root != null && root.isObject() ? Optional.of(of(root)) : Optional.empty();
+            return Optional.of(MAPPER.readTree(bytes.array())).filter(JsonNode::isObject);
         } catch (JacksonException _) {
             return Optional.empty();
         }
     }
 
-    private static ModelConfig of(JsonNode root) {
+    /// @param config the file's object; what is none has no numbers
+    public static Map<String, Long> of(JsonNode config) {
         Map<String, Long> numbers = new TreeMap<>();
-        JsonNode text = root.path("text_config").isObject() ? root.path("text_config") : root;
-        put(text, "", numbers);
-        if (root.path("vision_config").isObject()) {
-            put(root.path("vision_config"), "vision_", numbers);
+        JsonNode text = config.path("text_config");
+        put(text.isObject() ? text : config, "", numbers);
+        if (config.path("vision_config").isObject()) {
+            put(config.path("vision_config"), "vision_", numbers);
         }
-        JsonNode type = root.path("model_type");
-        return new ModelConfig(
-                type.isTextual() ? Optional.of(type.textValue()) : Optional.empty(), numbers);
+        return numbers;
     }
 
     private static void put(JsonNode config, String prefix, Map<String, Long> numbers) {
