@@ -197,6 +197,57 @@ final class BadInputTest {
     }
 
     @Test
+    void optionsThatChangeNothingAreNotTakenWithoutAWord() throws IOException {
+        Path whole = folder.resolve("whole");
+        Run.ucp("convert", source, "-o", whole, "--to", "universal").isDone();
+        Path spec = Run.sample("llama-zero3-dp4").resolveSibling("spec.ucl");
+        Run layout = Run.ucp("convert", whole, "-o", out, "--to", "universal", "--spec", spec);
+        assertThat(layout.endsWith(ExitCode.USAGE).err())
+                .isEqualTo(
+                        """
+                        ucp convert: error: --spec %s has no effect: source and target hold every parameter \
+                        whole; expected a spec that renames, drops or casts something
+                            hint: leave it out; `ucp check %s --against %s` tells whether it fits
+                        """
+                                .formatted(spec, spec, whole));
+        Run number = Run.ucp("convert", whole, "-o", out, "--to", "universal", "--set", "heads=4");
+        assertThat(number.endsWith(ExitCode.USAGE).err())
+                .isEqualTo(
+                        """
+                        ucp convert: error: --set heads has no effect: source and target hold every parameter \
+                        whole; expected a spec or a family of models that reads it
+                            hint: leave it out
+                        """);
+        nothingIsLeft();
+    }
+
+    @Test
+    void specOfAnotherModelIsOneError() throws IOException {
+        Run run = convert("--spec", "megatron_deepspeed_gpt");
+        assertThat(run.endsWith(ExitCode.USAGE).err())
+                .startsWith("megatron_deepspeed_gpt.ucl:")
+                .containsOnlyOnce(": error: the spec does not fit the checkpoint: ")
+                .contains(" patterns match nothing (", " names have no rule (")
+                .hasLineCount(4);
+        nothingIsLeft();
+    }
+
+    @Test
+    void flippedBitOfATensorIsFoundOnTheWay() throws IOException {
+        Path file = tag.resolve(OPTIMIZER);
+        byte[] bytes = Files.readAllBytes(file);
+        bytes[bytes.length / 2] ^= 1;
+        Files.write(file, bytes);
+        assertThat(convert().endsWith(ExitCode.MALFORMED_INPUT).err())
+                .contains(
+                        "ucp convert: " + file + " at byte ",
+                        "has the CRC-32 ",
+                        "as the directory says\nhint: the file is damaged; copy it again from where"
+                                + " it was written");
+        nothingIsLeft();
+    }
+
+    @Test
     void unknownSourceFormatIsNamed() throws IOException {
         assertThat(convert("--from", "deepsped").endsWith(ExitCode.USAGE).err())
                 .startsWith(

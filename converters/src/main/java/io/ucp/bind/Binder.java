@@ -102,8 +102,15 @@ public final class Binder {
         holdings.forEach(h -> names.add(h.name()));
         rules.reportUnused(names, aliases.tiedPatterns(spec));
         rules.reportUnmatched(places(), spec.span());
-        if (advising) {
-            rules.misfit(names).ifPresent(said -> problems.last(said, better()));
+        switch (rules.fit(names)) {
+            case OTHER -> {
+                problems.sole(rules.place(), rules.misfit(names), better(advising));
+                problems.throwIfAny();
+            }
+            case POOR -> problems.last(rules.misfit(names), better(advising));
+            case CLOSE -> {
+                // What does not fit has been said.
+            }
         }
         frozenRules();
         List<BoundParameter> bound = new ArrayList<>();
@@ -125,8 +132,8 @@ public final class Binder {
         return new Sharding(mesh.axes(), all, flatten, dropped, renames);
     }
 
-    private String better() {
-        List<String> fitting = SpecLibrary.fitting(index);
+    private String better(boolean advising) {
+        List<String> fitting = advising ? SpecLibrary.fitting(index) : List.of();
         return fitting.isEmpty()
                 ? "no bundled spec fits it (`ucp spec list`); `ucp infer` prints what the"
                         + " checkpoint itself says"

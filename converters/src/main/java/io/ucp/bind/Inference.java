@@ -264,10 +264,7 @@ public final class Inference {
 
     private List<Rule> rules() {
         List<LayoutHints.Pattern> patterns = hints.patterns();
-        List<java.util.regex.Pattern> compiled = new ArrayList<>();
-        for (LayoutHints.Pattern p : patterns) {
-            compiled.add(java.util.regex.Pattern.compile(PythonRegex.fullMatch(p.regex())));
-        }
+        List<java.util.regex.Pattern> compiled = patterns.stream().map(this::compiled).toList();
         Map<Integer, Map<Decided, List<String>>> byPattern = new TreeMap<>();
         for (String name : held.keySet()) {
             Decided decided = decide(name, patterns, compiled);
@@ -302,6 +299,22 @@ public final class Inference {
         Set<List<Object>> seen = new HashSet<>();
         rules.removeIf(r -> !seen.add(List.of(r.pattern, r.clauses)));
         return rules;
+    }
+
+    private java.util.regex.Pattern compiled(LayoutHints.Pattern pattern) {
+        try {
+            return PythonRegex.compiled(pattern.regex());
+        } catch (IllegalArgumentException e) {
+            throw new RefusedException(
+                    index.tag(),
+                    "universal_checkpoint_info has the pattern '%s': %s"
+                            .formatted(
+                                    pattern.regex(),
+                                    String.valueOf(e.getMessage()).lines().findFirst().orElse("")),
+                    "a regular expression of Python that java.util.regex can follow",
+                    "describe the layout in a spec, --spec FILE; `ucp spec list` has some to start"
+                            + " from");
+        }
     }
 
     private String otherBasis() {

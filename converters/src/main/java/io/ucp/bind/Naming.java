@@ -108,6 +108,9 @@ public record Naming(
         }
         rules.reportUnused(names, tied);
         rules.reportUnmatched(places, spec.span());
+        if (rules.fit(names) == Rules.Fit.OTHER) {
+            problems.sole(rules.place(), rules.misfit(names), "`ucp spec list` has others");
+        }
         List<Side> kept =
                 parameters.stream()
                         .filter(p -> !dropped.containsKey(p.name()))

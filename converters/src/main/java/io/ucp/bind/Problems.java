@@ -65,6 +65,14 @@ final class Problems {
         closing = Optional.of(Diagnostic.error(Span.NONE, message, hint));
     }
 
+    /// Said in place of all others, which follow from it.
+    void sole(Span span, String message, String hint) {
+        found.clear();
+        firsts.clear();
+        others.clear();
+        found.add(Diagnostic.error(span, message, hint));
+    }
+
     /// What was found first; empty where nothing was.
     String first() {
         return found.isEmpty() ? "" : found.getFirst().message();

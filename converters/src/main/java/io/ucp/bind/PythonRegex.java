@@ -1,12 +1,29 @@
 package io.ucp.bind;
 
+import java.util.regex.Pattern;
+
 /// Regular expressions of Python's `re.match`, which need only match the start of a name, as
 /// regular expressions of `java.util.regex` that match the whole name. Source: the two languages'
 /// references.
 final class PythonRegex {
     private PythonRegex() {}
 
-    /// @throws IllegalArgumentException where Java has no such construct (conditionals `(?(1)..)`)
+    /// @throws IllegalArgumentException where it is no regular expression, or Java has no such
+    ///   construct (conditionals `(?(1)..)`)
+    static Pattern compiled(String regex) {
+        return Pattern.compile(fullMatch(regex));
+    }
+
+    /// Whether a name matches; what is no regular expression matches none.
+    static boolean matches(String regex, String name) {
+        try {
+            return compiled(regex).matcher(name).matches();
+        } catch (IllegalArgumentException _) {
+            return false;
+        }
+    }
+
+    /// @throws IllegalArgumentException as [#compiled], as far as it shows without compiling
     static String fullMatch(String regex) {
         String java = translated(regex);
         return (hasTopLevelAlternative(java) ? "(?:" + java + ")" : java) + ".*";
@@ -36,15 +53,15 @@ final class PythonRegex {
                 }
                 i++;
             } else if (regex.startsWith("(?P<", i)) {
-                int end = regex.indexOf('>', i);
+                int end = end(regex, '>', i);
                 out.append("(?<").append(groupName(regex.substring(i + 4, end))).append('>');
                 i = end + 1;
             } else if (regex.startsWith("(?P=", i)) {
-                int end = regex.indexOf(')', i);
+                int end = end(regex, ')', i);
                 out.append("\\k<").append(groupName(regex.substring(i + 4, end))).append('>');
                 i = end + 1;
             } else if (regex.startsWith("(?#", i)) {
-                i = regex.indexOf(')', i) + 1;
+                i = end(regex, ')', i) + 1;
             } else if (regex.startsWith("(?(", i)) {
                 throw new IllegalArgumentException(
                         "conditional group in '%s'; expected a regular expression without"
@@ -59,6 +76,15 @@ final class PythonRegex {
             }
         }
         return out.toString();
+    }
+
+    private static int end(String regex, char closing, int from) {
+        int end = regex.indexOf(closing, from);
+        if (end < 0) {
+            throw new IllegalArgumentException(
+                    "no '%c' behind '%s'".formatted(closing, regex.substring(from)));
+        }
+        return end;
     }
 
     /// Java's group names have no `_`.

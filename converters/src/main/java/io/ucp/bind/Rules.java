@@ -168,31 +168,61 @@ final class Rules {
     /// How many findings make a spec another model's rather than one with a slip.
     private static final int MISFIT = 3;
 
-    /// In one line, where much does not fit: which patterns match nothing and how many names have
-    /// no rule.
+    /// How far a spec is from fitting.
+    enum Fit {
+        /// But for what is said one by one.
+        CLOSE,
+        /// A sum behind what is said one by one helps.
+        POOR,
+        /// It is of another model: most names have no rule, or most patterns no name.
+        OTHER
+    }
+
+    /// @param names of the checkpoint
+    Fit fit(Set<String> names) {
+        if (unused.size() + unmatched.size() < MISFIT) {
+            return Fit.CLOSE;
+        }
+        return 2 * alone() > names.size() || 2L * unused.size() > patterns() ? Fit.OTHER : Fit.POOR;
+    }
+
+    /// Of the first pattern that matches nothing.
+    Span place() {
+        return unused.isEmpty() ? Span.NONE : unused.getFirst().span();
+    }
+
+    private long alone() {
+        return unmatched.values().stream().mapToLong(List::size).sum();
+    }
+
+    private long patterns() {
+        return rules.stream().mapToLong(r -> r.patterns.size()).sum();
+    }
+
+    /// In one line, where much does not fit: which patterns match nothing and which names have no
+    /// rule.
     ///
     /// @param names of the checkpoint
-    Optional<String> misfit(Set<String> names) {
-        if (unused.size() + unmatched.size() < MISFIT) {
-            return Optional.empty();
-        }
-        long patterns = rules.stream().mapToLong(r -> r.patterns.size()).sum();
-        long alone = unmatched.values().stream().mapToLong(List::size).sum();
+    String misfit(Set<String> names) {
         List<String> parts = new ArrayList<>();
         if (!unused.isEmpty()) {
             parts.add(
                     "%d of its %d patterns match nothing (%s)"
                             .formatted(
                                     unused.size(),
-                                    patterns,
+                                    patterns(),
                                     Listing.of(unused.stream().map(PatternText::bare).toList())));
         }
-        if (alone > 0) {
-            parts.add("%d of the %d names have no rule".formatted(alone, names.size()));
+        if (alone() > 0) {
+            parts.add(
+                    "%d of the %d names have no rule (%s)"
+                            .formatted(
+                                    alone(),
+                                    names.size(),
+                                    Listing.of(List.copyOf(unmatched.keySet()))));
         }
-        return Optional.of(
-                "the spec does not fit the checkpoint: %s; expected a rule for every name"
-                        .formatted(String.join(", ", parts)));
+        return "the spec does not fit the checkpoint: %s; expected a rule for every name"
+                .formatted(String.join(", ", parts));
     }
 
     /// Says which names no rule matches, those that differ in numbers only together.

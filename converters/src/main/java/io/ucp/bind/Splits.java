@@ -12,7 +12,6 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
-import java.util.regex.Pattern;
 
 /// The summary of a chain in the terms of DeepSpeed's universal metadata: how tensor parallelism
 /// cuts the parameter.
@@ -74,11 +73,7 @@ final class Splits {
                         p ->
                                 p.kind() == LayoutHints.Kind.TWO_SUB_PARAMS
                                         || p.kind() == LayoutHints.Kind.SUB_PARAMS)
-                .filter(
-                        p ->
-                                Pattern.compile(PythonRegex.fullMatch(p.regex()))
-                                        .matcher(name)
-                                        .matches())
+                .filter(p -> PythonRegex.matches(p.regex(), name))
                 .findFirst()
                 .filter(p -> p.kind() == LayoutHints.Kind.SUB_PARAMS)
                 .isPresent();

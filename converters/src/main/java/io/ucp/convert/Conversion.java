@@ -22,6 +22,7 @@ import io.ucp.formats.TargetJob;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.TargetTree.SmallFile;
 import io.ucp.formats.WriteRequest;
+import io.ucp.io.ByteSource;
 import io.ucp.io.MalformedFileException;
 import io.ucp.lang.Ucl;
 import io.ucp.plan.CopyPlan;
@@ -32,6 +33,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -106,6 +108,7 @@ public final class Conversion {
     /// Of a source that is described already.
     public static Prepared prepare(Request request, Described described) throws IOException {
         TargetNames names = TargetNames.of(request, described, format(request.to()));
+        WithoutEffect.refuse(request, described, names, format(request.to()));
         Optional<TargetBinder.Bound> bound = TargetJobs.of(request, described, names);
         Optional<TargetJob> job = bound.map(TargetBinder.Bound::job);
         TargetTree tree = layout(request, names, job);
@@ -144,7 +147,7 @@ public final class Conversion {
     /// has written stays for the next one where that can go on with it; the exception has a
     /// [WorkKeptException] among its suppressed ones then.
     ///
-    /// @throws IncompleteCheckpointException where replicas differ
+    /// @throws IncompleteCheckpointException where replicas differ, or a state from its digest
     /// @throws RefusedException where `strict` forbids what would be lost, or the source changed
     public static Report run(Prepared prepared, Path output, RunOptions options, Progress progress)
             throws IOException {
@@ -163,7 +166,9 @@ public final class Conversion {
         try (OutputFolder folder =
                 OutputFolder.open(output, options.output(), job, prepared.plan())) {
             try {
-                ExecutionResult result = execute(prepared, folder, options, progress);
+                ExecutionResult result =
+                        execute(prepared, fingerprint.read(), folder, options, progress);
+                KeptDigests.require(prepared, result);
                 List<String> differences = acceptable(result, options);
                 List<SmallFile> small = small(prepared, result);
                 Optional<String> untidy = Optional.empty();
@@ -203,13 +208,21 @@ public final class Conversion {
 
     /// Where an earlier run completed the output, only what there is to report is found again.
     private static ExecutionResult execute(
-            Prepared prepared, OutputFolder folder, RunOptions options, Progress progress)
+            Prepared prepared,
+            Collection<ByteSource> read,
+            OutputFolder folder,
+            RunOptions options,
+            Progress progress)
             throws IOException {
         if (folder.complete()) {
             return PlanExecutor.read(prepared.plan(), executing(options), progress);
         }
         folder.requireSpace(prepared.bytesWritten());
-        Options executing = executing(options).withJournal(folder.journal().orElseThrow());
+        CheckpointIndex source = prepared.inventory().index();
+        Options executing =
+                executing(options)
+                        .withJournal(folder.journal().orElseThrow())
+                        .withChecksums(format(source.format()).checksums(source, read));
         if (!options.dropBehind()) {
             return PlanExecutor.execute(prepared.plan(), folder.output(), executing, progress);
         }

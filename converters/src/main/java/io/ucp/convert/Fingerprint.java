@@ -11,9 +11,12 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
 import java.util.TreeMap;
@@ -23,7 +26,8 @@ import java.util.TreeMap;
 ///
 /// @param digest SHA-256, hexadecimal
 /// @param sources the files that are read: by their path below the checkpoint's folder, or absolute
-record Fingerprint(String digest, SequencedMap<String, Path> sources) {
+/// @param read the same as sources of bytes
+record Fingerprint(String digest, SequencedMap<String, Path> sources, Collection<ByteSource> read) {
     static Fingerprint of(Prepared prepared) {
         Path folder = prepared.inventory().index().folder().toAbsolutePath().normalize();
         Feed feed = new Feed(folder);
@@ -31,7 +35,7 @@ record Fingerprint(String digest, SequencedMap<String, Path> sources) {
         new TreeMap<>(prepared.request().options()).forEach((k, v) -> feed.text(k + "=" + v));
         prepared.tree().pointers().forEach(p -> feed.text(p.path()).bytes(p.bytes()));
         feed.plan(prepared.plan());
-        return new Fingerprint(feed.digest(), feed.sources());
+        return new Fingerprint(feed.digest(), feed.sources(), feed.read);
     }
 
     /// Puts numbers and texts into the digest, each so that it cannot be taken for another.
@@ -41,6 +45,7 @@ record Fingerprint(String digest, SequencedMap<String, Path> sources) {
         private final byte[] number = new byte[Long.BYTES];
         private final Map<Path, Integer> numbers = new HashMap<>();
         private final SequencedMap<String, Path> sources = new LinkedHashMap<>();
+        private final List<ByteSource> read = new ArrayList<>();
 
         Feed(Path folder) {
             this.folder = folder;
@@ -81,6 +86,7 @@ record Fingerprint(String digest, SequencedMap<String, Path> sources) {
                                 ? folder.relativize(path).toString()
                                 : path.toString();
                 sources.put(name, path);
+                read.add(source);
                 text(name);
             }
             number(known).number(source.size());

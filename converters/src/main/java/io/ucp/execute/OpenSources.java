@@ -16,12 +16,15 @@ import java.util.concurrent.atomic.LongAdder;
 /// where there are more than may be open.
 final class OpenSources implements AutoCloseable {
     private final int limit;
+    private final SourceChecks checks;
     private final Map<ByteSource, Entry> entries = new LinkedHashMap<>(16, 0.75f, true);
     private final LongAdder bytesRead = new LongAdder();
     private long opened;
 
-    OpenSources(int limit) {
+    /// @param checks told what is read
+    OpenSources(int limit, SourceChecks checks) {
         this.limit = limit;
+        this.checks = checks;
     }
 
     private static final class Entry {
@@ -36,6 +39,7 @@ final class OpenSources implements AutoCloseable {
     /// Fills `into` from `offset` of the source.
     void read(ByteSource source, long offset, ByteBuffer into) throws IOException {
         int size = into.remaining();
+        int start = into.position();
         try {
             Entry entry = acquire(source);
             try {
@@ -49,6 +53,7 @@ final class OpenSources implements AutoCloseable {
             throw named(source.path().toString(), e);
         }
         bytesRead.add(size);
+        checks.add(source, offset, into.duplicate().position(start).limit(start + size));
     }
 
     /// An I/O error that says which file it is about.

@@ -1,5 +1,8 @@
 package io.ucp.execute;
 
+import io.ucp.io.Checksummed;
+
+import java.util.List;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
 
@@ -12,6 +15,7 @@ import java.util.function.BooleanSupplier;
 /// @param sync whether every file is forced to disk before it counts as written
 /// @param journal says what an earlier run left, and is told what this one wrote; without it every
 ///   target must be new
+/// @param checksums what the sources keep of themselves, to hold what is read against
 /// @param observer sees every window
 /// @param cancelled asked before every window; true stops with a
 ///   [java.util.concurrent.CancellationException]
@@ -21,12 +25,14 @@ public record Options(
         int openSources,
         boolean sync,
         Optional<Journal> journal,
+        List<Checksummed> checksums,
         Observer observer,
         BooleanSupplier cancelled) {
     public Options {
         if (threads < 1 || bufferBytes < 1 || openSources < 1) {
             throw new IllegalArgumentException("threads, buffers and sources start at 1");
         }
+        checksums = List.copyOf(checksums);
     }
 
     /// A worker a processor, windows of 1 MiB, 256 open sources, no forcing to disk.
@@ -37,37 +43,62 @@ public record Options(
                 256,
                 false,
                 Optional.empty(),
+                List.of(),
                 Observer.NONE,
                 () -> false);
     }
 
     public Options withThreads(int changed) {
-        return new Options(changed, bufferBytes, openSources, sync, journal, observer, cancelled);
+        return new Options(
+                changed, bufferBytes, openSources, sync, journal, checksums, observer, cancelled);
     }
 
     public Options withBufferBytes(int changed) {
-        return new Options(threads, changed, openSources, sync, journal, observer, cancelled);
+        return new Options(
+                threads, changed, openSources, sync, journal, checksums, observer, cancelled);
     }
 
     public Options withOpenSources(int changed) {
-        return new Options(threads, bufferBytes, changed, sync, journal, observer, cancelled);
+        return new Options(
+                threads, bufferBytes, changed, sync, journal, checksums, observer, cancelled);
     }
 
     public Options withSync(boolean changed) {
         return new Options(
-                threads, bufferBytes, openSources, changed, journal, observer, cancelled);
+                threads,
+                bufferBytes,
+                openSources,
+                changed,
+                journal,
+                checksums,
+                observer,
+                cancelled);
     }
 
     public Options withCancelled(BooleanSupplier changed) {
-        return new Options(threads, bufferBytes, openSources, sync, journal, observer, changed);
+        return new Options(
+                threads, bufferBytes, openSources, sync, journal, checksums, observer, changed);
     }
 
     public Options withJournal(Journal changed) {
         return new Options(
-                threads, bufferBytes, openSources, sync, Optional.of(changed), observer, cancelled);
+                threads,
+                bufferBytes,
+                openSources,
+                sync,
+                Optional.of(changed),
+                checksums,
+                observer,
+                cancelled);
+    }
+
+    public Options withChecksums(List<Checksummed> changed) {
+        return new Options(
+                threads, bufferBytes, openSources, sync, journal, changed, observer, cancelled);
     }
 
     public Options withObserver(Observer changed) {
-        return new Options(threads, bufferBytes, openSources, sync, journal, changed, cancelled);
+        return new Options(
+                threads, bufferBytes, openSources, sync, journal, checksums, changed, cancelled);
     }
 }

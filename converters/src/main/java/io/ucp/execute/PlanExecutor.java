@@ -24,7 +24,8 @@ public final class PlanExecutor {
     /// renames or removes: after an error it holds unfinished files. Copies that differ do not stop
     /// it; they are in the result.
     ///
-    /// @throws io.ucp.io.MalformedFileException where a source is shorter than it was
+    /// @throws io.ucp.io.MalformedFileException where a source is shorter than it was, or not what
+    ///   its own checksums say
     /// @throws IOException that names the file
     /// @throws CancellationException where the options or an interrupt say so
     public static ExecutionResult execute(
@@ -48,7 +49,8 @@ public final class PlanExecutor {
             CopyPlan plan, Optional<Path> folder, Options options, Progress progress)
             throws IOException {
         int limit = Math.max(options.openSources(), options.threads());
-        try (OpenSources sources = new OpenSources(limit)) {
+        SourceChecks checks = new SourceChecks(options.checksums());
+        try (OpenSources sources = new OpenSources(limit, checks)) {
             Execution execution = new Execution(plan, folder, options, progress, sources);
             List<TargetJob> jobs = TargetJob.all(plan.targets(), execution);
             try {
@@ -58,6 +60,7 @@ public final class PlanExecutor {
                     job.close();
                 }
             }
+            checks.finish(sources);
             return execution.result(plan);
         }
     }

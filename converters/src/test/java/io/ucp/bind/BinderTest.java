@@ -77,7 +77,7 @@ class BinderTest {
             """;
 
     @Test
-    void aSpecOfAnotherModelIsSummedUpBehindItsErrors() {
+    void aSpecOfAnotherModelIsOneError() {
         String errors =
                 errors(
                         """
@@ -88,14 +88,36 @@ class BinderTest {
                         model().build());
 
         assertThat(errors)
-                .contains("error: \"wte\" matches nothing", "error: no rule matches '2.fc.weight'")
-                .endsWith(
+                .isEqualTo(
                         """
-                        error: the spec does not fit the checkpoint: 2 of its 3 patterns match nothing \
-                        ('wte', 'h.{l}.a'), 4 of the 5 names have no rule; expected a rule for every name
+                        a.ucl:2:7: error: the spec does not fit the checkpoint: 2 of its 3 patterns match \
+                        nothing ('wte', 'h.{l}.a'), 4 of the 5 names have no rule ('{l}.fc.weight', \
+                        '{l}.norm.weight'); expected a rule for every name
+                            param "wte" { replicate over tp }
+                                  ^^^^^
                             hint: no bundled spec fits it (`ucp spec list`); `ucp infer` prints what the \
                         checkpoint itself says\
                         """);
+    }
+
+    @Test
+    void aSpecWithSomeSlipsIsToldEachAndTheSum() {
+        String errors =
+                errors(
+                        RULES
+                                + """
+                                param "wte" { replicate over tp }
+                                param "h.a" { replicate over tp }
+                                param "h.b" { replicate over tp }
+                                """,
+                        model().build());
+
+        assertThat(errors)
+                .contains(
+                        "error: \"wte\" matches nothing",
+                        "error: \"h.a\" matches nothing",
+                        "error: \"h.b\" matches nothing",
+                        "error: the spec does not fit the checkpoint: 3 of its 6 patterns");
     }
 
     @Test

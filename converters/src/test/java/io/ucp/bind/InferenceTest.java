@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.LayoutHints;
 import io.ucp.formats.LayoutHints.Kind;
 import io.ucp.formats.RefusedException;
 import io.ucp.lang.Ucl;
@@ -14,6 +15,8 @@ import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.SourceText;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 import java.util.List;
 import java.util.Map;
@@ -166,6 +169,32 @@ class InferenceTest {
                         hint: write a spec, start from `ucp spec list`, with a rule for
                             param "h.{l}.w" { .. over tp }\
                         """);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "h.(0.w, Unclosed group near index 8",
+        "(?P<l.w, no '>' behind '(?P<l.w'",
+        "h(?#why, no ')' behind '(?#why'"
+    })
+    void aPatternThatIsNoRegularExpressionIsRefused(String regex, String why) {
+        CheckpointIndex index =
+                new IndexBuilder()
+                        .axis("tp", 2)
+                        .described("0.2")
+                        .pattern(LayoutHints.Kind.ROW_PARALLEL, regex)
+                        .zero(0, at("tp", 0), member("h.0.w", 3))
+                        .zero(0, at("tp", 1), member("h.0.w", 3))
+                        .build();
+        assertThatThrownBy(() -> Inference.infer(index))
+                .isInstanceOf(RefusedException.class)
+                .hasMessage(
+                        """
+                        global_step3: universal_checkpoint_info has the pattern '%s': %s; expected a regular \
+                        expression of Python that java.util.regex can follow
+                        hint: describe the layout in a spec, --spec FILE; `ucp spec list` has some to start from\
+                        """
+                                .formatted(regex, why));
     }
 
     @Test

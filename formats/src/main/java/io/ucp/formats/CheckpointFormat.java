@@ -1,7 +1,11 @@
 package io.ucp.formats;
 
+import io.ucp.io.ByteSource;
+import io.ucp.io.Checksummed;
+
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Collection;
 import java.util.List;
 import java.util.ServiceLoader;
 import java.util.Set;
@@ -27,6 +31,15 @@ public interface CheckpointFormat {
     /// What is damaged in the files of an indexed checkpoint that reading it for conversion would
     /// not notice (checksums that the container keeps). Reads every byte.
     default List<Finding> damage(CheckpointIndex index) throws IOException {
+        return List.of();
+    }
+
+    /// What the files keep the CRC-32 of, so that bytes that are read for a conversion can be held
+    /// against it on the way.
+    ///
+    /// @param read the sources that the conversion reads, of the checkpoint of `index`
+    default List<Checksummed> checksums(CheckpointIndex index, Collection<ByteSource> read)
+            throws IOException {
         return List.of();
     }
 

@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.regex.PatternSyntaxException;
 
 /// What a checkpoint's own metadata says of how its parameters are laid out.
 ///
@@ -115,7 +116,22 @@ public record LayoutHints(
     ///   one extent names the parts of the cut dimension (`SubparamShape.shape`, a whole parameter)
     /// @param widths for [Kind#SUB_PARAMS] from version 0.4: per part the widths of the ranks
     public record Pattern(
-            Kind kind, String regex, int dim, List<List<Long>> subShape, List<List<Long>> widths) {}
+            Kind kind, String regex, int dim, List<List<Long>> subShape, List<List<Long>> widths) {
+        /// Whether it is of this name.
+        public boolean matches(String name) {
+            return matches(regex, name);
+        }
+
+        /// Python's `re.match`: from the start of the name, not to its end. What is no regular
+        /// expression matches none.
+        public static boolean matches(String regex, String name) {
+            try {
+                return java.util.regex.Pattern.compile(regex).matcher(name).lookingAt();
+            } catch (PatternSyntaxException _) {
+                return false;
+            }
+        }
+    }
 
     /// In upstream's order of precedence (`deepspeed/checkpoint/ds_to_universal.py`,
     /// `merge_tp_slices`); vocabulary and pipeline patterns are independent of the others.

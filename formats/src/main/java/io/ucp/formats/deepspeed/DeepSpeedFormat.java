@@ -11,10 +11,13 @@ import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
 import io.ucp.formats.deepspeed.writing.RankedTree;
 import io.ucp.formats.torch.TorchFolder;
+import io.ucp.io.ByteSource;
+import io.ucp.io.Checksummed;
 
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -97,6 +100,12 @@ public final class DeepSpeedFormat implements CheckpointFormat {
     private static OptionalLong iteration(ModelStates model) {
         OptionalLong own = model.number("iteration");
         return own.isPresent() ? own : model.number("global_steps");
+    }
+
+    @Override
+    public List<Checksummed> checksums(CheckpointIndex index, Collection<ByteSource> read)
+            throws IOException {
+        return TorchFolder.checksums(read);
     }
 
     @Override

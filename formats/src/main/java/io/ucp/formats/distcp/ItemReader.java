@@ -8,6 +8,8 @@ import io.ucp.formats.torch.TorchFile;
 import io.ucp.formats.torch.TorchRecord;
 import io.ucp.formats.torch.TorchTensor;
 import io.ucp.io.ByteReader;
+import io.ucp.io.ByteSource;
+import io.ucp.io.Checksummed;
 import io.ucp.io.MalformedFileException;
 import io.ucp.io.PlainFile;
 
@@ -16,6 +18,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
@@ -212,6 +215,28 @@ public final class ItemReader {
     /// directory.
     public PlainFile file(Place place) throws IOException {
         return PlainFile.of(folder.resolve(place.file()));
+    }
+
+    /// What the items of some files keep the CRC-32 of.
+    ///
+    /// @param read the files; others are left out
+    public static List<Checksummed> checksums(
+            Path folder, DistcpMetadata metadata, Collection<ByteSource> read) throws IOException {
+        List<Checksummed> all = new ArrayList<>();
+        for (List<Item> items : byFile(metadata).values()) {
+            Path path = folder.resolve(items.getFirst().place().file());
+            for (ByteSource source : read) {
+                if (!source.path().equals(path)) {
+                    continue;
+                }
+                for (Item item : items) {
+                    all.addAll(
+                            TorchFile.checksums(
+                                    source, item.place().offset(), item.place().length()));
+                }
+            }
+        }
+        return all;
     }
 
     /// Compares the CRC-32 of every record of every item.

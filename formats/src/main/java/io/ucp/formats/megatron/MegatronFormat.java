@@ -15,12 +15,15 @@ import io.ucp.formats.megatron.ModelChunks.Held;
 import io.ucp.formats.megatron.RankFiles.Rank;
 import io.ucp.formats.torch.TorchFolder;
 import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.io.ByteSource;
+import io.ucp.io.Checksummed;
 import io.ucp.io.PlainFile;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -174,6 +177,12 @@ public final class MegatronFormat implements CheckpointFormat {
                             Map.of()));
         }
         return carried;
+    }
+
+    @Override
+    public List<Checksummed> checksums(CheckpointIndex index, Collection<ByteSource> read)
+            throws IOException {
+        return TorchFolder.checksums(read);
     }
 
     @Override

@@ -7,10 +7,14 @@ import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
 import io.ucp.formats.hub.TrainerFolders;
 import io.ucp.formats.hub.WritingOptions;
+import io.ucp.formats.torch.TorchFolder;
+import io.ucp.io.ByteSource;
+import io.ucp.io.Checksummed;
 
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Set;
 
@@ -66,6 +70,12 @@ public final class StateDictFormat implements CheckpointFormat {
     @Override
     public CheckpointIndex index(Candidate candidate) throws IOException {
         return StateDictIndex.of(candidate);
+    }
+
+    @Override
+    public List<Checksummed> checksums(CheckpointIndex index, Collection<ByteSource> read)
+            throws IOException {
+        return TorchFolder.checksums(read);
     }
 
     @Override

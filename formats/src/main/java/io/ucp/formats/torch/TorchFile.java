@@ -5,6 +5,7 @@ import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyObject;
 import io.ucp.io.ByteReader;
 import io.ucp.io.ByteSource;
+import io.ucp.io.Checksummed;
 import io.ucp.io.MalformedFileException;
 import io.ucp.io.PlainFile;
 
@@ -93,6 +94,40 @@ public final class TorchFile {
                 source, container.root(), container.word("version"), unmodifiable, tree, tensors);
     }
 
+    /// The records that the directory of a container lists, without its pickle being read: enough
+    /// to hold bytes against their checksums.
+    ///
+    /// @return none where the source is no such container
+    public static List<Checksummed> checksums(ByteSource source, long offset, long length)
+            throws IOException {
+        try (ByteReader reader = source.open()) {
+            Region region = new Region(source.path(), reader, offset, length);
+            if (length < 4 || region.read(0, 4).getInt(0) != ZipDirectory.LOCAL) {
+                return List.of();
+            }
+            return directory(region).stream()
+                    .filter(r -> r.crc().isPresent() && r.size() > 0)
+                    .map(
+                            r ->
+                                    new Checksummed(
+                                            source,
+                                            r.name(),
+                                            r.offset(),
+                                            r.size(),
+                                            r.crc().getAsInt()))
+                    .toList();
+        }
+    }
+
+    /// Of another kind of zip none.
+    private static List<TorchRecord> directory(Region region) throws IOException {
+        try {
+            return ZipDirectory.read(region);
+        } catch (MalformedFileException _) {
+            return List.of();
+        }
+    }
+
     public ByteSource source() {
         return source;
     }
@@ -145,10 +180,13 @@ public final class TorchFile {
         return record.offset() + tensor.storageOffset() * tensor.dtype().width();
     }
 
-    /// Reads a record and compares its CRC-32 with the directory's.
+    /// Reads a record and compares its CRC-32 with the directory's, where that has one.
     ///
     /// @throws MalformedFileException where they differ
     public void verifyCrc(TorchRecord record) throws IOException {
+        if (record.crc().isEmpty()) {
+            return;
+        }
         try (ByteReader reader = source.open()) {
             CRC32 crc = new CRC32();
             ByteBuffer buffer = ByteBuffer.allocate((int) Math.min(1 << 20, record.size()));

@@ -1,6 +1,8 @@
 package io.ucp.formats.torch;
 
 import io.ucp.formats.Finding;
+import io.ucp.io.ByteSource;
+import io.ucp.io.Checksummed;
 import io.ucp.io.MalformedFileException;
 
 import java.io.IOException;
@@ -8,12 +10,22 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.stream.Stream;
 
 /// The torch files of a folder, held against the checksums that their containers keep.
 public final class TorchFolder {
     private TorchFolder() {}
+
+    /// What the containers among the files keep the CRC-32 of.
+    public static List<Checksummed> checksums(Collection<ByteSource> files) throws IOException {
+        List<Checksummed> all = new ArrayList<>();
+        for (ByteSource file : files) {
+            all.addAll(TorchFile.checksums(file, 0, file.size()));
+        }
+        return all;
+    }
 
     /// Reads every record of every `.pt` file below `folder` and compares its CRC-32 with the
     /// container's: finds any flipped bit of a tensor, also of those that belong to no parameter.

@@ -11,6 +11,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
+import java.util.OptionalInt;
 import java.util.Set;
 
 /// Reads the directory of a zip of stored records, and finds where their data is.
@@ -261,7 +262,7 @@ final class ZipDirectory {
         }
         order.sort(Comparator.comparingLong(i -> entries.get(i).header()));
         TorchRecord[] records = new TorchRecord[entries.size()];
-        Between between = new Between(directory);
+        Between between = new Between(directory, isChecked(entries));
         for (int i : order) {
             records[i] = between.next(entries.get(i));
         }
@@ -269,16 +270,24 @@ final class ZipDirectory {
         return List.of(records);
     }
 
+    /// Where torch is told to leave the CRC-32s out it writes 0 for each, also for the text of
+    /// `version`, whose CRC-32 is another. Source: torch `serialization.py` (`set_crc32_options`).
+    private static boolean isChecked(List<ZipEntry> entries) {
+        return entries.stream().anyMatch(e -> e.crc() != 0);
+    }
+
     /// A walk over the bytes that are not data: descriptor of one record, header of the next.
     private final class Between {
         private final long directory;
+        private final boolean checked;
         private @Nullable ZipEntry before;
 
         /// First byte past the data of `before`.
         private long end;
 
-        Between(long directory) {
+        Between(long directory, boolean checked) {
             this.directory = directory;
+            this.checked = checked;
         }
 
         TorchRecord next(ZipEntry entry) throws IOException {
@@ -306,7 +315,11 @@ final class ZipDirectory {
             checkExtra(entry, header, extra.order(ByteOrder.LITTLE_ENDIAN));
             before = entry;
             end = data + entry.size();
-            return new TorchRecord(entry.name(), region.base() + data, entry.size(), entry.crc());
+            return new TorchRecord(
+                    entry.name(),
+                    region.base() + data,
+                    entry.size(),
+                    checked ? OptionalInt.of(entry.crc()) : OptionalInt.empty());
         }
 
         void last() throws IOException {

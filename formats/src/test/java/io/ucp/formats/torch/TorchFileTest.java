@@ -15,6 +15,7 @@ import io.ucp.formats.torch.pickle.PyObject;
 import io.ucp.formats.torch.pickle.PyPersistent;
 import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.formats.torch.pickle.PyTuple;
+import io.ucp.io.Checksummed;
 import io.ucp.io.MalformedFileException;
 import io.ucp.io.PlainFile;
 import io.ucp.tensor.DType;
@@ -50,6 +51,42 @@ class TorchFileTest {
             DType dtype, Shape shape, long[] strides, long offset, long storageSize) {
         return TensorPickles.write(
                 TorchTensor.view(dtype, shape, strides, "0", offset, storageSize));
+    }
+
+    /// By torch 2.14 after `torch.serialization.set_crc32_options(False)`.
+    @Test
+    void anArchiveWithoutChecksumsIsIndexed() throws IOException {
+        TorchFile file = TorchFile.open(SmallTorchFiles.writtenByTorch(folder, "without-crc.pt"));
+        TorchTensor b = file.tensor(file.tree().find("b.weight").orElseThrow()).orElseThrow();
+        assertThat(b.shape()).isEqualTo(Shape.of(5));
+        for (TorchRecord record : file.records()) {
+            assertThat(record.crc()).isEmpty();
+            file.verifyCrc(record);
+        }
+        assertThat(TorchFile.checksums(file.source(), 0, file.source().size())).isEmpty();
+    }
+
+    @Test
+    void theChecksumsOfAnArchiveAreFoundWithoutItsPickle() throws IOException {
+        TorchFile file = TorchFile.open(SmallTorchFiles.oneTensor(folder));
+        TorchRecord storage = file.storage("0").orElseThrow();
+        assertThat(TorchFile.checksums(file.source(), 0, file.source().size()))
+                .hasSize(file.records().size())
+                .contains(
+                        new Checksummed(
+                                file.source(),
+                                storage.name(),
+                                storage.offset(),
+                                24,
+                                storage.crc().getAsInt()));
+    }
+
+    @Test
+    void whatIsNoArchiveHasNoChecksums() throws IOException {
+        for (String text : new String[] {"", "PK", "no zip at all", "PK\3\4 and then not"}) {
+            PlainFile file = PlainFile.of(Files.writeString(folder.resolve("other"), text));
+            assertThat(TorchFile.checksums(file, 0, file.size())).isEmpty();
+        }
     }
 
     @Test

@@ -6,12 +6,15 @@ import io.ucp.formats.Finding;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
 import io.ucp.formats.torch.TorchFolder;
+import io.ucp.io.ByteSource;
+import io.ucp.io.Checksummed;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
 
@@ -90,6 +93,12 @@ public final class DeepSpeedUniversalFormat implements CheckpointFormat {
     @Override
     public CheckpointIndex index(Candidate candidate) throws IOException {
         return UniversalIndex.of(candidate);
+    }
+
+    @Override
+    public List<Checksummed> checksums(CheckpointIndex index, Collection<ByteSource> read)
+            throws IOException {
+        return TorchFolder.checksums(read);
     }
 
     @Override

@@ -1,5 +1,6 @@
 package io.ucp.formats.deepspeed.universal;
 
+import io.ucp.formats.LayoutHints;
 import io.ucp.formats.torch.pickle.PickleValue;
 
 import java.util.LinkedHashMap;
@@ -7,8 +8,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
-import java.util.regex.Pattern;
-import java.util.regex.PatternSyntaxException;
 
 /// What writing needs of the model states of the source, by their object alone: their file may be
 /// gone.
@@ -47,20 +46,12 @@ record SavedMetadata(PickleValue root) {
         for (PickleValue each : list(root.find(INFO, "parameter_with_sub_params"))) {
             List<String> patterns =
                     list(each.find("patterns")).stream().flatMap(p -> p.asText().stream()).toList();
-            if (patterns.stream().anyMatch(pattern -> matches(pattern, parameter))) {
+            if (patterns.stream()
+                    .anyMatch(pattern -> LayoutHints.Pattern.matches(pattern, parameter))) {
                 return Optional.of(patterns);
             }
         }
         return Optional.empty();
-    }
-
-    /// Python's `re.match`: from the start of the name, not to its end.
-    private static boolean matches(String pattern, String name) {
-        try {
-            return Pattern.compile(pattern).matcher(name).lookingAt();
-        } catch (PatternSyntaxException _) {
-            return false;
-        }
     }
 
     /// A pattern that matches this name alone.

@@ -232,9 +232,8 @@ public final class RankedTree {
             if (pattern.kind() != LayoutHints.Kind.VOCABULARY) {
                 continue;
             }
-            java.util.regex.Pattern regex = java.util.regex.Pattern.compile(pattern.regex());
             for (Map.Entry<String, Shape> e : job.padded().entrySet()) {
-                if (regex.matcher(e.getKey()).lookingAt() && e.getValue().rank() > 0) {
+                if (pattern.matches(e.getKey()) && e.getValue().rank() > 0) {
                     return OptionalLong.of(e.getValue().dim(0));
                 }
             }

@@ -1,0 +1,112 @@
+package io.ucp.convert;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.ucp.execute.Progress;
+import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.formats.torch.TorchFile;
+import io.ucp.formats.torch.TorchRecord;
+import io.ucp.io.MalformedFileException;
+
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Stream;
+
+/// One bit of a tensor's data in a source: a conversion does not take it along.
+class SourceDamageTest {
+    private static final Path SAMPLE = Path.of("../samples/llama-tp2-pp2-dp2/checkpoint");
+
+    @TempDir Path folder;
+    private Path source;
+
+    @BeforeEach
+    void copySample() throws IOException {
+        source = folder.resolve("source");
+        try (Stream<Path> all = Files.walk(SAMPLE)) {
+            for (Path each : all.toList()) {
+                Files.copy(each, source.resolve(SAMPLE.relativize(each).toString()));
+            }
+        }
+    }
+
+    private Report convert(Path from, String to, String out) throws IOException {
+        Request request =
+                new Request(from, Optional.empty(), to, Optional.empty(), Map.of(), Map.of());
+        return Conversion.run(
+                Conversion.prepare(request),
+                folder.resolve(out),
+                RunOptions.standard(),
+                Progress.NONE);
+    }
+
+    private static void flip(Path file, long at) throws IOException {
+        byte[] bytes = Files.readAllBytes(file);
+        bytes[Math.toIntExact(at)] ^= 4;
+        Files.write(file, bytes);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "bf16_zero_pp_rank_0_mp_rank_00_optim_states.pt, universal",
+        "bf16_zero_pp_rank_1_mp_rank_03_optim_states.pt, deepspeed-universal",
+        "layer_02-model_00-model_states.pt, universal",
+        "mp_rank_01_model_states.pt, universal"
+    })
+    void aFlippedBitOfATensorIsRefusedByFileAndEntry(String name, String to) throws IOException {
+        Path file = source.resolve("global_step3").resolve(name);
+        TorchRecord largest =
+                TorchFile.open(file).records().stream()
+                        .filter(r -> r.name().contains("/data/"))
+                        .max(Comparator.comparingLong(TorchRecord::size))
+                        .orElseThrow();
+        flip(file, largest.end() - 2);
+
+        assertThatThrownBy(() -> convert(source, to, "out"))
+                .isInstanceOf(MalformedFileException.class)
+                .hasMessageStartingWith(
+                        "%s at byte %d: '%s' has the CRC-32 "
+                                .formatted(file, largest.offset(), largest.name()));
+        assertThat(folder.resolve("out")).doesNotExist();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"universal", "deepspeed-universal"})
+    void aStateThatIsNotAsItsDigestSaysIsRefused(String to) throws IOException {
+        convert(source, "universal", "universal");
+        Path file;
+        try (Stream<Path> all = Files.walk(folder.resolve("universal"))) {
+            file =
+                    all.filter(p -> p.toString().endsWith(".arrow"))
+                            .max(Comparator.comparingLong(p -> p.toFile().length()))
+                            .orElseThrow();
+        }
+        flip(file, Files.size(file) / 3);
+
+        assertThatThrownBy(() -> convert(folder.resolve("universal"), to, "out"))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("bytes with the digest ")
+                .hasMessageContaining("as the checkpoint recorded");
+        assertThat(folder.resolve("out")).doesNotExist();
+    }
+
+    @Test
+    void aSourceWithoutDamageIsConverted() throws IOException {
+        convert(source, "universal", "universal");
+        assertThat(
+                        convert(folder.resolve("universal"), "deepspeed-universal", "again")
+                                .parameters())
+                .isPositive();
+    }
+}
