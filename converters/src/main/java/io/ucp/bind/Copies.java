@@ -107,7 +107,12 @@ final class Copies {
                 yield all;
             }
             case Layout.Placed(var placed) -> new ArrayList<>(new TreeSet<>(placed));
-            case Layout.Sharded _, Layout.Fused _, Layout.Viewed _, Layout.Permuted _ -> List.of();
+            case Layout.Sharded _,
+                    Layout.Fused _,
+                    Layout.FusedAgain _,
+                    Layout.Viewed _,
+                    Layout.Permuted _ ->
+                    List.of();
         };
     }
 

@@ -89,7 +89,13 @@ final class RuleReader {
         private Optional<Clause.WithStates> states = Optional.empty();
         private Optional<NamePattern.Glob> stagedWith = Optional.empty();
         private Optional<NamePattern.Glob> tiedTo = Optional.empty();
+
+        /// The parts that `shard each` splits.
         private Optional<Clause.Fuse> fuse = Optional.empty();
+
+        /// Whether a `shard each` split them before.
+        private boolean split;
+
         private boolean broken;
 
         Reader(ParamRule rule, Map<String, String> captures) {
@@ -133,7 +139,10 @@ final class RuleReader {
                                 s.axis(),
                                 widths(s.widths()).map(w -> new Layout.Sharded(s.dim().index(), w)),
                                 s.span());
-                case Clause.Fuse f -> fuse = Optional.of(f);
+                case Clause.Fuse f -> {
+                    fuse = Optional.of(f);
+                    split = false;
+                }
                 case Clause.ShardEach s -> shardEach(s);
                 case Clause.View v -> view(v);
                 case Clause.Expert e -> placed(e, e.capture(), e.axis());
@@ -241,6 +250,10 @@ final class RuleReader {
                 fail(s.span(), "'shard each' without parts; expected 'fuse dim D (..)' before it");
                 return;
             }
+            if (split) {
+                splitAgain(s, fuse.get());
+                return;
+            }
             List<Layout.Part> parts = new ArrayList<>();
             for (Part part : fuse.get().parts()) {
                 OptionalLong extent =
@@ -254,7 +267,16 @@ final class RuleReader {
             }
             int dim = fuse.get().dim().index();
             step(s.axis(), Optional.of(new Layout.Fused(dim, parts)), s.span());
-            fuse = Optional.empty();
+            split = true;
+        }
+
+        private void splitAgain(Clause.ShardEach s, Clause.Fuse parts) {
+            List<Widths> widths = new ArrayList<>();
+            for (Part part : parts.parts()) {
+                widths(s.widths(), part.name()).ifPresentOrElse(widths::add, () -> broken = true);
+            }
+            int dim = parts.dim().index();
+            step(s.axis(), Optional.of(new Layout.FusedAgain(dim, widths)), s.span());
         }
 
         private Optional<Widths> widths(io.ucp.lang.ast.Widths widths) {

@@ -40,7 +40,11 @@ final class Splits {
                 case Layout.Replicated() when step.axis().equals("tp") -> {
                     return new Split(SplitKind.REPLICATED, 0, List.of(), List.of(), vocabulary);
                 }
-                case Layout.Averaged(), Layout.Replicated(), Layout.Placed _, Layout.Permuted _ -> {
+                case Layout.Averaged(),
+                        Layout.Replicated(),
+                        Layout.Placed _,
+                        Layout.FusedAgain _,
+                        Layout.Permuted _ -> {
                     // Says nothing of tensor parallelism.
                 }
             }

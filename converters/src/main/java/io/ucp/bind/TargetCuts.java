@@ -258,6 +258,8 @@ final class TargetCuts {
                                     case Layout.Fused(_, var parts) ->
                                             parts.stream()
                                                     .anyMatch(p -> p.widths() != Widths.Rule.EVEN);
+                                    case Layout.FusedAgain(_, var widths) ->
+                                            widths.stream().anyMatch(w -> w != Widths.Rule.EVEN);
                                     case Layout.Replicated _,
                                             Layout.Averaged _,
                                             Layout.Placed _,

@@ -110,7 +110,11 @@ final class TargetPatterns {
                 case Layout.Sharded(int dim, _) when dim == 1 ->
                         Optional.of(new Pattern(Kind.ROW_PARALLEL, regex, 1, List.of(), List.of()));
                 case Layout.Fused f -> Optional.of(fused(f, shape, regex));
-                case Layout.Sharded _, Layout.Placed _, Layout.Viewed _, Layout.Permuted _ ->
+                case Layout.Sharded _,
+                        Layout.FusedAgain _,
+                        Layout.Placed _,
+                        Layout.Viewed _,
+                        Layout.Permuted _ ->
                         Optional.empty();
             };
         }

@@ -164,6 +164,7 @@ public record Chain(List<Step> steps) {
             case Layout.Permuted(var order) -> permutedBack(agreed(held, "the ranks"), order);
             case Layout.Sharded(int dim, _) -> summed(step.axis, dim, held);
             case Layout.Fused(int dim, _) -> summed(step.axis, dim, held);
+            case Layout.FusedAgain(int dim, _) -> summed(step.axis, dim, held);
         };
     }
 

@@ -69,6 +69,16 @@ public sealed interface Layout {
         }
     }
 
+    /// The parts of a dimension that a step before split, as they are on each rank, are each split
+    /// once more.
+    ///
+    /// @param widths of each part
+    record FusedAgain(int dim, List<Widths> widths) implements Layout {
+        public FusedAgain {
+            widths = List.copyOf(widths);
+        }
+    }
+
     /// A named part of a fused dimension.
     ///
     /// @param extent elements; absent where the parts share the dimension equally
@@ -102,18 +112,29 @@ public sealed interface Layout {
                             held.select(
                                     dim, List.of(widths.stretch(held.extent(dim), degree, index))));
             case Fused fused ->
-                    Optional.of(held.select(fused.dim, stretches(fused, held, index, degree)));
+                    Optional.of(
+                            held.selectEach(
+                                    fused.dim,
+                                    stretches(
+                                            fused.extents(held.extent(fused.dim)),
+                                            fused.parts.stream().map(Part::widths).toList(),
+                                            index,
+                                            degree)));
+            case FusedAgain(int dim, var widths) ->
+                    Optional.of(
+                            held.selectEach(
+                                    dim, stretches(held.parts(dim), widths, index, degree)));
             case Viewed(var shape) -> Optional.of(held.viewed(shape));
             case Permuted(var order) -> Optional.of(held.permuted(order));
         };
     }
 
-    private static List<Stretch> stretches(Fused fused, Region held, int index, int degree) {
-        List<Long> extents = fused.extents(held.extent(fused.dim));
+    private static List<Stretch> stretches(
+            List<Long> extents, List<Widths> widths, int index, int degree) {
         List<Stretch> mine = new ArrayList<>();
         long at = 0;
         for (int p = 0; p < extents.size(); p++) {
-            Stretch s = fused.parts.get(p).widths.stretch(extents.get(p), degree, index);
+            Stretch s = widths.get(p).stretch(extents.get(p), degree, index);
             mine.add(new Stretch(at + s.start(), s.extent()));
             at += extents.get(p);
         }

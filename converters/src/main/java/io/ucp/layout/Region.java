@@ -23,9 +23,16 @@ public record Region(Shape grid, List<Line> lines) {
 
     /// @param dim of the grid
     /// @param stretches in local order
-    public record Line(int dim, List<Stretch> stretches) {
+    /// @param parts elements of each part that the dimension was fused of, as they lie here end to
+    ///   end; none where it was not
+    public record Line(int dim, List<Stretch> stretches, List<Long> parts) {
         public Line {
             stretches = List.copyOf(stretches);
+            parts = List.copyOf(parts);
+        }
+
+        Line(int dim, List<Stretch> stretches) {
+            this(dim, stretches, List.of());
         }
 
         long extent() {
@@ -63,11 +70,33 @@ public record Region(Shape grid, List<Line> lines) {
 
     /// What lies at some positions of a local dimension.
     public Region select(int dim, List<Stretch> positions) {
+        return select(dim, positions, List.of());
+    }
+
+    /// A stretch of each part of a local dimension, which then has these parts.
+    public Region selectEach(int dim, List<Stretch> positions) {
+        return select(dim, positions, positions.stream().map(Stretch::extent).toList());
+    }
+
+    private Region select(int dim, List<Stretch> positions, List<Long> parts) {
         extent(dim);
         Line line = lines.get(dim);
         List<Line> changed = new ArrayList<>(lines);
-        changed.set(dim, new Line(line.dim, Stretch.select(line.stretches, positions)));
+        changed.set(dim, new Line(line.dim, Stretch.select(line.stretches, positions), parts));
         return new Region(grid, changed);
+    }
+
+    /// Elements of each part of a local dimension.
+    ///
+    /// @throws ImpossibleLayoutException where it was not fused
+    public List<Long> parts(int dim) {
+        extent(dim);
+        List<Long> parts = lines.get(dim).parts;
+        if (parts.isEmpty()) {
+            throw new ImpossibleLayoutException(
+                    "dimension %d without parts".formatted(dim), "one that was fused and split");
+        }
+        return parts;
     }
 
     /// Local dimension `order[i]` as dimension `i`.

@@ -121,6 +121,33 @@ class BinderTest {
     }
 
     @Test
+    void partsAreSplitOverASecondAxisByWhatTheFirstLeavesOfEach() {
+        IndexBuilder index = new IndexBuilder().axis("tp", 2).axis("cp", 2).axis("dp", 1);
+        int[][] rows = {{3, 2}, {2, 1}};
+        for (int tp = 0; tp < 2; tp++) {
+            for (int cp = 0; cp < 2; cp++) {
+                index.weight("fc", at("tp", tp, "cp", cp), rows[tp][cp], 2);
+            }
+        }
+        Sharding sharding =
+                bind(
+                        """
+                        mesh (tp, cp, dp)
+                        param "fc" : [8, 2] {
+                            fuse dim 0 (q: 5, k: 3)
+                            shard each over tp balanced
+                            shard each over cp balanced
+                        }
+                        """,
+                        index.build());
+
+        assertThat(only(sharding, "fc").shape()).isEqualTo(Shape.of(8, 2));
+        assertThat(only(sharding, "fc").shards())
+                .extracting(Shard::shape)
+                .containsExactly(Shape.of(3, 2), Shape.of(2, 2), Shape.of(2, 2), Shape.of(1, 2));
+    }
+
+    @Test
     void aParameterIsStagedWithAnotherOverAnAxisOfAnyName() {
         IndexBuilder index = new IndexBuilder().axis("pipe", 2).axis("dp", 1);
         index.zero(0, at("pipe", 0), member("0.fc", 4));

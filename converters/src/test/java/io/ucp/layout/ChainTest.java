@@ -8,6 +8,7 @@ import io.ucp.formats.Coordinate;
 import io.ucp.layout.Chain.Held;
 import io.ucp.layout.Chain.Step;
 import io.ucp.layout.Layout.Fused;
+import io.ucp.layout.Layout.FusedAgain;
 import io.ucp.layout.Layout.Part;
 import io.ucp.layout.Layout.Permuted;
 import io.ucp.layout.Layout.Placed;
@@ -201,6 +202,53 @@ class ChainTest {
         Held held = swiglu.at(Shape.of(8), mesh, Coordinate.of("tp", 1)).orElseThrow();
         assertThat(held.shape()).isEqualTo(Shape.of(4));
         assertThat(NaiveTensor.laid(held.region().pieces(), 4)).containsExactly(2, 3, 6, 7);
+    }
+
+    /// Of parts 5 and 3 on 2 ranks by `balanced`: 3 and 2, then 2 and 1. Each of these once more,
+    /// which differs from rank to rank.
+    @Test
+    void partsThatWereSplitUnevenlyAreEachSplitOnceMore() {
+        Mesh mesh = Mesh.of(new AxisDegree("tp", 2), new AxisDegree("cp", 2));
+        Widths balanced = Widths.Rule.BALANCED;
+        Chain chain =
+                new Chain(
+                        List.of(
+                                new Step(
+                                        "tp",
+                                        new Fused(
+                                                0,
+                                                List.of(
+                                                        Part.of("q", 5, balanced),
+                                                        Part.of("k", 3, balanced)))),
+                                new Step("cp", new FusedAgain(0, List.of(balanced, balanced)))));
+        Shape whole = Shape.of(8, 3);
+        Map<Coordinate, Shape> local = new LinkedHashMap<>();
+        for (Coordinate at : mesh.coordinates(List.of("tp", "cp"))) {
+            int tp = at.on("tp");
+            int cp = at.on("cp");
+            NaiveTensor t = NaiveTensor.numbered(whole);
+            List<NaiveTensor> parts = new ArrayList<>();
+            for (NaiveTensor part : List.of(t.narrow(0, 0, 5), t.narrow(0, 5, 3))) {
+                NaiveTensor first = share(part, 0, balanced, new AxisDegree("tp", 2), tp);
+                parts.add(share(first, 0, balanced, new AxisDegree("cp", 2), cp));
+            }
+            NaiveTensor expected = NaiveTensor.cat(0, parts);
+            Held held = chain.at(whole, mesh, at).orElseThrow();
+            assertThat(held.shape()).isEqualTo(expected.shape());
+            assertThat(NaiveTensor.laid(held.region().pieces(), held.shape().count()))
+                    .isEqualTo(expected.values());
+            local.put(at, held.shape());
+        }
+        assertThat(chain.whole(local, mesh)).isEqualTo(whole);
+    }
+
+    @Test
+    void aDimensionThatWasNotFusedHasNoPartsToSplit() {
+        Mesh mesh = Mesh.of(new AxisDegree("tp", 2));
+        Chain chain = new Chain(List.of(new Step("tp", new FusedAgain(0, List.of(EVEN, EVEN)))));
+        assertThatThrownBy(() -> chain.at(Shape.of(8), mesh, Coordinate.of("tp", 0)))
+                .isInstanceOf(ImpossibleLayoutException.class)
+                .hasMessage("dimension 0 without parts; expected one that was fused and split");
     }
 
     @Test

@@ -139,8 +139,9 @@ final class LayoutChecks {
                 }
             }
             case Clause.ShardEach each -> {
-                if (!before.isEmpty() && before.getLast() instanceof Clause.Fuse fuse) {
-                    partWidths(each, fuse);
+                Optional<Clause.Fuse> parts = partsOf(before);
+                if (parts.isPresent()) {
+                    partWidths(each, parts.get());
                 } else {
                     String message =
                             "'shard each' alone; expected 'fuse dim D (..)' straight before it";
@@ -161,6 +162,23 @@ final class LayoutChecks {
             }
             default -> {}
         }
+    }
+
+    /// The parts that a `shard each` behind these clauses splits: those of the `fuse` straight
+    /// before it, or those that another `shard each` split, where nothing cut or viewed since.
+    private static Optional<Clause.Fuse> partsOf(List<Clause> before) {
+        boolean split = !before.isEmpty() && before.getLast() instanceof Clause.Fuse;
+        for (Clause clause : before.reversed()) {
+            if (clause instanceof Clause.Fuse fuse) {
+                return split ? Optional.of(fuse) : Optional.empty();
+            }
+            if (clause instanceof Clause.ShardEach) {
+                split = true;
+            } else if (cuts(clause) || clause instanceof Clause.View) {
+                return Optional.empty();
+            }
+        }
+        return Optional.empty();
     }
 
     private static boolean cuts(Clause clause) {
