@@ -246,6 +246,7 @@ final class RenameSteps {
     private boolean join(RenameStep.Join join) {
         int dim = join.dim().index();
         Shape first = tensors.getFirst().shape();
+        Shape firstReal = tensors.getFirst().real();
         long sum = 0;
         List<Long> held = new ArrayList<>();
         for (RenamedTensor tensor : tensors) {
@@ -253,6 +254,12 @@ final class RenameSteps {
                     || !tensor.shape().with(dim, 0).equals(first.with(dim, 0))) {
                 throw new ImpossibleLayoutException(
                         "parts %s".formatted(tensors.stream().map(RenamedTensor::shape).toList()),
+                        "shapes that differ in dimension %d alone".formatted(dim));
+            }
+            if (!tensor.real().with(dim, 0).equals(firstReal.with(dim, 0))) {
+                throw new ImpossibleLayoutException(
+                        "parts padded from %s"
+                                .formatted(tensors.stream().map(RenamedTensor::real).toList()),
                         "shapes that differ in dimension %d alone".formatted(dim));
             }
             held.add(tensor.shape().dim(dim));
@@ -273,7 +280,8 @@ final class RenameSteps {
         }
         toMiddle = moves;
         RenamedTensor middle =
-                new RenamedTensor(whole, whole, tensors.getFirst().origins(), List.of());
+                new RenamedTensor(
+                        whole, firstReal.with(dim, sum), tensors.getFirst().origins(), List.of());
         int origin = middle.origins().get(dim);
         boolean outermost = dim == 0 || middle.origins().get(dim - 1) != origin;
         int folded = middle.folded().places().getOrDefault(origin, 0);

@@ -33,13 +33,17 @@ record RenamedTensor(Shape shape, Shape real, List<Integer> origins, List<Rearra
                     "view %s of %d elements".formatted(view, view.count()),
                     "the %d of %s".formatted(shape.count(), shape));
         }
-        unpadded("a view");
-        return new RenamedTensor(view, view, origins(view), moves);
+        Grouped grouped = grouped(view);
+        return new RenamedTensor(view, grouped.real, grouped.origins, moves);
     }
 
-    /// Dimensions of equal products belong together.
-    private List<Integer> origins(Shape view) {
+    private record Grouped(List<Integer> origins, Shape real) {}
+
+    /// Dimensions of equal products belong together. A padded one has to stay one by itself: its
+    /// rows past the real ones are those of no row of a view.
+    private Grouped grouped(Shape view) {
         List<Integer> out = new ArrayList<>();
+        List<Long> reals = new ArrayList<>();
         int i = 0;
         int j = 0;
         while (j < view.rank()) {
@@ -60,11 +64,16 @@ record RenamedTensor(Shape shape, Shape real, List<Integer> origins, List<Rearra
                     origin = -1 - j;
                 }
             }
+            boolean alone = i - from == 1 && j - viewFrom == 1;
+            for (int d = from; d < i && !alone; d++) {
+                unpadded("a view", d);
+            }
             for (int d = viewFrom; d < j; d++) {
                 out.add(origin);
+                reals.add(alone ? real.dim(from) : view.dim(d));
             }
         }
-        return out;
+        return new Grouped(out, shape(reals));
     }
 
     RenamedTensor permuted(List<Integer> order) {
@@ -77,18 +86,19 @@ record RenamedTensor(Shape shape, Shape real, List<Integer> origins, List<Rearra
     }
 
     RenamedTensor cut(int dim, long start, long extent) {
-        unpadded("a split");
-        return after(new Rearrangement.Cut(shape, dim, start, extent));
+        unpadded("a split", dim);
+        return after(new Rearrangement.Cut(shape, dim, start, extent), dim);
     }
 
     /// As a part of a larger tensor.
     RenamedTensor laid(Shape whole, int dim, long start) {
-        unpadded("a join");
-        return after(new Rearrangement.Laid(whole, dim, start, shape.dim(dim)));
+        unpadded("a join", dim);
+        return after(new Rearrangement.Laid(whole, dim, start, shape.dim(dim)), dim);
     }
 
-    private RenamedTensor after(Rearrangement move) {
-        return new RenamedTensor(move.after(), move.after(), origins, with(move));
+    private RenamedTensor after(Rearrangement move, int dim) {
+        Shape after = move.after();
+        return new RenamedTensor(after, real.with(dim, after.dim(dim)), origins, with(move));
     }
 
     private List<Rearrangement> with(Rearrangement move) {
@@ -97,11 +107,12 @@ record RenamedTensor(Shape shape, Shape real, List<Integer> origins, List<Rearra
         return all;
     }
 
-    private void unpadded(String step) {
-        if (!shape.equals(real)) {
+    private void unpadded(String step, int dim) {
+        if (shape.dim(dim) != real.dim(dim)) {
             throw new ImpossibleLayoutException(
-                    "%s of a tensor %s that is padded from %s".formatted(step, shape, real),
-                    "one without padding");
+                    "%s of dimension %d of a tensor %s that is padded from %s"
+                            .formatted(step, dim, shape, real),
+                    "one of a dimension without padding");
         }
     }
 

@@ -312,6 +312,81 @@ class RenamesTest {
     }
 
     @Test
+    void aPaddedParameterIsSplitJoinedAndViewedInItsOtherDimensions() {
+        IndexBuilder index =
+                index().weight("e", IndexBuilder.at(), 8, 6).weight("f", IndexBuilder.at(), 8, 2);
+        String padded =
+                """
+                param "e" : [5, 6] { pad dim 0 to multiple 8 }
+                param "f" : [5, 2] { pad dim 0 to multiple 8 }
+                """;
+        Renamed split =
+                bind(
+                                padded
+                                        + "rename \"e\" <-> \"a\", \"b\" { split dim 1 (a: 4, b: 2)"
+                                        + " }",
+                                index.build())
+                        .getFirst();
+        assertThat(split.right())
+                .extracting(Renamed.Side::shape)
+                .containsExactly(Shape.of(8, 4), Shape.of(8, 2));
+        assertThat(split.right())
+                .extracting(Renamed.Side::realShape)
+                .containsExactly(Shape.of(5, 4), Shape.of(5, 2));
+        comesBack(split);
+
+        Renamed join =
+                bind(padded + "rename \"e\", \"f\" <-> \"g\" { join dim 1 (e, f) }", index.build())
+                        .getFirst();
+        assertThat(join.right().getFirst().realShape()).isEqualTo(Shape.of(5, 8));
+        comesBack(join);
+
+        Renamed viewed =
+                bind(
+                                padded
+                                        + "rename \"e\" <-> \"g\" { view [8, 2, 3]; permute (0, 2,"
+                                        + " 1) }",
+                                index.build())
+                        .getFirst();
+        assertThat(viewed.right().getFirst().realShape()).isEqualTo(Shape.of(5, 6));
+        assertThat(elements(viewed)[0]).startsWith(0, 3, 1, 4, 2, 5, 6);
+        comesBack(viewed);
+    }
+
+    @Test
+    void aPaddedDimensionIsNoneThatPartsOrViewsAreOf() {
+        IndexBuilder index =
+                index().weight("e", IndexBuilder.at(), 8, 6).weight("f", IndexBuilder.at(), 8, 6);
+        String padded =
+                """
+                param "e" : [5, 6] { pad dim 0 to multiple 8 }
+                param "f" : [7, 6] { pad dim 0 to multiple 8 }
+                """;
+        assertThat(
+                        errors(
+                                padded
+                                        + "rename \"e\" <-> \"a\", \"b\" { split dim 0 (a: 4, b: 4)"
+                                        + " }",
+                                index.build()))
+                .contains(
+                        "'e' cannot be renamed so: a split of dimension 0 of a tensor [8, 6] that"
+                                + " is padded from [5, 6]; expected one of a dimension without"
+                                + " padding");
+        assertThat(errors(padded + "rename \"e\" <-> \"a\" { view [2, 4, 6] }", index.build()))
+                .contains("a view of dimension 0 of a tensor [8, 6] that is padded from [5, 6]");
+        assertThat(
+                        errors(
+                                padded + "rename \"e\", \"f\" <-> \"a\" { join dim 0 (e, f) }",
+                                index.build()))
+                .contains("a join of dimension 0 of a tensor [8, 6] that is padded from [5, 6]");
+        assertThat(
+                        errors(
+                                padded + "rename \"e\", \"f\" <-> \"a\" { join dim 1 (e, f) }",
+                                index.build()))
+                .contains("parts padded from [[5, 6], [7, 6]]");
+    }
+
+    @Test
     void aRuleThatCannotHoldIsShownWhereItStands() {
         CheckpointIndex index =
                 index().weight("a", IndexBuilder.at(), 6, 2)
