@@ -10,6 +10,7 @@ import io.ucp.formats.TargetJob;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.TargetTreeWriter;
 import io.ucp.formats.WriteRequest;
+import io.ucp.formats.deepspeed.GeneratedCheckpoint.Wrapper;
 import io.ucp.formats.deepspeed.GeneratedParameter.Cut;
 import io.ucp.formats.deepspeed.GeneratedParameter.Role;
 import io.ucp.tensor.DType;
@@ -110,11 +111,13 @@ final class Relayout {
         Map<String, Scalar> scalars = new LinkedHashMap<>();
         boolean trained = p.role() == Role.TRAINABLE;
         if (trained) {
-            states.put("fp32", DType.FLOAT32);
+            if (source.stage > 0 || source.wrapper != Wrapper.ZERO) {
+                states.put("fp32", DType.FLOAT32);
+            }
             source.states.forEach(s -> states.put(s, DType.FLOAT32));
             scalars.put("step", step());
         }
-        states.put("weight", GeneratedCheckpoint.WEIGHTS);
+        states.put("weight", source.weights);
         return new ParameterFacts(
                 named.name(),
                 p.shape(),

@@ -40,6 +40,26 @@ record Configuration(PyDict dict, Batch batch, int stage, boolean sameStage) {
                 .isPresent();
     }
 
+    /// Of the model's weights.
+    String dtype() {
+        return enabled("bf16") ? "bf16" : enabled("fp16") ? "fp16" : "fp32";
+    }
+
+    /// That gradients are accumulated in, absent where it is that of the weights.
+    Optional<String> gradientDtype() {
+        return dict.find("data_types")
+                .flatMap(d -> d.find("grad_accum_dtype"))
+                .flatMap(PickleValue::asText)
+                .map(
+                        name ->
+                                switch (name) {
+                                    case "bfloat16" -> "bf16";
+                                    case "float16", "half" -> "fp16";
+                                    case "float32", "float" -> "fp32";
+                                    default -> name;
+                                });
+    }
+
     /// Elements of a rank's part at which a sub-group of stage 3 ends.
     long subGroupSize() {
         OptionalLong size =
@@ -94,12 +114,7 @@ record Configuration(PyDict dict, Batch batch, int stage, boolean sameStage) {
     ///
     /// Source: DeepSpeed `runtime/engine.py` (`_do_optimizer_sanity_check`).
     boolean wantsBf16Optimizer() {
-        boolean fp32 =
-                dict.find("data_types")
-                        .flatMap(d -> d.find("grad_accum_dtype"))
-                        .flatMap(PickleValue::asText)
-                        .filter(t -> t.equals("fp32") || t.equals("float32"))
-                        .isPresent();
+        boolean fp32 = gradientDtype().filter("fp32"::equals).isPresent();
         return stage == 1 && fp32 && enabled("bf16") && !offloaded();
     }
 

@@ -12,6 +12,7 @@ import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.formats.torch.pickle.PyList;
 import io.ucp.formats.torch.pickle.PyNone;
 import io.ucp.formats.torch.pickle.PyObject;
+import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.formats.torch.pickle.PyTuple;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
@@ -21,6 +22,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.function.Function;
 
 /// `mp_rank_XX_model_states.pt` (ZeRO-3: `zero_pp_rank_D_mp_rank_XX_model_states.pt`): the source's
@@ -38,7 +40,8 @@ record ModelStates(
         ScriptArguments arguments,
         CheckpointInfo checkpoint,
         Choices choices,
-        Map<String, String> aliases) {
+        Map<String, String> aliases,
+        Optional<WholeOptimizer> optimizer) {
     private static final String RNG = "rng_state";
 
     /// One file a model-parallel rank, of stage 3 one a rank.
@@ -64,10 +67,21 @@ record ModelStates(
                     module.get() instanceof PyDict d ? experts.counted(d, mp) : module.get();
             tree = tree.with("module", module(path, torch, mp).of(counted));
         }
-        tree = tree.with("param_shapes", PyList.of(shapes(mp)));
+        if (optimizer.isPresent() || tree.has(OptimizerModel.WHOLE)) {
+            tree =
+                    tree.with(
+                            OptimizerModel.WHOLE,
+                            optimizer.isPresent()
+                                    ? optimizer.get().states(torch, mp)
+                                    : PyNone.NONE);
+        }
+        tree =
+                tree.with(
+                        "param_shapes",
+                        optimizer.isPresent() ? PyNone.NONE : PyList.of(shapes(mp)));
         tree = frozen(tree, torch, mp, dp);
-        if (mp != 0 || dp != 0) {
-            tree = tree.has("shared_params") ? tree.with("shared_params", PyDict.empty()) : tree;
+        if (tree.has("shared_params")) {
+            tree = tree.with("shared_params", shared(tree, mp, dp));
         }
         tree = tree.with("dp_world_size", PyInt.of(target.dp()));
         tree = tree.with("mp_world_size", PyInt.of(target.mp()));
@@ -81,6 +95,28 @@ record ModelStates(
             tree = tree.without(RNG);
         }
         return torch.file(path, tree);
+    }
+
+    /// Listed by the first rank of a job with ZeRO.
+    private PickleValue shared(PyDict tree, int mp, int dp) {
+        if (optimizer.isPresent()) {
+            return PyNone.NONE;
+        }
+        if (mp != 0 || dp != 0) {
+            return PyDict.empty();
+        }
+        Optional<PickleValue> listed = tree.find("shared_params").filter(v -> !v.isNone());
+        if (listed.isPresent()) {
+            return listed.get();
+        }
+        Map<String, PickleValue> names = new TreeMap<>();
+        aliases.forEach(
+                (alias, name) -> {
+                    if (holdings.named(mp, name).isPresent()) {
+                        names.put(alias, PyText.of(name));
+                    }
+                });
+        return PyDict.of(names);
     }
 
     private static PyDict change(

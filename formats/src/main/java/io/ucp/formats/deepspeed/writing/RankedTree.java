@@ -14,6 +14,8 @@ import io.ucp.formats.deepspeed.writing.OptimizerModel.Kind;
 import io.ucp.formats.torch.TorchBuilder;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyInt;
+import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 
 import java.nio.charset.StandardCharsets;
@@ -60,13 +62,6 @@ public final class RankedTree {
                     "a job with cp %d".formatted(job.degree("cp")),
                     "tensor, pipeline, data and expert parallelism",
                     "--to universal keeps the state; this axis is not laid out anew yet");
-        }
-        if (job.stage() < 1 || job.stage() > 3) {
-            throw new RefusedException(
-                    request.tag(),
-                    "ZeRO stage " + job.stage(),
-                    "1, 2 or 3",
-                    "--zero 1, or --to deepspeed-universal");
         }
         this.source = new SourceFiles(request);
         this.optimizer = OptimizerModel.of(source);
@@ -115,6 +110,10 @@ public final class RankedTree {
                 new OptimizerGroups(holdings, target, places, regrouped, configuration);
         OptionalLong vocabulary = paddedVocabulary();
         CheckpointInfo checkpoint = new CheckpointInfo(target, job.patterns(), vocabulary);
+        Optional<WholeOptimizer> whole =
+                kind.whole()
+                        ? Optional.of(whole(groups, configuration, kind, places))
+                        : Optional.empty();
         ModelStates models =
                 new ModelStates(
                         target,
@@ -126,7 +125,8 @@ public final class RankedTree {
                         new ScriptArguments(target, places, configuration, vocabulary, onOneNode()),
                         checkpoint,
                         choices,
-                        aliases());
+                        aliases(),
+                        whole);
         OptimizerStates optimizers =
                 new OptimizerStates(
                         target,
@@ -142,12 +142,13 @@ public final class RankedTree {
             for (int dp = 0; dp < models.files(); dp++) {
                 files.add(models.file(request.tag() + "/" + models.name(mp, dp), mp, dp));
             }
-            for (int dp = 0; dp < target.dp(); dp++) {
+            for (int dp = 0; dp < target.dp() && whole.isEmpty(); dp++) {
                 String name =
                         "%szero_pp_rank_%d_mp_rank_%02d_optim_states.pt".formatted(prefix, dp, mp);
                 files.add(optimizers.file(request.tag() + "/" + name, mp, dp));
             }
         }
+        whole.ifPresent(w -> files.addAll(w.expertFiles(request.tag())));
         files.addAll(experts.files(request.tag()));
         files.addAll(new LayerFiles(target, source, holdings).files(request.tag()));
         side();
@@ -167,7 +168,39 @@ public final class RankedTree {
                 divided == target.dp() ? 1 : target.tp());
     }
 
+    private WholeOptimizer whole(
+            OptimizerGroups groups, Configuration configuration, Kind kind, ExpertPlaces places) {
+        refuseLostMasters(kind);
+        return new WholeOptimizer(
+                target,
+                optimizer,
+                groups,
+                configuration,
+                kind,
+                places,
+                new StateTensors(optimizer, places.degree()),
+                SourceFiles.dict(source.firstModel()).find("global_steps").orElse(PyInt.of(0)));
+    }
+
+    /// Where the weights are fp32, they are all that such a job has.
+    private void refuseLostMasters(Kind kind) {
+        for (ParameterFacts p : request.parameters()) {
+            DType weight = p.states().getOrDefault(Held.WEIGHT, DType.FLOAT32);
+            if (kind == Kind.PLAIN && p.states().containsKey(Held.FP32) && weight.width() < 4) {
+                throw new RefusedException(
+                        p.name(),
+                        "%s weights and fp32 masters, in a job whose configuration is fp32"
+                                .formatted(weight.torchName()),
+                        "a job without ZeRO that keeps masters",
+                        "--zero 1");
+            }
+        }
+    }
+
     private Kind kind(Configuration configuration) {
+        if (job.stage() == 0) {
+            return WholeOptimizer.kind(optimizer, configuration, !source.layers().isEmpty());
+        }
         if (job.stage() == 3) {
             return Kind.STAGE_3;
         }
@@ -178,10 +211,7 @@ public final class RankedTree {
     }
 
     private void refuseOtherDtype(Configuration configuration) {
-        String now =
-                configuration.enabled("bf16")
-                        ? "bf16"
-                        : configuration.enabled("fp16") ? "fp16" : "fp32";
+        String now = configuration.dtype();
         choices.dtype()
                 .filter(dtype -> !dtype.equals(now))
                 .ifPresent(

@@ -94,13 +94,22 @@ final class SourceFiles {
                     "a state that came from a rank-sharded DeepSpeed checkpoint",
                     "--to deepspeed-universal, which DeepSpeed loads at any number of ranks");
         }
-        if (optimizers.isEmpty() && this.common.isEmpty()) {
+        if (optimizers.isEmpty() && this.common.isEmpty() && !hasWholeOptimizer()) {
             throw new RefusedException(
                     request.tag(),
                     "the source has no optimizer file of a rank",
                     "a ZeRO checkpoint, or a universal form made from one by ucp",
                     "--to deepspeed-universal, which DeepSpeed loads at any number of ranks");
         }
+    }
+
+    /// Of a job without ZeRO.
+    boolean hasWholeOptimizer() {
+        return firstModel()
+                .root()
+                .flatMap(r -> r.find(OptimizerModel.WHOLE))
+                .filter(o -> !o.isNone())
+                .isPresent();
     }
 
     /// Files of experts are made anew, and DeepSpeed reads those without a layer's number for
