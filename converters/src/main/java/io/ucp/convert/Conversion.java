@@ -242,6 +242,7 @@ public final class Conversion {
                 .withThreads(options.threads())
                 .withBufferBytes(options.windowBytes())
                 .withSync(options.output().sync())
+                .withCheckedWeights(options.checksWeights())
                 .withCancelled(options.cancelled());
     }
 
@@ -272,6 +273,15 @@ public final class Conversion {
                         "equal replicas",
                         "one of the files is damaged or of another step; where copies may differ,"
                                 + " say `replicate over .. take first` in a spec");
+            }
+            if (difference.rule() == Step.Rule.ROUNDED) {
+                throw new IncompleteCheckpointException(
+                        "%s: %s".formatted(difference.parameter(), difference.state()),
+                        DifferenceText.of(difference),
+                        "weights that are their master, rounded",
+                        "weights and optimizer are of different steps, or somebody changed one of"
+                                + " them: --from-master makes the weights of the master,"
+                                + " --weights-only keeps them and leaves the optimizer's states");
             }
             lines.add(
                     "%s %s: %s; the first is taken"

@@ -15,6 +15,7 @@ import java.util.function.BooleanSupplier;
 /// @param observer sees every window
 /// @param cancelled asked before every window; true stops with a
 ///   [java.util.concurrent.CancellationException]
+/// @param checksWeights whether weights made of a master are held against those that the source has
 public record Options(
         int threads,
         int bufferBytes,
@@ -22,7 +23,8 @@ public record Options(
         boolean sync,
         Optional<Journal> journal,
         Observer observer,
-        BooleanSupplier cancelled) {
+        BooleanSupplier cancelled,
+        boolean checksWeights) {
     public Options {
         if (threads < 1 || bufferBytes < 1 || openSources < 1) {
             throw new IllegalArgumentException("threads, buffers and sources start at 1");
@@ -38,36 +40,75 @@ public record Options(
                 false,
                 Optional.empty(),
                 Observer.NONE,
-                () -> false);
+                () -> false,
+                true);
     }
 
     public Options withThreads(int changed) {
-        return new Options(changed, bufferBytes, openSources, sync, journal, observer, cancelled);
+        return new Options(
+                changed,
+                bufferBytes,
+                openSources,
+                sync,
+                journal,
+                observer,
+                cancelled,
+                checksWeights);
     }
 
     public Options withBufferBytes(int changed) {
-        return new Options(threads, changed, openSources, sync, journal, observer, cancelled);
+        return new Options(
+                threads, changed, openSources, sync, journal, observer, cancelled, checksWeights);
     }
 
     public Options withOpenSources(int changed) {
-        return new Options(threads, bufferBytes, changed, sync, journal, observer, cancelled);
+        return new Options(
+                threads, bufferBytes, changed, sync, journal, observer, cancelled, checksWeights);
     }
 
     public Options withSync(boolean changed) {
         return new Options(
-                threads, bufferBytes, openSources, changed, journal, observer, cancelled);
+                threads,
+                bufferBytes,
+                openSources,
+                changed,
+                journal,
+                observer,
+                cancelled,
+                checksWeights);
     }
 
     public Options withCancelled(BooleanSupplier changed) {
-        return new Options(threads, bufferBytes, openSources, sync, journal, observer, changed);
+        return new Options(
+                threads, bufferBytes, openSources, sync, journal, observer, changed, checksWeights);
     }
 
     public Options withJournal(Journal changed) {
         return new Options(
-                threads, bufferBytes, openSources, sync, Optional.of(changed), observer, cancelled);
+                threads,
+                bufferBytes,
+                openSources,
+                sync,
+                Optional.of(changed),
+                observer,
+                cancelled,
+                checksWeights);
+    }
+
+    public Options withCheckedWeights(boolean changed) {
+        return new Options(
+                threads, bufferBytes, openSources, sync, journal, observer, cancelled, changed);
     }
 
     public Options withObserver(Observer changed) {
-        return new Options(threads, bufferBytes, openSources, sync, journal, changed, cancelled);
+        return new Options(
+                threads,
+                bufferBytes,
+                openSources,
+                sync,
+                journal,
+                changed,
+                cancelled,
+                checksWeights);
     }
 }
