@@ -78,4 +78,68 @@ final class WeightsAndMastersTest {
         assertThat(Files.exists(out.resolve("latest"))).isTrue();
         Run.ucp("verify", Run.sample("llama-tp2-pp2-dp2"), out).isDone();
     }
+
+    @Test
+    void aloneAreTheSourcesOwn() throws IOException {
+        convert("--dp", "1", "--tp", "1", "--weights-only", "-q").isDone();
+
+        Path again = folder.resolve("again");
+        Run.ucp("convert", out, "-o", again, "--to", "safetensors", "-q").isDone();
+        Path direct = folder.resolve("direct");
+        Run.ucp("convert", source, "-o", direct, "--to", "safetensors", "--weights-only", "-q")
+                .isDone();
+        assertThat(Run.ucp("verify", direct, again).isDone().out()).contains("equal: ");
+        try (var files = Files.walk(out)) {
+            assertThat(files.map(f -> f.getFileName().toString()))
+                    .contains("latest", "mp_rank_00_model_states.pt")
+                    .noneMatch(f -> f.contains("optim_states"));
+        }
+    }
+
+    @Test
+    void aloneHaveNoFormInStageThree() {
+        Run run =
+                Run.ucp(
+                        "convert",
+                        Run.sample("llama-zero3-dp4"),
+                        "-o",
+                        out,
+                        "--to",
+                        "deepspeed",
+                        "--weights-only");
+
+        assertThat(run.endsWith(ExitCode.REFUSED).err()).contains("--zero 2");
+    }
+
+    @Test
+    void areMadeOfTheMasterWhereThereAreNoOther() {
+        Path two = folder.resolve("two");
+        Path whole = folder.resolve("whole");
+        Path sample = Run.sample("llama-zero3-dp4");
+        Run.ucp("convert", sample, "-o", whole, "--to", "safetensors", "-q").isDone();
+        Run.ucp(
+                        "convert",
+                        sample,
+                        "-o",
+                        two,
+                        "--to",
+                        "deepspeed",
+                        "--zero",
+                        "2",
+                        "--weights-only",
+                        "-q")
+                .isDone();
+        Run.ucp("convert", two, "-o", out, "--to", "safetensors", "-q").isDone();
+
+        assertThat(Run.ucp("verify", whole, out).isDone().out()).contains("equal: ");
+    }
+
+    @Test
+    void aloneAreNotForEveryFormat() {
+        assertThat(
+                        Run.ucp("convert", source, "-o", out, "--to", "dcp", "--weights-only")
+                                .endsWith(ExitCode.USAGE)
+                                .err())
+                .contains("--weights-only is not for --to dcp");
+    }
 }

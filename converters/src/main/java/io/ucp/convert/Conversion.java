@@ -7,6 +7,7 @@ import io.ucp.checkpoint.Assembler;
 import io.ucp.checkpoint.Inventory;
 import io.ucp.checkpoint.Parameter;
 import io.ucp.checkpoint.Renaming;
+import io.ucp.checkpoint.WeightsOnly;
 import io.ucp.execute.ExecutionResult;
 import io.ucp.execute.ExecutionResult.Difference;
 import io.ucp.execute.Observer;
@@ -32,6 +33,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -107,6 +109,9 @@ public final class Conversion {
     public static Prepared prepare(Request request, Described described) throws IOException {
         TargetNames names = TargetNames.of(request, described, format(request.to()));
         Optional<TargetBinder.Bound> bound = TargetJobs.of(request, described, names);
+        if (request.weightsOnly()) {
+            names = names.with(WeightsOnly.of(names.inventory()));
+        }
         Optional<TargetJob> job = bound.map(TargetBinder.Bound::job);
         TargetTree tree = layout(request, names, job);
         CopyPlan plan = Planner.plan(names.inventory(), tree.files());
@@ -118,6 +123,15 @@ public final class Conversion {
                 plan,
                 job,
                 bound.map(TargetBinder.Bound::notes).orElse(List.of()));
+    }
+
+    /// Weights alone are nothing special to a form that has no place for more.
+    private static Map<String, String> optionsOf(Request request) {
+        Map<String, String> options = new HashMap<>(request.options());
+        if (!format(request.to()).options().contains(Request.WEIGHTS_ONLY)) {
+            options.remove(Request.WEIGHTS_ONLY);
+        }
+        return options;
     }
 
     /// The files of the target.
@@ -135,7 +149,7 @@ public final class Conversion {
                                         SourceNames.facts(inventory),
                                         names.hints(),
                                         foreign.kept(),
-                                        request.options(),
+                                        optionsOf(request),
                                         job));
         return foreign.told(tree);
     }

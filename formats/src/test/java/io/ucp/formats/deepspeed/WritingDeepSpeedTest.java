@@ -715,7 +715,7 @@ class WritingDeepSpeedTest {
         "dtype, fp16, the dtype of the source",
         "rng, shuffle, 'keep, spread, drop'",
         "global-batch, many, a number of samples",
-        "compress, zstd, 'dtype, global-batch, rng'"
+        "compress, zstd, 'dtype, global-batch, rng, weights-only'"
     })
     void refusesOptionsThatItCannotFollow(String option, String value, String expected)
             throws IOException {

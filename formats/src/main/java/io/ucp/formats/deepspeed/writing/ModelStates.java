@@ -3,6 +3,7 @@ package io.ucp.formats.deepspeed.writing;
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetFile.Part;
+import io.ucp.formats.deepspeed.writing.OptimizerModel.Kind;
 import io.ucp.formats.torch.TensorPickles;
 import io.ucp.formats.torch.TorchBuilder;
 import io.ucp.formats.torch.pickle.PickleValue;
@@ -30,6 +31,8 @@ import java.util.function.Function;
 ///
 /// Source: DeepSpeed `runtime/engine.py` (`_common_checkpoint_state`, `_save_checkpoint`,
 /// `_get_zero_param_shapes`, `_get_zero_frozen_param_attributes`, `_get_ckpt_name`).
+///
+/// @param optimizer where there is no ZeRO; absent too where there is no optimizer
 record ModelStates(
         Ranks target,
         SourceFiles source,
@@ -41,6 +44,7 @@ record ModelStates(
         CheckpointInfo checkpoint,
         Choices choices,
         Map<String, String> aliases,
+        Kind kind,
         Optional<WholeOptimizer> optimizer) {
     private static final String RNG = "rng_state";
 
@@ -75,10 +79,7 @@ record ModelStates(
                                     ? optimizer.get().states(torch, mp)
                                     : PyNone.NONE);
         }
-        tree =
-                tree.with(
-                        "param_shapes",
-                        optimizer.isPresent() ? PyNone.NONE : PyList.of(shapes(mp)));
+        tree = tree.with("param_shapes", kind.whole() ? PyNone.NONE : PyList.of(shapes(mp)));
         tree = frozen(tree, torch, mp, dp);
         if (tree.has("shared_params")) {
             tree = tree.with("shared_params", shared(tree, mp, dp));
@@ -99,7 +100,7 @@ record ModelStates(
 
     /// Listed by the first rank of a job with ZeRO.
     private PickleValue shared(PyDict tree, int mp, int dp) {
-        if (optimizer.isPresent()) {
+        if (kind.whole()) {
             return PyNone.NONE;
         }
         if (mp != 0 || dp != 0) {

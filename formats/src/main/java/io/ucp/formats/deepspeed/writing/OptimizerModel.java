@@ -75,6 +75,17 @@ record OptimizerModel(
                 .orElseGet(() -> whole(source));
     }
 
+    /// No optimizer at all: weights alone.
+    static OptimizerModel none(SourceFiles source) {
+        return new OptimizerModel(
+                source.firstModel(),
+                root(source, PyDict.empty()),
+                PyDict.empty(),
+                Kind.PLAIN,
+                false,
+                List.of());
+    }
+
     /// Of a job without ZeRO, the first rank's model states have it.
     private static OptimizerModel whole(SourceFiles source) {
         CarriedFile file = source.firstModel();

@@ -63,8 +63,17 @@ public final class RankedTree {
                     "tensor, pipeline, data and expert parallelism",
                     "--to universal keeps the state; this axis is not laid out anew yet");
         }
-        this.source = new SourceFiles(request);
-        this.optimizer = OptimizerModel.of(source);
+        if (choices.weightsOnly() && job.stage() == 3) {
+            throw new RefusedException(
+                    request.tag(),
+                    "weights alone of a job of ZeRO stage 3, which keeps them in the optimizer's"
+                            + " files",
+                    "a stage whose model states hold the weights",
+                    "--zero 2, or --to safetensors");
+        }
+        this.source = new SourceFiles(request, !choices.weightsOnly());
+        this.optimizer =
+                choices.weightsOnly() ? OptimizerModel.none(source) : OptimizerModel.of(source);
     }
 
     /// @throws RefusedException where DeepSpeed has no form for the state, or there is none here
@@ -111,7 +120,7 @@ public final class RankedTree {
         OptionalLong vocabulary = paddedVocabulary();
         CheckpointInfo checkpoint = new CheckpointInfo(target, job.patterns(), vocabulary);
         Optional<WholeOptimizer> whole =
-                kind.whole()
+                kind.whole() && !choices.weightsOnly()
                         ? Optional.of(whole(groups, configuration, kind, places))
                         : Optional.empty();
         ModelStates models =
@@ -126,6 +135,7 @@ public final class RankedTree {
                         checkpoint,
                         choices,
                         aliases(),
+                        kind,
                         whole);
         OptimizerStates optimizers =
                 new OptimizerStates(
@@ -142,7 +152,7 @@ public final class RankedTree {
             for (int dp = 0; dp < models.files(); dp++) {
                 files.add(models.file(request.tag() + "/" + models.name(mp, dp), mp, dp));
             }
-            for (int dp = 0; dp < target.dp() && whole.isEmpty(); dp++) {
+            for (int dp = 0; dp < target.dp() && !kind.whole(); dp++) {
                 String name =
                         "%szero_pp_rank_%d_mp_rank_%02d_optim_states.pt".formatted(prefix, dp, mp);
                 files.add(optimizers.file(request.tag() + "/" + name, mp, dp));
@@ -198,6 +208,9 @@ public final class RankedTree {
     }
 
     private Kind kind(Configuration configuration) {
+        if (choices.weightsOnly()) {
+            return Kind.PLAIN;
+        }
         if (job.stage() == 0) {
             return WholeOptimizer.kind(optimizer, configuration, !source.layers().isEmpty());
         }
@@ -239,19 +252,21 @@ public final class RankedTree {
 
     private void refuseTrainableOutsideGroups() {
         for (ParameterFacts p : request.parameters()) {
-            if (p.trainable() && !p.buffer() && p.optimizerGroup() < 0) {
+            boolean outside = p.trainable() && !p.buffer() && p.optimizerGroup() < 0;
+            if (outside && !choices.weightsOnly()) {
                 throw new RefusedException(
                         p.name(),
                         "it is trained and has no optimizer group",
                         "the number of its group in `param_shapes`",
-                        "say `frozen` in a spec where it is not trained");
+                        "say `frozen` in a spec where it is not trained; --weights-only leaves the"
+                                + " optimizer");
             }
         }
     }
 
     /// As the source's files are called, which says whether its weights are bf16.
     private String prefix(Configuration configuration) {
-        String name = optimizer.file().path();
+        String name = choices.weightsOnly() ? "" : optimizer.file().path();
         int zero = name.indexOf("zero_pp_rank_");
         return zero >= 0 ? name.substring(0, zero) : configuration.enabled("bf16") ? "bf16_" : "";
     }
