@@ -5,9 +5,6 @@ import io.ucp.formats.CarriedFile.Content;
 import io.ucp.formats.Finding;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.RefusedException;
-import io.ucp.formats.torch.pickle.PickleValue;
-import io.ucp.formats.torch.pickle.PyDict;
-import io.ucp.formats.torch.pickle.PyNone;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -105,22 +102,17 @@ public final class WeightsOnly {
         if (storages.size() == file.storages().size()) {
             return file;
         }
-        Optional<PyDict> root = file.root().flatMap(PickleValue::asDict);
-        if (!role(file).equals("model_states")
-                || root.flatMap(r -> r.find("optimizer")).filter(o -> !o.isNone()).isEmpty()) {
-            throw new RefusedException(
-                    file.path(),
-                    "a file that is carried along and made of the optimizer's states",
-                    "weights alone (--weights-only)",
-                    "--to safetensors or torch, which leave such files out");
-        }
-        return new CarriedFile(
-                file.path(),
-                file.role(),
-                file.at(),
-                Optional.empty(),
-                Optional.of(root.get().with("optimizer", PyNone.NONE)),
-                storages);
+        return Optional.of(file)
+                .filter(f -> role(f).equals("model_states"))
+                .flatMap(f -> f.withNone("optimizer", storages))
+                .orElseThrow(
+                        () ->
+                                new RefusedException(
+                                        file.path(),
+                                        "a file that is carried along and made of the optimizer's"
+                                                + " states",
+                                        "weights alone (--weights-only)",
+                                        "--to safetensors or torch, which leave such files out"));
     }
 
     private static boolean isLeft(Content content, Map<String, Set<String>> kept) {
