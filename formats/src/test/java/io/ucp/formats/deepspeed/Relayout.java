@@ -58,7 +58,11 @@ final class Relayout {
 
     /// What a reader finds in what was written to `out`.
     CheckpointIndex write(Path out) throws IOException {
-        TargetTreeWriter.write(tree(Map.of()), out, new Values());
+        return write(out, Map.of());
+    }
+
+    CheckpointIndex write(Path out, Map<String, String> options) throws IOException {
+        TargetTreeWriter.write(tree(options), out, new Values());
         return FORMAT.index(FORMAT.find(out).getFirst());
     }
 
@@ -219,7 +223,9 @@ final class Relayout {
                     ByteBuffer.allocate(count * dtype.width()).order(ByteOrder.LITTLE_ENDIAN);
             for (int i = 0; i < count; i++) {
                 float value = source.value(parameter, state, i);
-                if (dtype == DType.FLOAT32) {
+                if (dtype == DType.FLOAT16) {
+                    bytes.putShort(Float.floatToFloat16(value));
+                } else if (dtype == DType.FLOAT32) {
                     bytes.putFloat(value);
                 } else {
                     bytes.putShort((short) GeneratedCheckpoint.bfloat16(value));

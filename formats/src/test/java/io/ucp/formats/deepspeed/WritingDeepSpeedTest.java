@@ -324,6 +324,69 @@ class WritingDeepSpeedTest {
                         });
     }
 
+    @ParameterizedTest
+    @CsvSource({
+        "ZERO, 1, ZERO, 1",
+        "ZERO, 2, ZERO, 2",
+        "ZERO, 3, ZERO, 3",
+        "ZERO, 1, ZERO, 2",
+        "ZERO, 2, FUSED, 0",
+        "ZERO, 1, UNFUSED, 0"
+    })
+    void makesBf16WeightsOfTheFp32Master(
+            Wrapper wrapper, int stage, Wrapper newWrapper, int newStage) throws IOException {
+        boolean fused = newWrapper == Wrapper.FUSED;
+        GeneratedCheckpoint wide = transformer().configured().inFp32().degrees(1, 1, 2);
+        GeneratedCheckpoint narrow = transformer().configured().degrees(1, 2, 3);
+        GeneratedCheckpoint source =
+                (fused ? wide.fusedAdam() : wide).wrapper(wrapper).stage(stage).writeTo(from());
+        GeneratedCheckpoint target =
+                (fused ? narrow.fusedAdam() : narrow).wrapper(newWrapper).stage(newStage);
+        target.writeTo(temporary.resolve("saved"));
+        Relayout relayout = new Relayout(source, from(), target);
+
+        relayout.write(to(), Map.of("dtype", "bf16"));
+
+        assertThat(ofModelStates(Leaves.of(to())))
+                .isEqualTo(ofModelStates(Leaves.of(temporary.resolve("saved"))));
+    }
+
+    @Test
+    void beginsALossScaleWhereWeightsBecomeFp16() throws IOException {
+        GeneratedCheckpoint source = transformer().configured().stage(2).writeTo(from());
+        new Relayout(source, from(), transformer().stage(1)).write(to(), Map.of("dtype", "fp16"));
+
+        String optimizer =
+                "global_step3/zero_pp_rank_0_mp_rank_00_optim_states.pt:/'optimizer_state_dict'";
+        assertThat(Leaves.of(to()))
+                .containsEntry(optimizer + "/'dynamic_loss_scale'", "True")
+                .containsEntry(optimizer + "/'loss_scaler'/'cur_scale'", "65536.0")
+                .containsEntry(optimizer + "/'loss_scaler'/'scale_window'", "1000")
+                .containsEntry(
+                        "global_step3/mp_rank_00_model_states.pt:/'ds_config'/'bf16'/'enabled'",
+                        "False")
+                .containsEntry(
+                        "global_step3/mp_rank_00_model_states.pt:/'ds_config'/'fp16'/'enabled'",
+                        "True");
+    }
+
+    @Test
+    void refusesToRoundWhatHasNoMaster() throws IOException {
+        GeneratedCheckpoint source =
+                GeneratedCheckpoint.of(withFrozenAndBuffers())
+                        .configured()
+                        .stage(2)
+                        .writeTo(from());
+        Relayout same =
+                new Relayout(
+                        source, from(), GeneratedCheckpoint.of(withFrozenAndBuffers()).stage(2));
+
+        assertThatThrownBy(() -> same.tree(Map.of("dtype", "fp16")))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("without an fp32 master");
+        assertThat(same.tree(Map.of("dtype", "fp32")).notes()).anyMatch(n -> n.contains("fp32"));
+    }
+
     @Test
     void keepsTheLossScaleOfFp16WithAndWithoutZero() throws IOException {
         GeneratedCheckpoint source = inFp16(transformer().fusedAdam(), 2).writeTo(from());
@@ -712,7 +775,6 @@ class WritingDeepSpeedTest {
 
     @ParameterizedTest
     @CsvSource({
-        "dtype, fp16, the dtype of the source",
         "rng, shuffle, 'keep, spread, drop'",
         "global-batch, many, a number of samples",
         "compress, zstd, 'dtype, global-batch, rng, weights-only'"

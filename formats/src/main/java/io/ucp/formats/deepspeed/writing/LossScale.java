@@ -46,7 +46,10 @@ record LossScale(boolean dynamic, PyDict known, PyDict fp16) {
                                 .find("loss_scaler")
                                 .flatMap(LossScale::attributes)
                                 .orElse(PyDict.empty());
-        if (!known.has(SCALE)) {
+        if (!known.has(SCALE) || configuration.dtype().isPresent()) {
+            if (configuration.dtype().isPresent()) {
+                return begun(fp16);
+            }
             throw new RefusedException(
                     model.file().path(),
                     "fp16 weights and no loss scaler",
@@ -58,6 +61,25 @@ record LossScale(boolean dynamic, PyDict known, PyDict fp16) {
                         .filter(new PyBool(true)::equals)
                         .isPresent();
         return new LossScale(dynamic, known, fp16);
+    }
+
+    /// As a job begins that had none.
+    private static LossScale begun(PyDict fp16) {
+        double fixed = fp16.find("loss_scale").map(v -> v.asDouble().orElse(0)).orElse(0.0);
+        if (fixed != 0) {
+            return new LossScale(false, PyDict.empty().with(SCALE, new PyFloat(fixed)), fp16);
+        }
+        long power = fp16.find("initial_scale_power").map(v -> v.asLong().orElse(16)).orElse(16L);
+        PyDict known =
+                PyDict.empty()
+                        .with(SCALE, new PyFloat(Math.scalb(1.0, (int) power)))
+                        .with("cur_iter", PyInt.of(0))
+                        .with("last_overflow_iter", PyInt.of(-1))
+                        .with("scale_factor", new PyFloat(2.0))
+                        .with(
+                                "scale_window",
+                                fp16.find("loss_scale_window").orElse(PyInt.of(1000)));
+        return new LossScale(true, known, fp16);
     }
 
     private static Optional<PyDict> attributes(PickleValue scaler) {

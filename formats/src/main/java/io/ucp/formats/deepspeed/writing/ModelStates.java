@@ -144,7 +144,8 @@ record ModelStates(
                 before.tp() == target.tp()
                         && before.pp() == target.pp()
                         && source.expertRanks() == experts.experts().degree(),
-                configuration.stage() == 3);
+                configuration.stage() == 3,
+                holdings::dtype);
     }
 
     private Optional<Held> alias(int mp, String key) {
@@ -187,7 +188,7 @@ record ModelStates(
     }
 
     private PickleValue fragment(TorchBuilder torch, Held held, int dp) {
-        DType dtype = held.dtype(Held.WEIGHT);
+        DType dtype = holdings.dtype(held, held.dtype(Held.WEIGHT));
         if (configuration.stage() == 2) {
             return TensorPickles.write(
                     torch.tensor(

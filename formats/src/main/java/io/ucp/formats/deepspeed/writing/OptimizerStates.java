@@ -69,6 +69,11 @@ final class OptimizerStates {
                     case PLAIN, FUSED, UNFUSED ->
                             throw new IllegalArgumentException("no file of its own: " + kind);
                 };
+        if (configuration.dtype().isPresent() && kind != Kind.BF16) {
+            states =
+                    states.with("loss_scaler", scale().scaler())
+                            .with("dynamic_loss_scale", new PyBool(scale().dynamic()));
+        }
         Optional<PickleValue> info = states.find(INFO);
         PyDict root =
                 model.root()
@@ -102,7 +107,7 @@ final class OptimizerStates {
                                         "overflow",
                                         "clip_grad",
                                         "ds_version"));
-        return configuration.sameStage()
+        return configuration.sameStage() && model.kind() == Kind.STAGE_1_2
                 ? states
                 : states.with(OptimizerModel.STAGE, stage(configuration.stage()));
     }

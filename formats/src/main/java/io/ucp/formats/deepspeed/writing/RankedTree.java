@@ -100,13 +100,14 @@ public final class RankedTree {
                         .orElse(PyDict.empty());
         Batch batch = Batch.of(config, choices, source.ranks(), target);
         boolean sameStage = job.stage() == request.origin().stage();
-        Configuration configuration = new Configuration(config, batch, job.stage(), sameStage);
-        refuseOtherDtype(configuration);
+        Configuration configuration =
+                Configuration.of(config, batch, job.stage(), sameStage, choices.dtype());
         Kind kind = kind(configuration);
         refuseRoundRobin(configuration, kind);
         refuseTrainableOutsideGroups();
         ExpertPlaces places = places(configuration);
-        RankHoldings holdings = new RankHoldings(request, job, target, places);
+        RankHoldings holdings =
+                new RankHoldings(request, job, target, places, configuration.dtype());
         ExpertFiles experts = new ExpertFiles(target, places, holdings);
         ExpertGroups regrouped =
                 new ExpertGroups(
@@ -161,9 +162,18 @@ public final class RankedTree {
         whole.ifPresent(w -> files.addAll(w.expertFiles(request.tag())));
         files.addAll(experts.files(request.tag()));
         files.addAll(new LayerFiles(target, source, holdings).files(request.tag()));
+        configuration.dtype().ifPresent(this::tellDtype);
         side();
         randomStates();
         return new TargetTree(files, _ -> List.of(), pointers(), losses, notes);
+    }
+
+    private void tellDtype(String dtype) {
+        notes.add(
+                "weights are %s, made of the fp32 masters (--dtype)".formatted(dtype)
+                        + (dtype.equals("fp16")
+                                ? "; the loss scale begins as its configuration says"
+                                : ""));
     }
 
     private ExpertPlaces places(Configuration configuration) {
@@ -217,25 +227,10 @@ public final class RankedTree {
         if (job.stage() == 3) {
             return Kind.STAGE_3;
         }
-        if (configuration.sameStage()) {
+        if (configuration.sameStage() && configuration.dtype().isEmpty()) {
             return optimizer.kind();
         }
         return configuration.wantsBf16Optimizer() ? Kind.BF16 : Kind.STAGE_1_2;
-    }
-
-    private void refuseOtherDtype(Configuration configuration) {
-        String now = configuration.dtype();
-        choices.dtype()
-                .filter(dtype -> !dtype.equals(now))
-                .ifPresent(
-                        dtype -> {
-                            throw new RefusedException(
-                                    "dtype",
-                                    "%s, and the source's job has %s".formatted(dtype, now),
-                                    "the dtype of the source",
-                                    "leave --dtype out; a job of another dtype loads"
-                                            + " --to deepspeed-universal");
-                        });
     }
 
     private void refuseRoundRobin(Configuration configuration, Kind kind) {
@@ -266,7 +261,10 @@ public final class RankedTree {
 
     /// As the source's files are called, which says whether its weights are bf16.
     private String prefix(Configuration configuration) {
-        String name = choices.weightsOnly() ? "" : optimizer.file().path();
+        String name =
+                choices.weightsOnly() || configuration.dtype().isPresent()
+                        ? ""
+                        : optimizer.file().path();
         int zero = name.indexOf("zero_pp_rank_");
         return zero >= 0 ? name.substring(0, zero) : configuration.enabled("bf16") ? "bf16_" : "";
     }

@@ -38,7 +38,7 @@ record WholeOptimizer(
     ///
     /// @throws RefusedException where it builds none, or one that cannot load what it saves
     static Kind kind(OptimizerModel model, Configuration configuration, boolean pipeline) {
-        String weights = configuration.dtype();
+        String weights = configuration.weights();
         String gradients = configuration.gradientDtype().orElse(weights);
         if (configuration.enabled("amp") || !gradients.equals(weights)) {
             throw refused(
@@ -84,7 +84,7 @@ record WholeOptimizer(
     /// The keys that both sides have are the source's.
     private PyDict wrapped(PyDict base, String key, PyList masters) {
         PyDict of = PyDict.empty();
-        if (model.kind() == kind) {
+        if (model.kind() == kind && configuration.dtype().isEmpty()) {
             of = model.states();
         } else if (configuration.enabled("fp16")) {
             of = LossScale.of(model, configuration).keys(steps);
