@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonGenerator;
 
 import io.ucp.convert.Prepared;
 import io.ucp.convert.Report;
+import io.ucp.convert.Request;
 
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -53,15 +54,15 @@ final class ConversionReport {
         SourceReport.line(out, "states", states);
         SourceReport.line(out, "output", report.output());
         String heading = "next";
-        for (String step : next(prepared.request().to(), report.output())) {
+        for (String step : next(prepared.request(), report.output())) {
             SourceReport.line(out, heading, step);
             heading = "";
         }
     }
 
     /// What people do with the output, by format.
-    private static List<String> next(String format, Path output) {
-        return switch (format) {
+    private static List<String> next(Request request, Path output) {
+        return switch (request.to()) {
             case "universal" ->
                     List.of(
                             "ucp verify %s".formatted(quoted(output)),
@@ -75,8 +76,11 @@ final class ConversionReport {
                                     .formatted(quoted(output)));
             case "deepspeed" ->
                     List.of(
-                            "DeepSpeed resumes from it at these degrees: load_checkpoint(\"%s\")"
-                                    .formatted(output),
+                            request.weightsOnly()
+                                    ? "DeepSpeed loads it at these degrees: load_checkpoint(\"%s\", load_module_only=True)"
+                                            .formatted(output)
+                                    : "DeepSpeed resumes from it at these degrees: load_checkpoint(\"%s\")"
+                                            .formatted(output),
                             "ucp inspect %s".formatted(quoted(output)));
             case "megatron" ->
                     List.of(

@@ -71,6 +71,13 @@ final class Convert extends Reporting {
     private boolean overwrite;
 
     @Option(
+            names = "--from-master",
+            description =
+                    "Make weights of the fp32 masters even where the source's own are not those,"
+                            + " rounded; without it that is an error.")
+    private boolean fromMaster;
+
+    @Option(
             names = "--no-fsync",
             description =
                     "Leave it to the system when the files reach the disk: faster, and a power"
@@ -165,6 +172,7 @@ final class Convert extends Reporting {
                 .withWindowBytes(memory.windowBytes())
                 .withReadBack(verify == Verifying.readBack)
                 .withStrict(target.strict())
+                .withCheckedWeights(!fromMaster)
                 .withOutput(new OutputFolder.Rules(leftover, overwrite, !unsynced));
     }
 }

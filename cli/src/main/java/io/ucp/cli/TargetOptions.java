@@ -25,6 +25,10 @@ import java.util.OptionalInt;
 
 /// What is to be written: the options that `convert` and `plan` share.
 final class TargetOptions {
+    /// Formats with a form of weights alone.
+    private static final List<String> WEIGHTS_ALONE =
+            List.of("deepspeed", "safetensors", "torch", "universal");
+
     @Spec(Spec.Target.MIXEE)
     private CommandSpec spec;
 
@@ -68,6 +72,13 @@ final class TargetOptions {
     private boolean withOptimizer;
 
     @Option(
+            names = "--weights-only",
+            description =
+                    "Write the model's weights alone, the source's own, and leave the optimizer's"
+                            + " states; for deepspeed, universal, safetensors and torch.")
+    private boolean weightsOnly;
+
+    @Option(
             names = "--strict",
             description =
                     "Refuse where the target has no place for something, or where copies that"
@@ -107,6 +118,10 @@ final class TargetOptions {
         Optional<TargetRequest> target = job.job(to);
         options.putAll(job.options(to));
         requireTaken(options);
+        if (weightsOnly) {
+            requireWeightsAlone();
+            options.put(Request.WEIGHTS_ONLY, "true");
+        }
         Request request =
                 new Request(
                         source,
@@ -161,6 +176,21 @@ final class TargetOptions {
                         "--%s is not for --to %s; expected it with --to %s"
                                 .formatted(option, to, String.join(" or ", taking)));
             }
+        }
+    }
+
+    private void requireWeightsAlone() {
+        boolean known = CheckpointFormat.all().stream().anyMatch(f -> f.name().equals(to));
+        if (known && !WEIGHTS_ALONE.contains(to)) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--weights-only is not for --to %s; expected it with --to %s"
+                            .formatted(to, String.join(" or ", WEIGHTS_ALONE)));
+        }
+        if (withOptimizer) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--weights-only and --with-optimizer; expected one of them");
         }
     }
 

@@ -7,6 +7,7 @@ import io.ucp.checkpoint.Assembler;
 import io.ucp.checkpoint.Inventory;
 import io.ucp.checkpoint.Parameter;
 import io.ucp.checkpoint.Renaming;
+import io.ucp.checkpoint.WeightsOnly;
 import io.ucp.execute.ExecutionResult;
 import io.ucp.execute.ExecutionResult.Difference;
 import io.ucp.execute.Observer;
@@ -34,6 +35,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -110,6 +112,9 @@ public final class Conversion {
         TargetNames names = TargetNames.of(request, described, format(request.to()));
         WithoutEffect.refuse(request, described, names, format(request.to()));
         Optional<TargetBinder.Bound> bound = TargetJobs.of(request, described, names);
+        if (request.weightsOnly()) {
+            names = names.with(WeightsOnly.of(names.inventory()));
+        }
         Optional<TargetJob> job = bound.map(TargetBinder.Bound::job);
         TargetTree tree = layout(request, names, job);
         CopyPlan plan = Planner.plan(names.inventory(), tree.files());
@@ -121,6 +126,15 @@ public final class Conversion {
                 plan,
                 job,
                 bound.map(TargetBinder.Bound::notes).orElse(List.of()));
+    }
+
+    /// Weights alone are nothing special to a form that has no place for more.
+    private static Map<String, String> optionsOf(Request request) {
+        Map<String, String> options = new HashMap<>(request.options());
+        if (!format(request.to()).options().contains(Request.WEIGHTS_ONLY)) {
+            options.remove(Request.WEIGHTS_ONLY);
+        }
+        return options;
     }
 
     /// The files of the target.
@@ -138,7 +152,7 @@ public final class Conversion {
                                         SourceNames.facts(inventory),
                                         names.hints(),
                                         foreign.kept(),
-                                        request.options(),
+                                        optionsOf(request),
                                         job));
         return foreign.told(tree);
     }
@@ -255,6 +269,7 @@ public final class Conversion {
                 .withThreads(options.threads())
                 .withBufferBytes(options.windowBytes())
                 .withSync(options.output().sync())
+                .withCheckedWeights(options.checksWeights())
                 .withCancelled(options.cancelled());
     }
 
@@ -285,6 +300,15 @@ public final class Conversion {
                         "equal replicas",
                         "one of the files is damaged or of another step; where copies may differ,"
                                 + " say `replicate over .. take first` in a spec");
+            }
+            if (difference.rule() == Step.Rule.ROUNDED) {
+                throw new IncompleteCheckpointException(
+                        "%s: %s".formatted(difference.parameter(), difference.state()),
+                        DifferenceText.of(difference),
+                        "weights that are their master, rounded",
+                        "weights and optimizer are of different steps, or somebody changed one of"
+                                + " them: --from-master makes the weights of the master,"
+                                + " --weights-only keeps them and leaves the optimizer's states");
             }
             lines.add(
                     "%s %s: %s; the first is taken"

@@ -123,15 +123,18 @@ record Fingerprint(String digest, SequencedMap<String, Path> sources, Collection
                 case Step.Elements elements -> {
                     text(elements.of().parameter()).text(elements.of().state());
                     text(elements.from().torchName()).text(elements.to().torchName());
-                    for (Step.Copy copy : elements.copies()) {
-                        text(copy.rule().name()).number(copy.origins().items().size());
-                        for (Step.Origin origin : copy.origins().items()) {
-                            source(origin.source());
-                            number(origin.base());
-                            origin.moves().forEachNumber(this::number);
-                        }
-                    }
+                    elements.copies().forEach(this::copy);
+                    elements.kept().ifPresent(kept -> copy(kept.copy()));
                 }
+            }
+        }
+
+        private void copy(Step.Copy copy) {
+            text(copy.rule().name()).number(copy.origins().items().size());
+            for (Step.Origin origin : copy.origins().items()) {
+                source(origin.source());
+                number(origin.base());
+                origin.moves().forEachNumber(this::number);
             }
         }
 

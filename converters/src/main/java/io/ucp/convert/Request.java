@@ -28,6 +28,9 @@ public record Request(
         Optional<String> targetSpec,
         Names names,
         Optional<TargetRequest> target) {
+    /// The option that leaves the optimizer's states behind.
+    public static final String WEIGHTS_ONLY = "weights-only";
+
     public Request {
         settings = Map.copyOf(settings);
         options = Map.copyOf(options);
@@ -63,6 +66,11 @@ public record Request(
             Map<String, String> options,
             Optional<TargetRequest> target) {
         this(source, from, to, spec, settings, options, Optional.empty(), Names.AUTO, target);
+    }
+
+    /// Whether the optimizer's states stay behind.
+    public boolean weightsOnly() {
+        return options.containsKey(WEIGHTS_ONLY);
     }
 
     /// For the ranks of a job.

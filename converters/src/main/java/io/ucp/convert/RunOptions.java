@@ -12,6 +12,7 @@ import java.util.function.BooleanSupplier;
 /// @param maxRate bytes of the target a second, absent for as fast as it goes
 /// @param dropBehind whether files are dropped from the page cache behind the work
 /// @param readBack whether the output is read and compared with the source before it gets its name
+/// @param checksWeights whether weights made of a master are held against those that the source has
 /// @param cancelled asked often; true stops
 public record RunOptions(
         int threads,
@@ -21,6 +22,7 @@ public record RunOptions(
         OptionalLong maxRate,
         boolean dropBehind,
         boolean readBack,
+        boolean checksWeights,
         BooleanSupplier cancelled) {
     /// Of a window where nothing else is asked for.
     public static final int WINDOW_BYTES = 1 << 20;
@@ -34,46 +36,124 @@ public record RunOptions(
                 OptionalLong.empty(),
                 false,
                 false,
+                true,
                 () -> false);
     }
 
     public RunOptions withThreads(int changed) {
         return new RunOptions(
-                changed, windowBytes, strict, output, maxRate, dropBehind, readBack, cancelled);
+                changed,
+                windowBytes,
+                strict,
+                output,
+                maxRate,
+                dropBehind,
+                readBack,
+                checksWeights,
+                cancelled);
     }
 
     public RunOptions withWindowBytes(int changed) {
         return new RunOptions(
-                threads, changed, strict, output, maxRate, dropBehind, readBack, cancelled);
+                threads,
+                changed,
+                strict,
+                output,
+                maxRate,
+                dropBehind,
+                readBack,
+                checksWeights,
+                cancelled);
     }
 
     public RunOptions withStrict(boolean changed) {
         return new RunOptions(
-                threads, windowBytes, changed, output, maxRate, dropBehind, readBack, cancelled);
+                threads,
+                windowBytes,
+                changed,
+                output,
+                maxRate,
+                dropBehind,
+                readBack,
+                checksWeights,
+                cancelled);
     }
 
     public RunOptions withOutput(OutputFolder.Rules changed) {
         return new RunOptions(
-                threads, windowBytes, strict, changed, maxRate, dropBehind, readBack, cancelled);
+                threads,
+                windowBytes,
+                strict,
+                changed,
+                maxRate,
+                dropBehind,
+                readBack,
+                checksWeights,
+                cancelled);
     }
 
     public RunOptions withMaxRate(OptionalLong changed) {
         return new RunOptions(
-                threads, windowBytes, strict, output, changed, dropBehind, readBack, cancelled);
+                threads,
+                windowBytes,
+                strict,
+                output,
+                changed,
+                dropBehind,
+                readBack,
+                checksWeights,
+                cancelled);
     }
 
     public RunOptions withDropBehind(boolean changed) {
         return new RunOptions(
-                threads, windowBytes, strict, output, maxRate, changed, readBack, cancelled);
+                threads,
+                windowBytes,
+                strict,
+                output,
+                maxRate,
+                changed,
+                readBack,
+                checksWeights,
+                cancelled);
     }
 
     public RunOptions withReadBack(boolean changed) {
         return new RunOptions(
-                threads, windowBytes, strict, output, maxRate, dropBehind, changed, cancelled);
+                threads,
+                windowBytes,
+                strict,
+                output,
+                maxRate,
+                dropBehind,
+                changed,
+                checksWeights,
+                cancelled);
+    }
+
+    public RunOptions withCheckedWeights(boolean changed) {
+        return new RunOptions(
+                threads,
+                windowBytes,
+                strict,
+                output,
+                maxRate,
+                dropBehind,
+                readBack,
+                changed,
+                cancelled);
     }
 
     public RunOptions withCancelled(BooleanSupplier changed) {
         return new RunOptions(
-                threads, windowBytes, strict, output, maxRate, dropBehind, readBack, changed);
+                threads,
+                windowBytes,
+                strict,
+                output,
+                maxRate,
+                dropBehind,
+                readBack,
+                checksWeights,
+                changed);
     }
 }

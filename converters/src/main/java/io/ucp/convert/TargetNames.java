@@ -47,6 +47,10 @@ record TargetNames(Inventory inventory, LayoutHints hints, Optional<Spec> spec) 
         return framework(format.naming(), request, described);
     }
 
+    TargetNames with(Inventory changed) {
+        return new TargetNames(changed, hints, spec);
+    }
+
     private static TargetNames unchanged(Inventory inventory, Described described) {
         LayoutHints hints = described.source().index().hints();
         boolean renamed = !described.isHeld(inventory);

@@ -24,6 +24,17 @@ final class Differences {
     record Pair(int label, int with, int copy, Step.Rule rule) {
         /// The value, where it is a mean.
         static final int MEAN = -1;
+
+        /// The value, where it was rounded to the dtype of the second.
+        static final int MASTER = -2;
+
+        String first(CopyPlan.Label label) {
+            return switch (with) {
+                case MEAN -> "the mean";
+                case MASTER -> "the fp32 master, rounded,";
+                default -> label.copies().get(with);
+            };
+        }
     }
 
     /// @param sum of the absolute differences, and `ulps` the largest in units of the last place; 0
@@ -108,9 +119,7 @@ final class Differences {
                                             new ExecutionResult.Difference(
                                                     l.parameter(),
                                                     l.state(),
-                                                    found.pair().with() == Pair.MEAN
-                                                            ? "the mean"
-                                                            : l.copies().get(found.pair().with()),
+                                                    found.pair().first(l),
                                                     l.copies().get(copy),
                                                     found.pair().rule(),
                                                     label,

@@ -19,6 +19,7 @@ import java.util.function.BooleanSupplier;
 /// @param observer sees every window
 /// @param cancelled asked before every window; true stops with a
 ///   [java.util.concurrent.CancellationException]
+/// @param checksWeights whether weights made of a master are held against those that the source has
 public record Options(
         int threads,
         int bufferBytes,
@@ -27,7 +28,8 @@ public record Options(
         Optional<Journal> journal,
         List<Checksummed> checksums,
         Observer observer,
-        BooleanSupplier cancelled) {
+        BooleanSupplier cancelled,
+        boolean checksWeights) {
     public Options {
         if (threads < 1 || bufferBytes < 1 || openSources < 1) {
             throw new IllegalArgumentException("threads, buffers and sources start at 1");
@@ -45,60 +47,52 @@ public record Options(
                 Optional.empty(),
                 List.of(),
                 Observer.NONE,
-                () -> false);
+                () -> false,
+                true);
     }
 
     public Options withThreads(int changed) {
         return new Options(
-                changed, bufferBytes, openSources, sync, journal, checksums, observer, cancelled);
+                changed, bufferBytes, openSources, sync, journal, checksums, observer, cancelled, checksWeights);
     }
 
     public Options withBufferBytes(int changed) {
         return new Options(
-                threads, changed, openSources, sync, journal, checksums, observer, cancelled);
+                threads, changed, openSources, sync, journal, checksums, observer, cancelled, checksWeights);
     }
 
     public Options withOpenSources(int changed) {
         return new Options(
-                threads, bufferBytes, changed, sync, journal, checksums, observer, cancelled);
+                threads, bufferBytes, changed, sync, journal, checksums, observer, cancelled, checksWeights);
     }
 
     public Options withSync(boolean changed) {
         return new Options(
-                threads,
-                bufferBytes,
-                openSources,
-                changed,
-                journal,
-                checksums,
-                observer,
-                cancelled);
-    }
-
-    public Options withCancelled(BooleanSupplier changed) {
-        return new Options(
-                threads, bufferBytes, openSources, sync, journal, checksums, observer, changed);
+                threads, bufferBytes, openSources, changed, journal, checksums, observer, cancelled, checksWeights);
     }
 
     public Options withJournal(Journal changed) {
         return new Options(
-                threads,
-                bufferBytes,
-                openSources,
-                sync,
-                Optional.of(changed),
-                checksums,
-                observer,
-                cancelled);
+                threads, bufferBytes, openSources, sync, Optional.of(changed), checksums, observer, cancelled, checksWeights);
     }
 
     public Options withChecksums(List<Checksummed> changed) {
         return new Options(
-                threads, bufferBytes, openSources, sync, journal, changed, observer, cancelled);
+                threads, bufferBytes, openSources, sync, journal, changed, observer, cancelled, checksWeights);
     }
 
     public Options withObserver(Observer changed) {
         return new Options(
-                threads, bufferBytes, openSources, sync, journal, checksums, changed, cancelled);
+                threads, bufferBytes, openSources, sync, journal, checksums, changed, cancelled, checksWeights);
+    }
+
+    public Options withCancelled(BooleanSupplier changed) {
+        return new Options(
+                threads, bufferBytes, openSources, sync, journal, checksums, observer, changed, checksWeights);
+    }
+
+    public Options withCheckedWeights(boolean changed) {
+        return new Options(
+                threads, bufferBytes, openSources, sync, journal, checksums, observer, cancelled, changed);
     }
 }

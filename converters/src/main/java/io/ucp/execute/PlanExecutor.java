@@ -93,7 +93,11 @@ public final class PlanExecutor {
         try (Arena arena = Arena.ofConfined()) {
             Buffers buffers = Buffers.in(arena, sizes);
             WindowFiller filler =
-                    new WindowFiller(execution.sources(), execution.differences(), buffers);
+                    new WindowFiller(
+                            execution.sources(),
+                            execution.differences(),
+                            buffers,
+                            execution.options().checksWeights());
             Worker worker = new Worker(buffers, filler);
             for (int k = next.getAndIncrement(); k < jobs.size(); k = next.getAndIncrement()) {
                 execution.checkGoing();

@@ -29,12 +29,17 @@ final class WindowFiller {
     /// A copy that others are compared with.
     private final ByteBuffer leader;
 
+    private final boolean checksWeights;
+
     private boolean differed;
 
     /// Of an average, then the means.
     private final double[] sums = new double[AVERAGED_AT_ONCE];
 
-    WindowFiller(OpenSources sources, Differences differences, Buffers buffers) {
+    /// @param checksWeights whether weights are held against those that the source has
+    WindowFiller(
+            OpenSources sources, Differences differences, Buffers buffers, boolean checksWeights) {
+        this.checksWeights = checksWeights;
         this.sources = sources;
         this.differences = differences;
         this.uncast = buffers.uncast();
@@ -117,7 +122,28 @@ final class WindowFiller {
             if (!direct && !step.averages()) {
                 Floats.cast(from, uncast, 0, step.to(), window, index, (int) (last - first));
             }
+            if (step.kept().isPresent() && checksWeights) {
+                compare(step, step.kept().get(), first, last, window, index);
+            }
         }
+    }
+
+    /// Holds what the source kept against what was cast.
+    private void compare(
+            Step.Elements step, Step.Kept kept, long first, long last, ByteBuffer value, int at)
+            throws IOException {
+        gatherer.gather(kept.copy(), step.to().width(), first, last, replica, 0);
+        differed |=
+                differences.compare(
+                        step,
+                        new Differences.Pair(
+                                kept.label(), Differences.Pair.MASTER, 0, kept.copy().rule()),
+                        step.to(),
+                        first,
+                        last,
+                        value,
+                        at,
+                        replica);
     }
 
     /// Holds copies `[others, ..)` against the value and against each other.

@@ -25,6 +25,9 @@ import java.util.OptionalLong;
 
 /// Finds where one source holds the elements of states.
 final class StatePlanner {
+    private static final String MASTER = "fp32";
+    private static final String WEIGHT = "weight";
+
     private final Map<String, Parameter> parameters = new HashMap<>();
     private final Planner.Labels labels;
     private final Map<String, Map<String, Integer>> labelOf = new HashMap<>();
@@ -81,7 +84,34 @@ final class StatePlanner {
                                 origins(place, holding.copies().get(c), of, from), rules.get(c)));
             }
         }
-        return new Step.Elements(offset, of, from, copies, label(target, of));
+        return new Step.Elements(
+                offset, of, from, copies, label(target, of), kept(target, of, rules));
+    }
+
+    /// The weights that the source has, where these are made of the master. One that is a mean, or
+    /// the first of copies that differ, is the master of no weights in particular.
+    private Optional<Step.Kept> kept(String target, Elementwise of, List<Step.Rule> rules) {
+        Parameter parameter = find(target, of);
+        StateHolding weights = parameter.states().get(WEIGHT);
+        boolean plain = rules.stream().skip(1).allMatch(Step.Rule.EQUAL::equals);
+        if (!of.state().equals(MASTER)
+                || weights == null
+                || weights.dtype() != of.dtype()
+                || holding(target, of).dtype() == of.dtype()
+                || !plain
+                || rules.getFirst() == Step.Rule.AVERAGE) {
+            return Optional.empty();
+        }
+        Elementwise own =
+                new Elementwise(of.parameter(), WEIGHT, of.dtype(), of.count(), of.pieces());
+        Spans<Step.Origin> origins =
+                origins(
+                        "%s: %s/%s".formatted(target, of.parameter(), WEIGHT),
+                        weights.copies().getFirst(),
+                        own,
+                        of.dtype());
+        return Optional.of(
+                new Step.Kept(new Step.Copy(origins, Step.Rule.ROUNDED), label(target, own)));
     }
 
     /// What each copy is for: the first of those that must be equal stands for them.

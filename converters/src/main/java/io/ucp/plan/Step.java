@@ -7,6 +7,7 @@ import io.ucp.tensor.Piece;
 import io.ucp.tensor.Transfer;
 
 import java.util.List;
+import java.util.Optional;
 
 /// One instruction on a target file: the whole instruction set. A step writes the bytes `[offset,
 /// end)` of the target, all of them.
@@ -39,10 +40,22 @@ public sealed interface Step {
     /// @param from dtype of the copies
     /// @param copies at least one, each of which holds every element; the first is no [Rule#EQUAL]
     /// @param label index in [CopyPlan#labels], for messages and digests
-    record Elements(long offset, Elementwise of, DType from, List<Copy> copies, int label)
+    /// @param kept what the value has to be after the cast, where the source says
+    record Elements(
+            long offset,
+            Elementwise of,
+            DType from,
+            List<Copy> copies,
+            int label,
+            Optional<Kept> kept)
             implements Step {
         public Elements {
             copies = List.copyOf(copies);
+        }
+
+        /// A step whose cast nothing is held against.
+        public Elements(long offset, Elementwise of, DType from, List<Copy> copies, int label) {
+            this(offset, of, from, copies, label, Optional.empty());
         }
 
         @Override
@@ -67,7 +80,8 @@ public sealed interface Step {
 
         /// Bytes that are read for it: every element once of each copy.
         public long bytesRead() {
-            return count() * from.width() * copies.size();
+            long each = (long) from.width() * copies.size();
+            return count() * (kept.isPresent() ? each + to().width() : each);
         }
 
         /// Row-major index in the parameter of the element at a position of this step.
@@ -85,6 +99,12 @@ public sealed interface Step {
     /// of.count())` exactly, found by target position.
     record Copy(Spans<Origin> origins, Rule rule) {}
 
+    /// The model's own weights, where a step makes weights of their master.
+    ///
+    /// @param copy of the dtype that the step casts to
+    /// @param label whose it is
+    record Kept(Copy copy, int label) {}
+
     /// Where elements come from: `from` position `p` of the moves is at byte `base + p * width` of
     /// the source; `to` positions count elements from the step's offset.
     record Origin(ByteSource source, long base, Transfer moves) {}
@@ -97,6 +117,8 @@ public sealed interface Step {
         /// The value, where it is the first copy of all. A later one may differ from the value;
         /// differences are counted.
         FIRST,
+        /// The value after the cast.
+        ROUNDED,
         /// The value is the mean of these, summed in fp64 and rounded once. They go before those
         /// that may differ from it.
         AVERAGE

@@ -71,7 +71,9 @@ final class Tiling {
 
     private static void proveElements(String target, Step.Elements step) {
         int copy = 0;
-        for (Step.Copy c : step.copies()) {
+        List<Step.Copy> all = new ArrayList<>(step.copies());
+        step.kept().ifPresent(k -> all.add(k.copy()));
+        for (Step.Copy c : all) {
             List<Transfer> moves = c.origins().items().stream().map(Step.Origin::moves).toList();
             String what =
                     "of copy %d of %s/%s "

@@ -1,6 +1,7 @@
 package io.ucp.formats;
 
 import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyNone;
 import io.ucp.io.ByteSource;
 
 import java.util.List;
@@ -34,6 +35,15 @@ public record CarriedFile(
 
     public CarriedFile {
         storages = Map.copyOf(storages);
+    }
+
+    /// With `None` under a key of the root, and what is left of the storages; empty where the root
+    /// has nothing there.
+    public Optional<CarriedFile> withNone(String key, Map<String, Storage> left) {
+        return root.flatMap(PickleValue::asDict)
+                .filter(dict -> dict.find(key).filter(v -> !v.isNone()).isPresent())
+                .map(dict -> dict.with(key, PyNone.NONE))
+                .map(d -> new CarriedFile(path, role, at, Optional.empty(), Optional.of(d), left));
     }
 
     /// The bytes behind the tensors of a torch file.

@@ -59,7 +59,8 @@ public final class DeepSpeedFormat implements CheckpointFormat {
         FlatGroups optimizer = FlatGroups.read(files, degrees, findings);
         Weights weights = Weights.read(files, degrees, optimizer.experts(), findings);
         List<HeldTensor> tensors = new ArrayList<>(weights.tensors());
-        tensors.addAll(WholeOptimizer.read(files, degrees, weights, findings));
+        WholeOptimizer whole = WholeOptimizer.read(files, degrees, weights, findings);
+        tensors.addAll(whole.tensors());
         List<FlatGroup> groups = new ArrayList<>(optimizer.groups());
         groups.addAll(FlatGroups.frozen(files, degrees));
         int stage = files.optimizers().isEmpty() ? 0 : files.optimizer(0, 0).stage();
@@ -77,7 +78,8 @@ public final class DeepSpeedFormat implements CheckpointFormat {
                 Hints.read(files, degrees, weights, findings),
                 CarriedFiles.of(files, degrees, weights),
                 new Origin(NAME, candidate.tag(), stage, mesh, Optional.empty()),
-                merged(findings));
+                merged(findings),
+                whole.members());
     }
 
     /// What is the same in several places is said once.

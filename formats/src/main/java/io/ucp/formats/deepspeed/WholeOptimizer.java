@@ -1,30 +1,43 @@
 package io.ucp.formats.deepspeed;
 
+import io.ucp.formats.Coordinate;
 import io.ucp.formats.Finding;
 import io.ucp.formats.HeldTensor;
+import io.ucp.formats.OptimizerMember;
+import io.ucp.formats.Scalar;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 
-/// The optimizer of a job without ZeRO, whose state is in the model states under `optimizer`.
+/// The optimizer of a job without ZeRO, whose state is in the model states under `optimizer`:
+/// torch's own dict where the weights are fp32; where they are 16-bit, that inside a dict with the
+/// fp32 masters, which `FP16_Optimizer` lays end to end, a group each (`fp32_groups_flat`), and
+/// `FP16_UnfusedOptimizer` keeps by parameter (`fp32_groups`).
 ///
-/// A torch optimizer numbers its parameters in the order in which it was given them. With one group
-/// that is the model's own order, by every shape; its states are then holdings. Otherwise the file
-/// does not say which parameter is which: the weights are the truth, and the optimizer stays in the
-/// file as it is.
-final class WholeOptimizer {
-    private WholeOptimizer() {}
+/// None of them names its parameters; [WholeMembers] finds which they are. Where that is not
+/// certain, the weights are the truth, and the optimizer stays in the file as it is.
+///
+/// Source: DeepSpeed `runtime/engine.py` (`_do_optimizer_sanity_check`,
+/// `_common_checkpoint_state`), `runtime/fp16/fused_optimizer.py`,
+/// `runtime/fp16/unfused_optimizer.py`.
+///
+/// @param tensors states, masters included
+/// @param members their groups and numbers
+record WholeOptimizer(List<HeldTensor> tensors, List<OptimizerMember> members) {
+    private static final String MASTER = "fp32";
 
-    static List<HeldTensor> read(
+    static WholeOptimizer read(
             CheckpointFiles files, Degrees degrees, Weights weights, List<Finding> findings)
             throws IOException {
-        List<HeldTensor> all = new ArrayList<>();
+        WholeOptimizer all = new WholeOptimizer(new ArrayList<>(), new ArrayList<>());
         if (!files.optimizers().isEmpty()) {
             return all;
         }
@@ -34,21 +47,26 @@ final class WholeOptimizer {
                             files.expertOptimizers().getFirst().label(),
                             "the optimizer of a job without ZeRO that has experts stays in its"
                                     + " files as it is"));
+            return all;
         }
         for (int mp = 0; mp < degrees.mp(); mp++) {
             ModelStates model = files.model(mp);
             Optional<PickleValue> optimizer =
                     model.file().root().find("optimizer").filter(v -> !v.isNone());
             if (optimizer.isPresent()) {
-                int rank = mp;
+                Coordinate at = degrees.at(mp);
                 List<HeldTensor> own =
                         weights.tensors().stream()
-                                .filter(t -> t.at().equals(degrees.at(rank)))
+                                .filter(t -> t.at().equals(at))
                                 .filter(t -> !weights.buffers().contains(t.name()))
                                 .toList();
-                Optional<List<HeldTensor>> states = states(model.file(), optimizer.get(), own);
-                all.addAll(states.orElse(List.of()));
-                tell(model.file(), states.isPresent(), findings);
+                Optional<WholeOptimizer> held =
+                        new Reader(model.file(), optimizer.get(), at).read(own);
+                if (held.isPresent()) {
+                    all.tensors.addAll(held.get().tensors());
+                    all.members.addAll(held.get().members());
+                }
+                tell(model.file(), held.isPresent(), findings);
             }
         }
         return all;
@@ -66,48 +84,181 @@ final class WholeOptimizer {
                                         + " are taken"));
     }
 
-    private static Optional<List<HeldTensor>> states(
-            CheckpointFile file, PickleValue optimizer, List<HeldTensor> parameters)
-            throws IOException {
-        List<PickleValue> groups =
-                optimizer.find("param_groups").flatMap(PickleValue::asSequence).orElse(List.of());
-        Optional<PyDict> state = optimizer.find("state").flatMap(PickleValue::asDict);
-        if (groups.size() != 1 || state.isEmpty()) {
-            return Optional.empty();
+    /// One file's.
+    private static final class Reader {
+        private final CheckpointFile file;
+        private final Coordinate at;
+        private final PickleValue base;
+        private final Optional<List<PickleValue>> flat;
+        private final Optional<List<PickleValue>> each;
+        private final List<HeldTensor> tensors = new ArrayList<>();
+        private final List<OptimizerMember> members = new ArrayList<>();
+
+        Reader(CheckpointFile file, PickleValue optimizer, Coordinate at) {
+            this.file = file;
+            this.at = at;
+            this.flat = optimizer.find("fp32_groups_flat").flatMap(PickleValue::asSequence);
+            this.each = optimizer.find("fp32_groups").flatMap(PickleValue::asSequence);
+            boolean wrapped = flat.isPresent() || each.isPresent();
+            this.base =
+                    wrapped
+                            ? optimizer.find("optimizer_state_dict").orElse(PyDict.empty())
+                            : optimizer;
         }
-        List<PickleValue> numbers =
-                groups.getFirst().find("params").flatMap(PickleValue::asSequence).orElse(List.of());
-        if (numbers.size() != parameters.size()) {
-            return Optional.empty();
-        }
-        List<HeldTensor> held = new ArrayList<>();
-        for (int i = 0; i < numbers.size(); i++) {
-            OptionalLong number = numbers.get(i).asLong();
-            Optional<PyDict> own =
-                    number.isEmpty()
-                            ? Optional.empty()
-                            : state.get().find(number.getAsLong()).flatMap(PickleValue::asDict);
-            if (own.isPresent() && !take(file, own.get(), parameters.get(i), held)) {
+
+        Optional<WholeOptimizer> read(List<HeldTensor> parameters) throws IOException {
+            List<PickleValue> groups =
+                    base.find("param_groups").flatMap(PickleValue::asSequence).orElse(List.of());
+            Optional<List<List<HeldTensor>>> of =
+                    flat.isPresent()
+                            ? WholeMembers.byElements(counts(), parameters)
+                            : WholeMembers.byNumber(groups, this::shape, parameters);
+            if (of.isEmpty() || of.get().size() != groups.size()) {
                 return Optional.empty();
             }
+            for (int g = 0; g < groups.size(); g++) {
+                boolean taken =
+                        flat.isPresent()
+                                ? takeFlat(g, groups.get(g), of.get().get(g))
+                                : takeEach(g, groups.get(g), of.get().get(g));
+                if (!taken) {
+                    return Optional.empty();
+                }
+            }
+            return tensors.isEmpty()
+                    ? Optional.empty()
+                    : Optional.of(new WholeOptimizer(tensors, members));
         }
-        return held.isEmpty() ? Optional.empty() : Optional.of(held);
-    }
 
-    /// False where a state does not fit the parameter.
-    private static boolean take(
-            CheckpointFile file, PyDict states, HeldTensor parameter, List<HeldTensor> held) {
-        for (PyDict.Entry entry : states.entries()) {
-            Optional<TensorEntry> tensor =
-                    file.tensor(entry.value()).filter(t -> t.shape().rank() > 0);
-            if (tensor.isPresent()) {
-                if (!tensor.get().shape().equals(parameter.tensor().shape())) {
+        private List<Long> counts() {
+            return flat.orElse(List.of()).stream()
+                    .map(m -> file.tensor(m).map(t -> t.shape().count()).orElse(-1L))
+                    .toList();
+        }
+
+        /// What its states look like: those of a parameter that took no step have none.
+        private Optional<io.ucp.tensor.Shape> shape(int group, int position, long number) {
+            if (each.isPresent()) {
+                return master(group, position).map(TensorEntry::shape);
+            }
+            return state(number)
+                    .flatMap(
+                            states ->
+                                    states.entries().stream()
+                                            .flatMap(e -> file.tensor(e.value()).stream())
+                                            .map(TensorEntry::shape)
+                                            .filter(s -> s.rank() > 0)
+                                            .findFirst());
+        }
+
+        private Optional<TensorEntry> master(int group, int position) {
+            return each.filter(groups -> group < groups.size())
+                    .flatMap(groups -> groups.get(group).asSequence())
+                    .filter(masters -> position < masters.size())
+                    .flatMap(masters -> file.tensor(masters.get(position)));
+        }
+
+        private Optional<PyDict> state(long number) {
+            return base.find("state")
+                    .flatMap(PickleValue::asDict)
+                    .flatMap(d -> d.find(number))
+                    .flatMap(PickleValue::asDict);
+        }
+
+        private boolean takeEach(int group, PickleValue paramGroup, List<HeldTensor> of)
+                throws IOException {
+            List<Long> numbers = WholeMembers.numbers(paramGroup);
+            for (int i = 0; i < of.size(); i++) {
+                HeldTensor parameter = of.get(i);
+                Optional<TensorEntry> master = master(group, i);
+                if (each.isPresent()) {
+                    if (master.isEmpty()
+                            || !master.get().shape().equals(parameter.tensor().shape())) {
+                        return false;
+                    }
+                    tensors.add(new HeldTensor(parameter.name(), MASTER, at, master.get()));
+                }
+                Map<String, Scalar> scalars = step(paramGroup);
+                Optional<PyDict> states = state(numbers.get(i));
+                if (states.isPresent() && !take(states.get(), parameter, scalars)) {
                     return false;
                 }
+                members.add(new OptimizerMember(parameter.name(), at, group, scalars));
+            }
+            return true;
+        }
+
+        /// False where a state does not fit the parameter.
+        private boolean take(PyDict states, HeldTensor parameter, Map<String, Scalar> scalars)
+                throws IOException {
+            for (PyDict.Entry entry : states.entries()) {
                 String state = entry.key().asText().orElse(entry.key().toString());
-                held.add(new HeldTensor(parameter.name(), state, parameter.at(), tensor.get()));
+                Optional<Scalar> scalar = file.scalar(entry.value());
+                Optional<TensorEntry> tensor = file.tensor(entry.value());
+                if (scalar.isPresent()) {
+                    scalars.put(state, scalar.get());
+                } else if (tensor.isPresent()) {
+                    if (!tensor.get().shape().equals(parameter.tensor().shape())) {
+                        return false;
+                    }
+                    tensors.add(new HeldTensor(parameter.name(), state, at, tensor.get()));
+                }
+            }
+            return true;
+        }
+
+        private boolean takeFlat(int group, PickleValue paramGroup, List<HeldTensor> of)
+                throws IOException {
+            Map<String, TensorEntry> flats = new LinkedHashMap<>();
+            file.tensor(flat.orElseThrow().get(group)).ifPresent(t -> flats.put(MASTER, t));
+            Map<String, Scalar> scalars = step(paramGroup);
+            List<Long> numbers = WholeMembers.numbers(paramGroup);
+            Optional<PyDict> states =
+                    numbers.size() == 1 ? state(numbers.getFirst()) : Optional.empty();
+            for (PyDict.Entry entry : states.map(PyDict::entries).orElse(List.of())) {
+                String state = entry.key().asText().orElse(entry.key().toString());
+                Optional<Scalar> scalar = file.scalar(entry.value());
+                if (scalar.isPresent()) {
+                    scalars.put(state, scalar.get());
+                } else {
+                    file.tensor(entry.value()).ifPresent(t -> flats.put(state, t));
+                }
+            }
+            long count = of.stream().mapToLong(t -> t.tensor().shape().count()).sum();
+            for (Map.Entry<String, TensorEntry> state : flats.entrySet()) {
+                if (!state.getValue().isDense() || state.getValue().shape().count() != count) {
+                    return false;
+                }
+                cut(state.getKey(), state.getValue(), of);
+            }
+            of.forEach(p -> members.add(new OptimizerMember(p.name(), at, group, scalars)));
+            return true;
+        }
+
+        /// End to end, without padding.
+        private void cut(String state, TensorEntry flat, List<HeldTensor> of) {
+            long offset = flat.offset();
+            for (HeldTensor parameter : of) {
+                var shape = parameter.tensor().shape();
+                tensors.add(
+                        new HeldTensor(
+                                parameter.name(),
+                                state,
+                                at,
+                                TensorEntry.dense(flat.source(), offset, flat.dtype(), shape)));
+                offset += Math.multiplyExact(shape.count(), (long) flat.dtype().width());
             }
         }
-        return true;
+
+        /// FusedAdam keeps the step with the hyperparameters too: the states' own is the one taken.
+        private Map<String, Scalar> step(PickleValue paramGroup) throws IOException {
+            Map<String, Scalar> scalars = new LinkedHashMap<>();
+            OptionalLong none = OptionalLong.empty();
+            Optional<PickleValue> step = paramGroup.find("step");
+            if (step.isPresent() && !step.get().asLong().equals(none)) {
+                file.scalar(step.get()).ifPresent(s -> scalars.put("step", s));
+            }
+            return scalars;
+        }
     }
 }

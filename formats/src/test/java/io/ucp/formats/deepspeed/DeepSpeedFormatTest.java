@@ -27,6 +27,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -497,9 +498,65 @@ class DeepSpeedFormatTest {
         assertThat(index.findings()).anyMatch(f -> f.message().contains("numbers its parameters"));
     }
 
+    @ParameterizedTest
+    @EnumSource(names = {"ZERO", "FUSED", "UNFUSED"})
+    void takesSeveralGroupsOfAnUnshardedOptimizerThatTheirShapesTellApart(Wrapper wrapper)
+            throws IOException {
+        GeneratedCheckpoint checkpoint =
+                transformer().degrees(1, 2, 2).wrapper(wrapper).stage(0).writeTo(root);
+
+        CheckpointIndex index = index();
+
+        assertComplete(
+                checkpoint, HeldValues.check(checkpoint, index), "weight", "exp_avg", "exp_avg_sq");
+        assertThat(index.members())
+                .filteredOn(m -> m.name().equals("norm.weight"))
+                .hasSize(2)
+                .allMatch(m -> m.optimizerGroup() == 1 && m.scalars().containsKey("step"));
+        assertThat(index.tensors().stream().anyMatch(t -> t.state().equals("fp32")))
+                .isEqualTo(wrapper != Wrapper.ZERO);
+    }
+
     @Test
-    void leavesAnUnshardedOptimizerWithSeveralGroupsInTheFile() throws IOException {
-        GeneratedCheckpoint checkpoint = transformer().stage(0).writeTo(root);
+    void takesGroupsWhoseParametersTheOptimizerNames() throws IOException {
+        GeneratedCheckpoint checkpoint =
+                alike().editing(
+                                (_, file) ->
+                                        GeneratedFiles.with(
+                                                file,
+                                                TorchTree.of(
+                                                        List.of(
+                                                                Map.of(
+                                                                        "params",
+                                                                        List.of(0),
+                                                                        "param_names",
+                                                                        List.of("b")),
+                                                                Map.of(
+                                                                        "params",
+                                                                        List.of(1),
+                                                                        "param_names",
+                                                                        List.of("a")))),
+                                                "optimizer",
+                                                "param_groups"))
+                        .writeTo(root);
+
+        assertComplete(checkpoint, HeldValues.check(checkpoint, index()), "exp_avg");
+    }
+
+    /// The optimizer was given them in this order, in a group each.
+    private static GeneratedCheckpoint alike() {
+        return GeneratedCheckpoint.of(
+                        List.of(
+                                GeneratedParameter.of("a", 4, 2).group(1),
+                                GeneratedParameter.of("b", 4, 2)))
+                .stage(0);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"ZERO", "FUSED", "UNFUSED"})
+    void leavesAnUnshardedOptimizerInTheFileWhoseGroupsHaveParametersAlike(Wrapper wrapper)
+            throws IOException {
+        GeneratedCheckpoint checkpoint = alike().wrapper(wrapper).writeTo(root);
 
         CheckpointIndex index = index();
 

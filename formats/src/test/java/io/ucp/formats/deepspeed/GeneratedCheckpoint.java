@@ -37,7 +37,11 @@ public final class GeneratedCheckpoint {
         /// BF16_Optimizer: all with padding, no `zero_stage`.
         BF16,
         /// ZeRO-1 and 2 with `elastic_checkpoint`: all without padding, the states in a list.
-        ELASTIC
+        ELASTIC,
+        /// No ZeRO, 16-bit weights: an fp32 master a group, without padding.
+        FUSED,
+        /// No ZeRO, 16-bit weights: an fp32 master a parameter.
+        UNFUSED
     }
 
     /// Where the step is kept.
@@ -69,6 +73,9 @@ public final class GeneratedCheckpoint {
     long subGroupSize = Long.MAX_VALUE;
     long persistent;
     long iteration = 3;
+    DType weights = WEIGHTS;
+    boolean configured;
+    boolean fusedAdam;
     Map<String, String> aliases = Map.of();
     BiFunction<String, PyDict, PyDict> edit = (_, root) -> root;
 
@@ -141,6 +148,24 @@ public final class GeneratedCheckpoint {
     /// 0 (no ZeRO) to 3.
     public GeneratedCheckpoint stage(int zero) {
         stage = zero;
+        return this;
+    }
+
+    /// The model was trained in fp32: its weights are the master.
+    public GeneratedCheckpoint inFp32() {
+        weights = DType.FLOAT32;
+        return this;
+    }
+
+    /// The training script's optimizer is FusedAdam.
+    public GeneratedCheckpoint fusedAdam() {
+        fusedAdam = true;
+        return this;
+    }
+
+    /// `ds_config` says the stage and the dtype of the weights.
+    public GeneratedCheckpoint configured() {
+        configured = true;
         return this;
     }
 
@@ -260,10 +285,17 @@ public final class GeneratedCheckpoint {
             throw new IllegalArgumentException("no parameter " + name);
         }
         float fp32 = (base + index) % (1 << 20);
-        if (state.equals("weight")) {
+        if (state.equals("weight") && weights == WEIGHTS) {
             return Float.intBitsToFloat(bfloat16(fp32) << 16);
         }
-        return state.equals("fp32") ? fp32 : fp32 + 0.25f * (1 + states.indexOf(state));
+        return state.equals("fp32") || state.equals("weight")
+                ? fp32
+                : fp32 + 0.25f * (1 + states.indexOf(state));
+    }
+
+    /// The bits of a weight.
+    int weightBits(float fp32) {
+        return weights == WEIGHTS ? bfloat16(fp32) : Float.floatToRawIntBits(fp32);
     }
 
     /// To the nearest, ties to even.

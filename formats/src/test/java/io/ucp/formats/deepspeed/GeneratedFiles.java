@@ -1,5 +1,6 @@
 package io.ucp.formats.deepspeed;
 
+import io.ucp.formats.deepspeed.GeneratedCheckpoint.Wrapper;
 import io.ucp.formats.deepspeed.GeneratedParameter.Cut;
 import io.ucp.formats.deepspeed.GeneratedParameter.Role;
 import io.ucp.formats.deepspeed.GeneratedShards.Shard;
@@ -66,7 +67,7 @@ final class GeneratedFiles {
                                 && p.shape().count() >= of.persistent;
                 PyObject tensor =
                         empty
-                                ? tree.tensor(GeneratedCheckpoint.WEIGHTS, Shape.of(0), _ -> 0)
+                                ? tree.tensor(of.weights, Shape.of(0), _ -> 0)
                                 : weight(tree, shards.shard(p, 0), tp);
                 module.put(p.name(), tensor);
                 if (p.role() == Role.FROZEN && of.stage == 3) {
@@ -88,7 +89,7 @@ final class GeneratedFiles {
         root.put("optimizer", of.stage == 0 ? unsharded(tree, stage, tp) : null);
         root.put("param_shapes", of.stage == 0 ? null : paramShapes(stage));
         root.put("frozen_param_shapes", of.stage < 2 ? null : frozenShapes(stage));
-        root.put("shared_params", of.aliases);
+        root.put("shared_params", of.stage == 0 ? null : of.aliases);
         root.put("frozen_param_fragments", of.stage < 2 ? null : fragments);
         root.put("global_steps", of.iteration);
         root.put("dp_world_size", of.dp);
@@ -101,6 +102,9 @@ final class GeneratedFiles {
         if (of.expertsInBlocks) {
             root.put("ds_config", Map.of("use_data_before_expert_parallelism", true));
         }
+        if (of.configured) {
+            root.put("ds_config", configuration());
+        }
         root.put("ds_version", "0.19.0");
         root.put("iteration", of.iteration);
         if (of.patterns) {
@@ -110,8 +114,75 @@ final class GeneratedFiles {
         save(of.stage == 3 ? "zero_pp_rank_%d_%s".formatted(dp, mp) : mp, tree, root);
     }
 
-    /// A torch optimizer's dict: a state a parameter, numbered group by group.
+    Map<String, Object> configuration() {
+        SequencedMap<String, Object> config = new LinkedHashMap<>();
+        config.put("bf16", Map.of("enabled", of.weights == GeneratedCheckpoint.WEIGHTS));
+        config.put("zero_optimization", Map.of("stage", of.stage));
+        return config;
+    }
+
     private Map<String, Object> unsharded(TorchTree tree, int stage, int tp) {
+        boolean fused = of.wrapper == Wrapper.FUSED;
+        if (!fused && of.wrapper != Wrapper.UNFUSED) {
+            return ofTorch(tree, stage, tp);
+        }
+        SequencedMap<String, Object> dict = new LinkedHashMap<>();
+        if (!fused) {
+            dict.put("dynamic_loss_scale", false);
+            dict.put("cur_scale", 1.0);
+            dict.put("cur_iter", 0);
+        }
+        dict.put("optimizer_state_dict", fused ? flat(tree, stage, tp) : ofTorch(tree, stage, tp));
+        List<Object> masters = new ArrayList<>();
+        for (List<Shard> group : shards.groups(stage, 0)) {
+            masters.add(
+                    fused
+                            ? flat(tree, group, "fp32", tp)
+                            : group.stream().map(s -> whole(tree, s, "fp32", tp)).toList());
+        }
+        dict.put(fused ? "fp32_groups_flat" : "fp32_groups", masters);
+        if (fused) {
+            dict.put("clip_grad", 0.0);
+        }
+        return dict;
+    }
+
+    private PyObject whole(TorchTree tree, Shard shard, String state, int tp) {
+        return tree.tensor(
+                DType.FLOAT32,
+                shard.shape(),
+                i -> Float.floatToRawIntBits(shards.value(shard, state, tp, i)));
+    }
+
+    private PyObject flat(TorchTree tree, List<Shard> group, String state, int tp) {
+        List<Integer> bits = new ArrayList<>();
+        for (Shard shard : group) {
+            for (long i = 0; i < shard.shape().count(); i++) {
+                bits.add(Float.floatToRawIntBits(shards.value(shard, state, tp, i)));
+            }
+        }
+        return tree.tensor(DType.FLOAT32, Shape.of(bits.size()), i -> bits.get(i));
+    }
+
+    /// A torch optimizer's dict over a flat tensor a group.
+    private Map<String, Object> flat(TorchTree tree, int stage, int tp) {
+        SequencedMap<Object, Object> state = new LinkedHashMap<>();
+        List<Object> groups = new ArrayList<>();
+        for (List<Shard> group : shards.groups(stage, 0)) {
+            SequencedMap<String, Object> own = new LinkedHashMap<>();
+            own.put("step", tree.number((float) of.iteration));
+            of.states.forEach(name -> own.put(name, flat(tree, group, name, tp)));
+            groups.add(shards.paramGroup(List.of(state.size()), false));
+            state.put(state.size(), own);
+        }
+        SequencedMap<String, Object> dict = new LinkedHashMap<>();
+        dict.put("state", state);
+        dict.put("param_groups", groups);
+        return dict;
+    }
+
+    /// A torch optimizer's dict: a state a parameter, numbered group by group.
+    private Map<String, Object> ofTorch(TorchTree tree, int stage, int tp) {
         SequencedMap<Object, Object> state = new LinkedHashMap<>();
         List<Object> groups = new ArrayList<>();
         for (List<Shard> group : shards.groups(stage, 0)) {
@@ -142,21 +213,19 @@ final class GeneratedFiles {
 
     private PyObject weight(TorchTree tree, Shard shard, int tp) {
         return tree.tensor(
-                GeneratedCheckpoint.WEIGHTS,
-                shard.shape(),
-                i -> GeneratedCheckpoint.bfloat16(shards.value(shard, "fp32", tp, i)));
+                of.weights, shard.shape(), i -> of.weightBits(shards.value(shard, "fp32", tp, i)));
     }
 
     private PyObject fragment(TorchTree tree, GeneratedParameter p, int tp, int dp) {
         Shard shard = shards.shard(p, 0);
         int part = Math.toIntExact(Math.ceilDiv(shard.shape().count(), of.dp));
         return tree.tensor(
-                GeneratedCheckpoint.WEIGHTS,
+                of.weights,
                 Shape.of(part),
                 i -> {
                     long at = (long) dp * part + i;
                     return at < shard.shape().count()
-                            ? GeneratedCheckpoint.bfloat16(shards.value(shard, "fp32", tp, at))
+                            ? of.weightBits(shards.value(shard, "fp32", tp, at))
                             : 0x7fdd;
                 });
     }

@@ -146,6 +146,9 @@ final class GeneratedOptimizer {
                 of.stage == 3
                         ? stage3(tree, shards.groups(stage, ep), parts)
                         : stage12(tree, parts, experts));
+        if (of.configured) {
+            root.put("ds_config", files.configuration());
+        }
         root.put("ds_version", "0.19.0");
         String prefix = of.wrapper == Wrapper.BF16 ? "bf16_" : "";
         files.save(

@@ -10,6 +10,7 @@ import io.ucp.formats.TargetJob;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.TargetTreeWriter;
 import io.ucp.formats.WriteRequest;
+import io.ucp.formats.deepspeed.GeneratedCheckpoint.Wrapper;
 import io.ucp.formats.deepspeed.GeneratedParameter.Cut;
 import io.ucp.formats.deepspeed.GeneratedParameter.Role;
 import io.ucp.tensor.DType;
@@ -57,7 +58,11 @@ final class Relayout {
 
     /// What a reader finds in what was written to `out`.
     CheckpointIndex write(Path out) throws IOException {
-        TargetTreeWriter.write(tree(Map.of()), out, new Values());
+        return write(out, Map.of());
+    }
+
+    CheckpointIndex write(Path out, Map<String, String> options) throws IOException {
+        TargetTreeWriter.write(tree(options), out, new Values());
         return FORMAT.index(FORMAT.find(out).getFirst());
     }
 
@@ -110,11 +115,13 @@ final class Relayout {
         Map<String, Scalar> scalars = new LinkedHashMap<>();
         boolean trained = p.role() == Role.TRAINABLE;
         if (trained) {
-            states.put("fp32", DType.FLOAT32);
+            if (source.stage > 0 || source.wrapper != Wrapper.ZERO) {
+                states.put("fp32", DType.FLOAT32);
+            }
             source.states.forEach(s -> states.put(s, DType.FLOAT32));
             scalars.put("step", step());
         }
-        states.put("weight", GeneratedCheckpoint.WEIGHTS);
+        states.put("weight", source.weights);
         return new ParameterFacts(
                 named.name(),
                 p.shape(),
@@ -216,7 +223,9 @@ final class Relayout {
                     ByteBuffer.allocate(count * dtype.width()).order(ByteOrder.LITTLE_ENDIAN);
             for (int i = 0; i < count; i++) {
                 float value = source.value(parameter, state, i);
-                if (dtype == DType.FLOAT32) {
+                if (dtype == DType.FLOAT16) {
+                    bytes.putShort(Float.floatToFloat16(value));
+                } else if (dtype == DType.FLOAT32) {
                     bytes.putFloat(value);
                 } else {
                     bytes.putShort((short) GeneratedCheckpoint.bfloat16(value));

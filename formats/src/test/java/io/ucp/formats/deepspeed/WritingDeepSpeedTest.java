@@ -13,6 +13,7 @@ import io.ucp.formats.deepspeed.GeneratedParameter.Cut;
 import io.ucp.formats.deepspeed.GeneratedParameter.Role;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyGlobal;
 import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.formats.torch.pickle.PyObject;
 import io.ucp.formats.torch.pickle.PyText;
@@ -131,6 +132,286 @@ class WritingDeepSpeedTest {
         GeneratedCheckpoint target = transformer().degrees(1, 1, 4).stage(newStage);
 
         assertHoldsAll(target, new Relayout(source, from(), target).write(to()));
+    }
+
+    private GeneratedCheckpoint withoutZero(Wrapper wrapper) {
+        GeneratedCheckpoint made = transformer().configured().wrapper(wrapper).stage(0);
+        return wrapper == Wrapper.ZERO
+                ? made.inFp32()
+                : wrapper == Wrapper.FUSED ? made.fusedAdam() : made;
+    }
+
+    /// What a job with ZeRO of the same model and dtype saves.
+    private GeneratedCheckpoint withZero(Wrapper without, int stage) {
+        return withoutZero(without).wrapper(Wrapper.ZERO).stage(stage);
+    }
+
+    private void assertModelStatesAsSaved(GeneratedCheckpoint source, GeneratedCheckpoint target)
+            throws IOException {
+        source.writeTo(from());
+        target.writeTo(temporary.resolve("saved"));
+
+        CheckpointIndex index = new Relayout(source, from(), target).write(to());
+
+        assertThat(HeldValues.check(target, index)).isNotEmpty();
+        assertThat(index.stage()).isEqualTo(target.stage);
+        assertThat(Leaves.of(to())).isEqualTo(Leaves.of(temporary.resolve("saved")));
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "ZERO, 1, 1, 3, 2, 2",
+        "ZERO, 2, 2, 3, 1, 1",
+        "ZERO, 3, 4, 3, 2, 5",
+        "FUSED, 1, 1, 3, 2, 2",
+        "FUSED, 2, 2, 2, 4, 1",
+        "FUSED, 3, 1, 3, 1, 2",
+        "UNFUSED, 1, 2, 3, 1, 2",
+        "UNFUSED, 3, 1, 5, 2, 1"
+    })
+    void leavesZeroAsAJobWithoutItSaves(
+            Wrapper wrapper, int stage, int tp, int dp, int newTp, int newDp) throws IOException {
+        assertModelStatesAsSaved(
+                withZero(wrapper, stage).degrees(1, tp, dp),
+                withoutZero(wrapper).degrees(1, newTp, newDp));
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "ZERO, 1, 2, 3",
+        "ZERO, 2, 1, 2",
+        "ZERO, 3, 4, 3",
+        "FUSED, 1, 1, 3",
+        "FUSED, 3, 2, 2",
+        "UNFUSED, 2, 1, 3"
+    })
+    void entersZeroFromAJobWithoutIt(Wrapper wrapper, int stage, int tp, int dp)
+            throws IOException {
+        GeneratedCheckpoint source = withoutZero(wrapper).degrees(1, 1, 2).writeTo(from());
+        GeneratedCheckpoint target = withZero(wrapper, stage).degrees(1, tp, dp);
+
+        assertHoldsAll(target, new Relayout(source, from(), target).write(to()));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"ZERO", "FUSED", "UNFUSED"})
+    void movesAJobWithoutZero(Wrapper wrapper) throws IOException {
+        assertModelStatesAsSaved(
+                withoutZero(wrapper).degrees(1, 1, 2), withoutZero(wrapper).degrees(1, 4, 3));
+    }
+
+    @Test
+    void writesStagesOfAPipelineWithoutZero() throws IOException {
+        List<GeneratedParameter> one = GeneratedCheckpoint.pipeline(4, 4, 1);
+        List<GeneratedParameter> two = GeneratedCheckpoint.pipeline(4, 4, 2);
+        GeneratedCheckpoint source =
+                GeneratedCheckpoint.of(one).inFp32().configured().degrees(1, 2, 2);
+        GeneratedCheckpoint target =
+                GeneratedCheckpoint.of(two).inFp32().configured().stage(0).degrees(2, 1, 3);
+        source.writeTo(from());
+        target.writeTo(temporary.resolve("saved"));
+
+        new Relayout(source, from(), target).write(to());
+
+        assertThat(Leaves.of(to())).isEqualTo(Leaves.of(temporary.resolve("saved")));
+    }
+
+    @Test
+    void givesEveryExpertRankWithoutZeroAnOptimizerOfItsOwn() throws IOException {
+        GeneratedCheckpoint source = experts(1, 2, 2, Cut.REPLICATED).inFp32().writeTo(from());
+        GeneratedCheckpoint target = experts(1, 4, 4, Cut.REPLICATED).inFp32().stage(0);
+
+        new Relayout(source, from(), target).write(to());
+
+        for (int e = 0; e < 4; e++) {
+            CheckpointFile file =
+                    CheckpointFile.open(
+                            to().resolve(
+                                            "global_step3/expp_rank_%d_mp_rank_00_optim_states.pt"
+                                                    .formatted(e)));
+            // The transformer's six and the gates; of each layer three experts of three.
+            assertThat(file.root().find("optimizer", "state").flatMap(PickleValue::asDict))
+                    .hasValueSatisfying(s -> assertThat(s.size()).isEqualTo(6 + 2 + 2 * 3 * 3));
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "bf16, fp32, 'bf16 weights and fp32 gradients'",
+        "fp16, bf16, 'fp16 weights and bf16 gradients'"
+    })
+    void refusesZeroOffWhereDeepSpeedHasNoOptimizerForIt(
+            String weights, String gradients, String found) throws IOException {
+        PyDict config =
+                configuration(
+                        Map.of(
+                                weights,
+                                Map.of("enabled", true),
+                                "data_types",
+                                Map.of("grad_accum_dtype", gradients)));
+        GeneratedCheckpoint source =
+                transformer().editing((_, root) -> root.with("ds_config", config)).writeTo(from());
+
+        assertThatThrownBy(
+                        () -> new Relayout(source, from(), transformer().stage(0)).tree(Map.of()))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining(found)
+                .hasMessageContaining("--zero 1");
+    }
+
+    @Test
+    void refusesZeroOffInAPipelineOfBf16WhichDeepSpeedDoesNotLoad() throws IOException {
+        GeneratedCheckpoint source =
+                GeneratedCheckpoint.of(GeneratedCheckpoint.pipeline(4, 4, 2))
+                        .configured()
+                        .degrees(2, 1, 1)
+                        .writeTo(from());
+        GeneratedCheckpoint target =
+                GeneratedCheckpoint.of(GeneratedCheckpoint.pipeline(4, 4, 2))
+                        .stage(0)
+                        .degrees(2, 1, 1);
+
+        assertThatThrownBy(() -> new Relayout(source, from(), target).tree(Map.of()))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("bf16 weights in a pipeline");
+    }
+
+    @Test
+    void refusesZeroOffWhereTheMastersWouldBeLost() throws IOException {
+        GeneratedCheckpoint source = transformer().writeTo(from());
+
+        assertThatThrownBy(
+                        () -> new Relayout(source, from(), transformer().stage(0)).tree(Map.of()))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("bfloat16 weights and fp32 masters");
+    }
+
+    private static PyDict scaler() {
+        Map<String, Object> of = new LinkedHashMap<>();
+        of.put("cur_scale", 4096.0);
+        of.put("dynamic", true);
+        of.put("cur_iter", 3);
+        of.put("last_overflow_iter", 1);
+        of.put("scale_factor", 2.0);
+        of.put("scale_window", 500);
+        return configuration(of);
+    }
+
+    private static GeneratedCheckpoint inFp16(GeneratedCheckpoint of, int stage) {
+        PyDict config =
+                configuration(
+                        Map.of(
+                                "fp16",
+                                Map.of("enabled", true),
+                                "zero_optimization",
+                                Map.of("stage", stage)));
+        return of.stage(stage)
+                .editing(
+                        (name, root) -> {
+                            PyDict with = root.with("ds_config", config);
+                            return name.contains("optim_states")
+                                    ? GeneratedFiles.with(
+                                            with,
+                                            PyObject.instance(
+                                                            new PyGlobal(
+                                                                    "deepspeed.runtime.fp16"
+                                                                            + ".loss_scaler",
+                                                                    "DynamicLossScaler"))
+                                                    .withState(scaler()),
+                                            "optimizer_state_dict",
+                                            "loss_scaler")
+                                    : with;
+                        });
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "ZERO, 1, ZERO, 1",
+        "ZERO, 2, ZERO, 2",
+        "ZERO, 3, ZERO, 3",
+        "ZERO, 1, ZERO, 2",
+        "ZERO, 2, FUSED, 0",
+        "ZERO, 1, UNFUSED, 0"
+    })
+    void makesBf16WeightsOfTheFp32Master(
+            Wrapper wrapper, int stage, Wrapper newWrapper, int newStage) throws IOException {
+        boolean fused = newWrapper == Wrapper.FUSED;
+        GeneratedCheckpoint wide = transformer().configured().inFp32().degrees(1, 1, 2);
+        GeneratedCheckpoint narrow = transformer().configured().degrees(1, 2, 3);
+        GeneratedCheckpoint source =
+                (fused ? wide.fusedAdam() : wide).wrapper(wrapper).stage(stage).writeTo(from());
+        GeneratedCheckpoint target =
+                (fused ? narrow.fusedAdam() : narrow).wrapper(newWrapper).stage(newStage);
+        target.writeTo(temporary.resolve("saved"));
+        Relayout relayout = new Relayout(source, from(), target);
+
+        relayout.write(to(), Map.of("dtype", "bf16"));
+
+        assertThat(ofModelStates(Leaves.of(to())))
+                .isEqualTo(ofModelStates(Leaves.of(temporary.resolve("saved"))));
+    }
+
+    @Test
+    void beginsALossScaleWhereWeightsBecomeFp16() throws IOException {
+        GeneratedCheckpoint source = transformer().configured().stage(2).writeTo(from());
+        new Relayout(source, from(), transformer().stage(1)).write(to(), Map.of("dtype", "fp16"));
+
+        String optimizer =
+                "global_step3/zero_pp_rank_0_mp_rank_00_optim_states.pt:/'optimizer_state_dict'";
+        assertThat(Leaves.of(to()))
+                .containsEntry(optimizer + "/'dynamic_loss_scale'", "True")
+                .containsEntry(optimizer + "/'loss_scaler'/'cur_scale'", "65536.0")
+                .containsEntry(optimizer + "/'loss_scaler'/'scale_window'", "1000")
+                .containsEntry(
+                        "global_step3/mp_rank_00_model_states.pt:/'ds_config'/'bf16'/'enabled'",
+                        "False")
+                .containsEntry(
+                        "global_step3/mp_rank_00_model_states.pt:/'ds_config'/'fp16'/'enabled'",
+                        "True");
+    }
+
+    @Test
+    void refusesToRoundWhatHasNoMaster() throws IOException {
+        GeneratedCheckpoint source =
+                GeneratedCheckpoint.of(withFrozenAndBuffers())
+                        .configured()
+                        .stage(2)
+                        .writeTo(from());
+        Relayout same =
+                new Relayout(
+                        source, from(), GeneratedCheckpoint.of(withFrozenAndBuffers()).stage(2));
+
+        assertThatThrownBy(() -> same.tree(Map.of("dtype", "fp16")))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("without an fp32 master");
+        assertThat(same.tree(Map.of("dtype", "fp32")).notes()).anyMatch(n -> n.contains("fp32"));
+    }
+
+    @Test
+    void keepsTheLossScaleOfFp16WithAndWithoutZero() throws IOException {
+        GeneratedCheckpoint source = inFp16(transformer().fusedAdam(), 2).writeTo(from());
+        GeneratedCheckpoint without = transformer().wrapper(Wrapper.FUSED).fusedAdam().stage(0);
+        new Relayout(source, from(), without).write(to());
+
+        String optimizer = "global_step3/mp_rank_00_model_states.pt:/'optimizer'";
+        assertThat(Leaves.of(to()))
+                .containsEntry(optimizer + "/'dynamic_loss_scale'", "True")
+                .containsEntry(optimizer + "/'cur_scale'", "4096.0")
+                .containsEntry(optimizer + "/'cur_iter'", "3")
+                .containsEntry(optimizer + "/'last_overflow_iter'", "1")
+                .containsEntry(optimizer + "/'scale_window'", "500");
+
+        Path back = temporary.resolve("back");
+        new Relayout(without, to(), transformer().stage(1)).write(back);
+
+        String scaler =
+                "global_step3/zero_pp_rank_0_mp_rank_00_optim_states.pt:/'optimizer_state_dict'"
+                        + "/'loss_scaler'";
+        assertThat(Leaves.of(back))
+                .containsEntry(scaler + "/'cur_scale'", "4096.0")
+                .containsEntry(scaler + "/'last_overflow_iter'", "1")
+                .containsEntry(scaler + "/'min_scale'", "1")
+                .containsEntry(scaler + "/'cur_hysteresis'", "2");
     }
 
     @ParameterizedTest
@@ -494,10 +775,9 @@ class WritingDeepSpeedTest {
 
     @ParameterizedTest
     @CsvSource({
-        "dtype, fp16, the dtype of the source",
         "rng, shuffle, 'keep, spread, drop'",
         "global-batch, many, a number of samples",
-        "compress, zstd, 'dtype, global-batch, rng'"
+        "compress, zstd, 'dtype, global-batch, rng, weights-only'"
     })
     void refusesOptionsThatItCannotFollow(String option, String value, String expected)
             throws IOException {

@@ -15,7 +15,8 @@ import java.util.stream.Collectors;
 /// @param rng `rng`: states of random generators
 /// @param globalBatch `global-batch`: samples a step, where it is not to stay as it is
 /// @param dtype `dtype`: of the model's weights, where it is not to stay as it is
-record Choices(Rng rng, Optional<Long> globalBatch, Optional<String> dtype) {
+/// @param weightsOnly `weights-only`: no optimizer
+record Choices(Rng rng, Optional<Long> globalBatch, Optional<String> dtype, boolean weightsOnly) {
     enum Rng {
         /// Each rank that the source has keeps its own; another gets that of the source's rank at
         /// the same place modulo the source's degrees.
@@ -26,7 +27,7 @@ record Choices(Rng rng, Optional<Long> globalBatch, Optional<String> dtype) {
         DROP
     }
 
-    static final Set<String> KNOWN = Set.of("rng", "global-batch", "dtype");
+    static final Set<String> KNOWN = Set.of("rng", "global-batch", "dtype", "weights-only");
 
     static Choices of(Map<String, String> options) {
         TreeSet<String> unknown = new TreeSet<>(options.keySet());
@@ -35,13 +36,14 @@ record Choices(Rng rng, Optional<Long> globalBatch, Optional<String> dtype) {
             throw new RefusedException(
                     "deepspeed",
                     "the option '%s'".formatted(unknown.first()),
-                    "one of dtype, global-batch, rng",
+                    "one of dtype, global-batch, rng, weights-only",
                     "leave it out");
         }
         return new Choices(
                 rng(options.getOrDefault("rng", "keep")),
                 Optional.ofNullable(options.get("global-batch")).map(Choices::batch),
-                Optional.ofNullable(options.get("dtype")));
+                Optional.ofNullable(options.get("dtype")),
+                options.containsKey("weights-only"));
     }
 
     private static Rng rng(String text) {

@@ -72,11 +72,11 @@ record ExpertFiles(Ranks target, ExpertPlaces experts, RankHoldings holdings) {
         return IntStream.range(0, target.dp()).anyMatch(dp -> experts.of(mp, dp) == expertRank);
     }
 
-    private static TargetFile file(String path, List<Held> expert) {
+    private TargetFile file(String path, List<Held> expert) {
         TorchBuilder torch = new TorchBuilder(Map.of());
         Map<String, PickleValue> weights = new LinkedHashMap<>();
         for (Held held : expert) {
-            DType dtype = held.dtype(Held.WEIGHT);
+            DType dtype = holdings.dtype(held, held.dtype(Held.WEIGHT));
             weights.put(
                     held.facts().name(),
                     TensorPickles.write(

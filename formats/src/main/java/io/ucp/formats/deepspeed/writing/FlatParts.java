@@ -46,6 +46,17 @@ record FlatParts(List<Held> members, long extent, List<List<Slice>> ranks) {
         return new FlatParts(members, extent, ranks);
     }
 
+    /// On one rank, without padding: no ZeRO.
+    static FlatParts whole(List<Held> members) {
+        List<Slice> slices = new ArrayList<>();
+        long at = 0;
+        for (Held member : members) {
+            slices.add(new Slice(member, 0, member.count(), at));
+            at = Math.addExact(at, member.count());
+        }
+        return new FlatParts(members, at, List.of(slices));
+    }
+
     static FlatParts each(List<Held> members, int dp) {
         List<List<Slice>> ranks = new ArrayList<>();
         for (int r = 0; r < dp; r++) {

@@ -50,9 +50,10 @@ record Held(ParameterFacts facts, RankShard shard) {
         for (Piece piece : shard.pieces()) {
             pieces.addAll(piece.cut(from, end));
         }
+        String held = facts.heldAs(state).orElse(state);
         return Optional.of(
                 new Part.Elements(
-                        offset, new Elementwise(facts.name(), state, dtype, end - from, pieces)));
+                        offset, new Elementwise(facts.name(), held, dtype, end - from, pieces)));
     }
 
     /// The whole shard as the model's own copy of it. The master is the truth wherever there is
@@ -79,9 +80,14 @@ record Held(ParameterFacts facts, RankShard shard) {
                 "convert the checkpoint that this state came from");
     }
 
+    /// Where the model was trained in fp32, its weights are the master.
+    ///
     /// @throws RefusedException where the source does not have the state
     DType dtype(String state) {
         DType dtype = facts.states().get(state);
+        if (dtype == null && state.equals(FP32) && facts.heldAs(FP32).isPresent()) {
+            return DType.FLOAT32;
+        }
         if (dtype == null) {
             throw new RefusedException(
                     facts.name(),

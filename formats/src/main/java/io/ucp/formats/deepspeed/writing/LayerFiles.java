@@ -65,7 +65,8 @@ record LayerFiles(Ranks target, SourceFiles source, RankHoldings holdings) {
                         torch,
                         key -> held(path, layer, tp, key),
                         source.ranks().tp() == target.tp(),
-                        false);
+                        false,
+                        holdings::dtype);
         return torch.file(path, tree.of(model.root().orElseThrow()));
     }
 

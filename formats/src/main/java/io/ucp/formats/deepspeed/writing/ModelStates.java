@@ -3,6 +3,7 @@ package io.ucp.formats.deepspeed.writing;
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetFile.Part;
+import io.ucp.formats.deepspeed.writing.OptimizerModel.Kind;
 import io.ucp.formats.torch.TensorPickles;
 import io.ucp.formats.torch.TorchBuilder;
 import io.ucp.formats.torch.pickle.PickleValue;
@@ -12,6 +13,7 @@ import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.formats.torch.pickle.PyList;
 import io.ucp.formats.torch.pickle.PyNone;
 import io.ucp.formats.torch.pickle.PyObject;
+import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.formats.torch.pickle.PyTuple;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
@@ -21,6 +23,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.function.Function;
 
 /// `mp_rank_XX_model_states.pt` (ZeRO-3: `zero_pp_rank_D_mp_rank_XX_model_states.pt`): the source's
@@ -28,6 +31,8 @@ import java.util.function.Function;
 ///
 /// Source: DeepSpeed `runtime/engine.py` (`_common_checkpoint_state`, `_save_checkpoint`,
 /// `_get_zero_param_shapes`, `_get_zero_frozen_param_attributes`, `_get_ckpt_name`).
+///
+/// @param optimizer where there is no ZeRO; absent too where there is no optimizer
 record ModelStates(
         Ranks target,
         SourceFiles source,
@@ -38,7 +43,9 @@ record ModelStates(
         ScriptArguments arguments,
         CheckpointInfo checkpoint,
         Choices choices,
-        Map<String, String> aliases) {
+        Map<String, String> aliases,
+        Kind kind,
+        Optional<WholeOptimizer> optimizer) {
     private static final String RNG = "rng_state";
 
     /// One file a model-parallel rank, of stage 3 one a rank.
@@ -64,10 +71,18 @@ record ModelStates(
                     module.get() instanceof PyDict d ? experts.counted(d, mp) : module.get();
             tree = tree.with("module", module(path, torch, mp).of(counted));
         }
-        tree = tree.with("param_shapes", PyList.of(shapes(mp)));
+        if (optimizer.isPresent() || tree.has(OptimizerModel.WHOLE)) {
+            tree =
+                    tree.with(
+                            OptimizerModel.WHOLE,
+                            optimizer.isPresent()
+                                    ? optimizer.get().states(torch, mp)
+                                    : PyNone.NONE);
+        }
+        tree = tree.with("param_shapes", kind.whole() ? PyNone.NONE : PyList.of(shapes(mp)));
         tree = frozen(tree, torch, mp, dp);
-        if (mp != 0 || dp != 0) {
-            tree = tree.has("shared_params") ? tree.with("shared_params", PyDict.empty()) : tree;
+        if (tree.has("shared_params")) {
+            tree = tree.with("shared_params", shared(tree, mp, dp));
         }
         tree = tree.with("dp_world_size", PyInt.of(target.dp()));
         tree = tree.with("mp_world_size", PyInt.of(target.mp()));
@@ -81,6 +96,28 @@ record ModelStates(
             tree = tree.without(RNG);
         }
         return torch.file(path, tree);
+    }
+
+    /// Listed by the first rank of a job with ZeRO.
+    private PickleValue shared(PyDict tree, int mp, int dp) {
+        if (kind.whole()) {
+            return PyNone.NONE;
+        }
+        if (mp != 0 || dp != 0) {
+            return PyDict.empty();
+        }
+        Optional<PickleValue> listed = tree.find("shared_params").filter(v -> !v.isNone());
+        if (listed.isPresent()) {
+            return listed.get();
+        }
+        Map<String, PickleValue> names = new TreeMap<>();
+        aliases.forEach(
+                (alias, name) -> {
+                    if (holdings.named(mp, name).isPresent()) {
+                        names.put(alias, PyText.of(name));
+                    }
+                });
+        return PyDict.of(names);
     }
 
     private static PyDict change(
@@ -107,7 +144,8 @@ record ModelStates(
                 before.tp() == target.tp()
                         && before.pp() == target.pp()
                         && source.expertRanks() == experts.experts().degree(),
-                configuration.stage() == 3);
+                configuration.stage() == 3,
+                holdings::dtype);
     }
 
     private Optional<Held> alias(int mp, String key) {
@@ -150,7 +188,7 @@ record ModelStates(
     }
 
     private PickleValue fragment(TorchBuilder torch, Held held, int dp) {
-        DType dtype = held.dtype(Held.WEIGHT);
+        DType dtype = holdings.dtype(held, held.dtype(Held.WEIGHT));
         if (configuration.stage() == 2) {
             return TensorPickles.write(
                     torch.tensor(

@@ -16,6 +16,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.BiFunction;
 import java.util.function.Function;
 
 /// A state dict of the model with the shards of one rank in place of the source's: the same keys in
@@ -28,6 +29,7 @@ final class ModuleTree {
     private final Function<String, Optional<Held>> holders;
     private final boolean keepsUnknown;
     private final boolean partitioned;
+    private final BiFunction<Held, DType, DType> dtypes;
     private final Map<String, TorchTensor> made = new HashMap<>();
 
     /// @param file for messages
@@ -35,12 +37,15 @@ final class ModuleTree {
     /// @param keepsUnknown a tensor that is no parameter's stays as it is: the model is cut as in
     ///   the source
     /// @param partitioned ZeRO-3: parameters are empty here, and cut in the optimizer's files
+    /// @param dtypes what a weight of a dtype becomes
     ModuleTree(
             String file,
             TorchBuilder torch,
             Function<String, Optional<Held>> holders,
             boolean keepsUnknown,
-            boolean partitioned) {
+            boolean partitioned,
+            BiFunction<Held, DType, DType> dtypes) {
+        this.dtypes = dtypes;
         this.file = file;
         this.torch = torch;
         this.holders = holders;
@@ -89,7 +94,7 @@ final class ModuleTree {
                     "to know how the ranks of the job hold it",
                     "name it in a spec; at the source's tp and pp it is copied as it is");
         }
-        return TensorPickles.write(tensor(held.get(), source.dtype()));
+        return TensorPickles.write(tensor(held.get(), dtypes.apply(held.get(), source.dtype())));
     }
 
     /// Two names of one parameter are one storage, as torch keeps them.

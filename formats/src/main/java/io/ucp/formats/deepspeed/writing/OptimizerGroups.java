@@ -44,7 +44,7 @@ final class OptimizerGroups {
                 for (ExpertGroups.Members of : regrouped.of(holdings, mp, e)) {
                     List<FlatParts> parts =
                             isExpert(of.members())
-                                    ? List.of(FlatParts.endToEnd(of.members(), experts.replicas()))
+                                    ? List.of(expert(of.members(), configuration.stage()))
                                     : dense.computeIfAbsent(
                                             of.source(),
                                             _ -> cut(of.members(), target.dp(), configuration));
@@ -59,7 +59,16 @@ final class OptimizerGroups {
         }
     }
 
+    private FlatParts expert(List<Held> members, int stage) {
+        return stage == 0
+                ? FlatParts.whole(members)
+                : FlatParts.endToEnd(members, experts.replicas());
+    }
+
     private static List<FlatParts> cut(List<Held> members, int dp, Configuration configuration) {
+        if (configuration.stage() == 0) {
+            return List.of(FlatParts.whole(members));
+        }
         if (configuration.stage() != 3) {
             return List.of(FlatParts.endToEnd(members, dp));
         }
@@ -95,9 +104,11 @@ final class OptimizerGroups {
                                         c.source(),
                                         c.number(),
                                         c.parts(),
-                                        isExpert(c.parts().members())
-                                                ? experts.replica(mp, dp)
-                                                : dp))
+                                        c.parts().ranks().size() == 1
+                                                ? 0
+                                                : isExpert(c.parts().members())
+                                                        ? experts.replica(mp, dp)
+                                                        : dp))
                 .toList();
     }
 }

@@ -33,7 +33,27 @@ record OptimizerModel(
         /// `runtime/zero/stage_1_and_2.py`.
         STAGE_1_2,
         /// `runtime/zero/stage3.py`.
-        STAGE_3
+        STAGE_3,
+        /// torch's own: no ZeRO, fp32 weights.
+        PLAIN,
+        /// `runtime/fp16/fused_optimizer.py`: no ZeRO, 16-bit weights, a flat master a group.
+        FUSED,
+        /// `runtime/fp16/unfused_optimizer.py`: no ZeRO, 16-bit weights, a master a parameter.
+        UNFUSED;
+
+        /// Kept in the model states, for no rank has a part of its own.
+        boolean whole() {
+            return this == PLAIN || this == FUSED || this == UNFUSED;
+        }
+
+        /// Where the states of the training script's optimizer are, among those of this one.
+        Optional<String> base() {
+            return switch (this) {
+                case BF16, STAGE_1_2 -> Optional.of(BASE);
+                case STAGE_3, FUSED, UNFUSED -> Optional.of(OptimizerModel.STATES);
+                case PLAIN -> Optional.empty();
+            };
+        }
     }
 
     static final String STATES = "optimizer_state_dict";
@@ -42,11 +62,60 @@ record OptimizerModel(
     private static final String GROUPS = "param_groups";
     static final String FLAT_1_2 = "single_partition_of_fp32_groups";
     static final String FLAT_3 = "fp32_flat_groups";
+    static final String FLAT_0 = "fp32_groups_flat";
+    static final String EACH_0 = "fp32_groups";
+
+    /// Where the model states have the optimizer of a job without ZeRO.
+    static final String WHOLE = "optimizer";
 
     static OptimizerModel of(SourceFiles source) {
         return source.firstOptimizer()
                 .map(file -> of(source, file))
-                .orElseGet(() -> universal(source, source.common().orElseThrow()));
+                .or(() -> source.common().map(file -> universal(source, file)))
+                .orElseGet(() -> whole(source));
+    }
+
+    /// No optimizer at all: weights alone.
+    static OptimizerModel none(SourceFiles source) {
+        return new OptimizerModel(
+                source.firstModel(),
+                root(source, PyDict.empty()),
+                PyDict.empty(),
+                Kind.PLAIN,
+                false,
+                List.of());
+    }
+
+    /// Of a job without ZeRO, the first rank's model states have it.
+    private static OptimizerModel whole(SourceFiles source) {
+        CarriedFile file = source.firstModel();
+        PyDict states =
+                SourceFiles.dict(file)
+                        .find(WHOLE)
+                        .flatMap(PickleValue::asDict)
+                        .orElseThrow(() -> unknown(file, "no `optimizer`"));
+        Kind kind =
+                states.has(FLAT_0) ? Kind.FUSED : states.has(EACH_0) ? Kind.UNFUSED : Kind.PLAIN;
+        List<PickleValue> groups =
+                baseOf(states, kind)
+                        .flatMap(b -> b.find(GROUPS))
+                        .flatMap(PickleValue::asSequence)
+                        .orElseThrow(() -> unknown(file, "no `param_groups`"));
+        return new OptimizerModel(file, root(source, states), states, kind, false, groups);
+    }
+
+    private static Optional<PickleValue> baseOf(PyDict states, Kind kind) {
+        return kind.base().isEmpty() ? Optional.of(states) : states.find(kind.base().get());
+    }
+
+    /// What a rank's optimizer file has around its states.
+    private static PyDict root(SourceFiles source, PyDict states) {
+        PyDict root = PyDict.empty().with(STATES, states);
+        for (String key : List.of("ds_config", "ds_version")) {
+            Optional<PickleValue> value = SourceFiles.dict(source.firstModel()).find(key);
+            root = value.isPresent() ? root.with(key, value.get()) : root;
+        }
+        return root;
     }
 
     /// DeepSpeed's universal form keeps the first rank's `optimizer_state_dict` without what is
@@ -55,18 +124,14 @@ record OptimizerModel(
     /// Source: DeepSpeed `checkpoint/ds_to_universal.py` (`_save_optimizer_state`).
     private static OptimizerModel universal(SourceFiles source, CarriedFile file) {
         PyDict states = SourceFiles.dict(file);
-        PyDict root = PyDict.empty().with(STATES, states);
-        for (String key : List.of("ds_config", "ds_version")) {
-            Optional<PickleValue> value = SourceFiles.dict(source.firstModel()).find(key);
-            root = value.isPresent() ? root.with(key, value.get()) : root;
-        }
         Kind kind =
                 states.has(FLAT_3)
                         ? kind(file, states)
                         : states.has(STAGE) ? Kind.STAGE_1_2 : Kind.BF16;
         List<PickleValue> groups =
                 states.find(GROUPS).flatMap(PickleValue::asSequence).orElse(List.of());
-        return new OptimizerModel(file, root, states.without(GROUPS), kind, false, groups);
+        return new OptimizerModel(
+                file, root(source, states), states.without(GROUPS), kind, false, groups);
     }
 
     private static OptimizerModel of(SourceFiles source, CarriedFile file) {
@@ -127,8 +192,22 @@ record OptimizerModel(
         return new RefusedException(
                 file.path(),
                 found,
-                "the states of BF16_Optimizer or of ZeRO 1, 2 or 3",
+                "the states of an optimizer of ZeRO 0, 1, 2 or 3",
                 "--to deepspeed-universal, which holds each parameter by itself");
+    }
+
+    /// FusedAdam, by the hyperparameters that it has and those that CPUAdam and FusedLamb add.
+    ///
+    /// Source: DeepSpeed `ops/adam/fused_adam.py`, `ops/adam/cpu_adam.py`,
+    /// `ops/lamb/fused_lamb.py`.
+    boolean isFused() {
+        return !paramGroups.isEmpty()
+                && paramGroups.stream()
+                        .allMatch(
+                                g ->
+                                        g.find("bias_correction").isPresent()
+                                                && g.find("amsgrad").isEmpty()
+                                                && g.find("max_grad_norm").isEmpty());
     }
 
     /// Older optimizers keep the step beside the hyperparameters.
@@ -156,7 +235,7 @@ record OptimizerModel(
             held =
                     index.flatMap(
                             i ->
-                                    states.find(kind == Kind.STAGE_3 ? STATES : BASE)
+                                    baseOf(states, kind)
                                             .flatMap(s -> s.find("state"))
                                             .flatMap(PickleValue::asDict)
                                             .flatMap(d -> d.find(i)));

@@ -1,14 +1,11 @@
 package io.ucp.formats.deepspeed.writing;
 
 import io.ucp.formats.RefusedException;
-import io.ucp.formats.Scalar;
 import io.ucp.formats.TargetFile;
 import io.ucp.formats.deepspeed.writing.FlatParts.Slice;
 import io.ucp.formats.deepspeed.writing.OptimizerGroups.Group;
 import io.ucp.formats.deepspeed.writing.OptimizerModel.Kind;
-import io.ucp.formats.torch.TensorPickles;
 import io.ucp.formats.torch.TorchBuilder;
-import io.ucp.formats.torch.TorchTensor;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyBool;
 import io.ucp.formats.torch.pickle.PyDict;
@@ -17,26 +14,18 @@ import io.ucp.formats.torch.pickle.PyGlobal;
 import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.formats.torch.pickle.PyList;
 import io.ucp.formats.torch.pickle.PyObject;
-import io.ucp.formats.torch.pickle.PyText;
-import io.ucp.tensor.DType;
-import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 
 /// `[bf16_]zero_pp_rank_D_mp_rank_XX_optim_states.pt`: one rank's part of every optimizer group.
 ///
 /// Source: DeepSpeed `state_dict` of `runtime/bf16_optimizer.py`, `runtime/zero/stage_1_and_2.py`
 /// and `runtime/zero/stage3.py` (`_rigid_state_dict`).
 final class OptimizerStates {
-    private static final String SCALER_MODULE = "deepspeed.runtime.fp16.loss_scaler";
-
     /// AutoTP keeps it with the optimizer too.
     private static final String INFO = "universal_checkpoint_info";
 
@@ -46,7 +35,7 @@ final class OptimizerStates {
     private final Configuration configuration;
     private final CheckpointInfo checkpoint;
     private final Kind kind;
-    private final int expertRanks;
+    private final StateTensors tensors;
     private final List<List<String>> sourceSubGroups;
 
     /// @param expertRanks expert-parallel ranks, 0 where there are no experts
@@ -66,7 +55,7 @@ final class OptimizerStates {
         this.configuration = configuration;
         this.checkpoint = checkpoint;
         this.kind = kind;
-        this.expertRanks = expertRanks;
+        this.tensors = new StateTensors(model, expertRanks);
         this.sourceSubGroups = sourceSubGroups;
     }
 
@@ -77,7 +66,14 @@ final class OptimizerStates {
                     case BF16 -> flat(bf16(), torch, mp, dp);
                     case STAGE_1_2 -> flat(stage12(), torch, mp, dp);
                     case STAGE_3 -> stage3(torch, mp, dp);
+                    case PLAIN, FUSED, UNFUSED ->
+                            throw new IllegalArgumentException("no file of its own: " + kind);
                 };
+        if (configuration.dtype().isPresent() && kind != Kind.BF16) {
+            states =
+                    states.with("loss_scaler", scale().scaler())
+                            .with("dynamic_loss_scale", new PyBool(scale().dynamic()));
+        }
         Optional<PickleValue> info = states.find(INFO);
         PyDict root =
                 model.root()
@@ -111,7 +107,7 @@ final class OptimizerStates {
                                         "overflow",
                                         "clip_grad",
                                         "ds_version"));
-        return configuration.sameStage()
+        return configuration.sameStage() && model.kind() == Kind.STAGE_1_2
                 ? states
                 : states.with(OptimizerModel.STAGE, stage(configuration.stage()));
     }
@@ -119,7 +115,12 @@ final class OptimizerStates {
     private PyDict common(List<String> keys) {
         PyDict common = PyDict.empty();
         for (String key : keys) {
-            common = common.with(key, model.states().find(key).orElseGet(() -> made(key)));
+            // Without ZeRO a key of this name says something else.
+            Optional<PickleValue> own =
+                    model.kind().whole() && !key.equals("clip_grad")
+                            ? Optional.empty()
+                            : model.states().find(key);
+            common = common.with(key, own.orElseGet(() -> made(key)));
         }
         Optional<PickleValue> info = model.states().find(INFO);
         return info.isPresent() ? common.with(INFO, info.get()) : common;
@@ -127,8 +128,9 @@ final class OptimizerStates {
 
     private PickleValue made(String key) {
         return switch (key) {
-            case "loss_scaler" -> staticScaler();
-            case "dynamic_loss_scale", "overflow" -> new PyBool(false);
+            case "loss_scaler" -> scale().scaler();
+            case "dynamic_loss_scale" -> new PyBool(scale().dynamic());
+            case "overflow" -> new PyBool(false);
             case "clip_grad" -> new PyFloat(configuration.gradientClipping());
             case "ds_version" ->
                     model.root()
@@ -144,20 +146,9 @@ final class OptimizerStates {
         };
     }
 
-    /// What every job but one of fp16 weights has: a scale of 1 that stays.
-    private PickleValue staticScaler() {
-        if (configuration.enabled("fp16")) {
-            throw new RefusedException(
-                    model.file().path(),
-                    "fp16 weights and no loss scaler",
-                    "the scaler that the job of this stage has",
-                    "leave --zero as it is in the source");
-        }
-        Map<String, PickleValue> attributes = new LinkedHashMap<>();
-        attributes.put("cur_scale", new PyFloat(1.0));
-        attributes.put("dynamic", new PyBool(false));
-        return PyObject.instance(new PyGlobal(SCALER_MODULE, "LossScaler"))
-                .withState(PyDict.of(attributes));
+    /// @throws RefusedException where the job needs a scale that the source does not have
+    private LossScale scale() {
+        return LossScale.of(model, configuration);
     }
 
     private static PyObject stage(int stage) {
@@ -179,11 +170,11 @@ final class OptimizerStates {
             FlatParts parts = group.parts();
             long real = parts.real(group.part());
             long stored = kind == Kind.BF16 ? parts.extent() : real;
-            masters.add(master(torch, group, stored));
+            masters.add(StateTensors.master(torch, group, stored));
             paddings.add(PyInt.of(padding(group, real)));
             counts.add(PyInt.of(group.count()));
             slices.add(slices(parts, group.part()));
-            PyDict held = states(torch, group, elastic() ? real : parts.extent());
+            PyDict held = tensors.states(torch, group, elastic() ? real : parts.extent());
             if (elastic()) {
                 lean.add(held);
                 continue;
@@ -191,7 +182,7 @@ final class OptimizerStates {
             if (held.size() > 0) {
                 states.add(new PyDict.Entry(PyInt.of(group.number()), held));
             }
-            paramGroups.add(paramGroup(group.source(), List.of(PyInt.of(group.number()))));
+            paramGroups.add(tensors.paramGroup(group.source(), List.of(PyInt.of(group.number()))));
         }
         return of.with(
                         OptimizerModel.BASE,
@@ -222,21 +213,6 @@ final class OptimizerStates {
         return PyDict.of(optimizer);
     }
 
-    private PickleValue paramGroup(int source, List<PyInt> members) {
-        if (source >= model.paramGroups().size()) {
-            throw new RefusedException(
-                    model.file().path(),
-                    "no hyperparameters of optimizer group " + source,
-                    "`param_groups` with one entry a group",
-                    "--to deepspeed-universal, where the job has its own");
-        }
-        PyDict group = model.paramGroups().get(source).asDict().orElse(PyDict.empty());
-        if (ExpertGroups.isExpert(group)) {
-            group = group.with("name", PyText.of("ep_size_" + expertRanks));
-        }
-        return group.with("params", PyList.of(members));
-    }
-
     private static PyObject slices(FlatParts parts, int part) {
         Map<String, PickleValue> slices = new LinkedHashMap<>();
         for (Slice slice : parts.ranks().get(part)) {
@@ -260,16 +236,16 @@ final class OptimizerStates {
         List<Group> held = groups.on(mp, dp);
         for (int g = 0; g < held.size(); g++) {
             Group group = held.get(g);
-            PickleValue flat = master(torch, group, group.parts().extent());
+            PickleValue flat = StateTensors.master(torch, group, group.parts().extent());
             masters.add(named(flat, g, group));
-            PyDict of = states(torch, group, group.parts().extent());
+            PyDict of = tensors.states(torch, group, group.parts().extent());
             if (of.size() > 0) {
                 states.add(new PyDict.Entry(PyInt.of(g), of));
             }
             members.computeIfAbsent(group.source(), _ -> new ArrayList<>()).add(PyInt.of(g));
         }
         List<PickleValue> paramGroups = new ArrayList<>();
-        members.forEach((source, ids) -> paramGroups.add(paramGroup(source, ids)));
+        members.forEach((source, ids) -> paramGroups.add(tensors.paramGroup(source, ids)));
         PyDict of =
                 model.kind() == Kind.STAGE_3
                         ? model.states()
@@ -307,93 +283,5 @@ final class OptimizerStates {
                     wrapped.argument(3).orElseThrow());
         }
         return tensor;
-    }
-
-    private static PickleValue master(TorchBuilder torch, Group group, long count) {
-        DType dtype = dtype(group, Held.FP32);
-        TorchTensor tensor =
-                torch.tensor(
-                        dtype,
-                        Shape.of(count),
-                        group.parts().parts(group.part(), Held.FP32, dtype));
-        return TensorPickles.write(tensor.requiringGrad(true));
-    }
-
-    private static DType dtype(Group group, String state) {
-        Held first = group.parts().members().getFirst();
-        DType dtype = first.dtype(state);
-        for (Held member : group.parts().members()) {
-            if (member.dtype(state) != dtype) {
-                throw new RefusedException(
-                        member.facts().name(),
-                        "`%s` is %s, and %s of %s"
-                                .formatted(
-                                        state,
-                                        member.dtype(state).torchName(),
-                                        dtype.torchName(),
-                                        first.facts().name()),
-                        "one dtype in an optimizer group",
-                        "--to deepspeed-universal, which holds each parameter by itself");
-            }
-        }
-        return dtype;
-    }
-
-    /// The optimizer's own states of a group, in the order of the source's.
-    private PyDict states(TorchBuilder torch, Group group, long count) {
-        Map<String, PickleValue> model = this.model.statesOf(group.source());
-        Held first = group.parts().members().getFirst();
-        Set<String> names = new LinkedHashSet<>(model.keySet());
-        if (names.isEmpty()) {
-            first.facts().scalars().keySet().stream()
-                    .filter(s -> !this.model.keepsForGroup(group.source(), s))
-                    .forEach(names::add);
-        }
-        first.facts().states().keySet().stream()
-                .filter(s -> !s.equals(Held.FP32) && !s.equals(Held.WEIGHT))
-                .forEach(names::add);
-        Map<String, PickleValue> states = new LinkedHashMap<>();
-        for (String name : names) {
-            if (first.facts().states().containsKey(name)) {
-                DType dtype = dtype(group, name);
-                states.put(
-                        name,
-                        TensorPickles.write(
-                                torch.tensor(
-                                        dtype,
-                                        Shape.of(count),
-                                        group.parts().parts(group.part(), name, dtype))));
-            } else if (first.facts().scalars().containsKey(name)) {
-                states.put(name, torch.scalar(scalar(group, name)));
-            } else if (model.getOrDefault(name, PyText.of("")).isNone()) {
-                states.put(name, model.get(name));
-            } else {
-                throw new RefusedException(
-                        this.model.file().path(),
-                        "the optimizer's state `%s`, which is neither a number nor as long as the"
-                                        .formatted(name)
-                                + " group",
-                        "states that can be cut as parameters are",
-                        "--to universal keeps the file as it is");
-            }
-        }
-        return PyDict.of(Collections.unmodifiableMap(states));
-    }
-
-    private static Scalar scalar(Group group, String name) {
-        Held first = group.parts().members().getFirst();
-        Scalar value = first.facts().scalars().get(name);
-        for (Held member : group.parts().members()) {
-            Scalar other = member.facts().scalars().get(name);
-            if (value == null || !value.equals(other)) {
-                throw new RefusedException(
-                        member.facts().name(),
-                        "`%s` is %s, and %s of %s"
-                                .formatted(name, other, value, first.facts().name()),
-                        "one value in an optimizer group",
-                        "--to deepspeed-universal, which holds each parameter by itself");
-            }
-        }
-        return java.util.Objects.requireNonNull(value);
     }
 }

@@ -5,6 +5,8 @@ import io.ucp.formats.RankShard;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetJob;
 import io.ucp.formats.WriteRequest;
+import io.ucp.tensor.DType;
+import io.ucp.tensor.Floats;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -22,7 +24,16 @@ final class RankHoldings {
     private final List<Map<String, Held>> byName = new ArrayList<>();
     private final ExpertPlaces experts;
 
-    RankHoldings(WriteRequest request, TargetJob job, Ranks target, ExpertPlaces experts) {
+    private final Optional<DType> dtype;
+
+    /// @param dtype of weights, where it is not the source's
+    RankHoldings(
+            WriteRequest request,
+            TargetJob job,
+            Ranks target,
+            ExpertPlaces experts,
+            Optional<String> dtype) {
+        this.dtype = dtype.map(RankHoldings::dtypeOf);
         this.experts = experts;
         Map<String, ParameterFacts> facts = new HashMap<>();
         request.parameters().forEach(p -> facts.put(p.name(), p));
@@ -65,6 +76,40 @@ final class RankHoldings {
     /// The first data-parallel rank has it, which saves the model.
     private boolean isOfFirst(Held held, int mp) {
         return !held.expert() || held.expertRank() == experts.of(mp, 0);
+    }
+
+    static DType dtypeOf(String name) {
+        return switch (name) {
+            case "bf16" -> DType.BFLOAT16;
+            case "fp16" -> DType.FLOAT16;
+            default -> DType.FLOAT32;
+        };
+    }
+
+    /// Of a weight in the target. DeepSpeed casts a whole model, so what has no master can only
+    /// become wider.
+    ///
+    /// @param now in the source
+    /// @throws RefusedException where rounding it would be more than DeepSpeed does after a step
+    DType dtype(Held held, DType now) {
+        if (dtype.isEmpty() || !Floats.covers(now) || now == dtype.get()) {
+            return now;
+        }
+        boolean master =
+                held.trainable()
+                        && held.facts()
+                                .heldAs(Held.FP32)
+                                .map(held.facts().states()::get)
+                                .filter(DType.FLOAT32::equals)
+                                .isPresent();
+        if (!master && dtype.get() != DType.FLOAT32) {
+            throw new RefusedException(
+                    held.facts().name(),
+                    "%s without an fp32 master".formatted(now.torchName()),
+                    "a master to make %s weights of".formatted(dtype.get().torchName()),
+                    "leave --dtype out, or --dtype fp32");
+        }
+        return dtype.get();
     }
 
     /// Of every expert-parallel rank.

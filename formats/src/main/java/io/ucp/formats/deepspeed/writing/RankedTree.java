@@ -14,6 +14,8 @@ import io.ucp.formats.deepspeed.writing.OptimizerModel.Kind;
 import io.ucp.formats.torch.TorchBuilder;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyInt;
+import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 
 import java.nio.charset.StandardCharsets;
@@ -61,15 +63,17 @@ public final class RankedTree {
                     "tensor, pipeline, data and expert parallelism",
                     "--to universal keeps the state; this axis is not laid out anew yet");
         }
-        if (job.stage() < 1 || job.stage() > 3) {
+        if (choices.weightsOnly() && job.stage() == 3) {
             throw new RefusedException(
                     request.tag(),
-                    "ZeRO stage " + job.stage(),
-                    "1, 2 or 3",
-                    "--zero 1, or --to deepspeed-universal");
+                    "weights alone of a job of ZeRO stage 3, which keeps them in the optimizer's"
+                            + " files",
+                    "a stage whose model states hold the weights",
+                    "--zero 2, or --to safetensors");
         }
-        this.source = new SourceFiles(request);
-        this.optimizer = OptimizerModel.of(source);
+        this.source = new SourceFiles(request, !choices.weightsOnly());
+        this.optimizer =
+                choices.weightsOnly() ? OptimizerModel.none(source) : OptimizerModel.of(source);
     }
 
     /// @throws RefusedException where DeepSpeed has no form for the state, or there is none here
@@ -96,13 +100,14 @@ public final class RankedTree {
                         .orElse(PyDict.empty());
         Batch batch = Batch.of(config, choices, source.ranks(), target);
         boolean sameStage = job.stage() == request.origin().stage();
-        Configuration configuration = new Configuration(config, batch, job.stage(), sameStage);
-        refuseOtherDtype(configuration);
+        Configuration configuration =
+                Configuration.of(config, batch, job.stage(), sameStage, choices.dtype());
         Kind kind = kind(configuration);
         refuseRoundRobin(configuration, kind);
         refuseTrainableOutsideGroups();
         ExpertPlaces places = places(configuration);
-        RankHoldings holdings = new RankHoldings(request, job, target, places);
+        RankHoldings holdings =
+                new RankHoldings(request, job, target, places, configuration.dtype());
         ExpertFiles experts = new ExpertFiles(target, places, holdings);
         ExpertGroups regrouped =
                 new ExpertGroups(
@@ -115,6 +120,10 @@ public final class RankedTree {
                 new OptimizerGroups(holdings, target, places, regrouped, configuration);
         OptionalLong vocabulary = paddedVocabulary();
         CheckpointInfo checkpoint = new CheckpointInfo(target, job.patterns(), vocabulary);
+        Optional<WholeOptimizer> whole =
+                kind.whole() && !choices.weightsOnly()
+                        ? Optional.of(whole(groups, configuration, kind, places))
+                        : Optional.empty();
         ModelStates models =
                 new ModelStates(
                         target,
@@ -126,7 +135,9 @@ public final class RankedTree {
                         new ScriptArguments(target, places, configuration, vocabulary, onOneNode()),
                         checkpoint,
                         choices,
-                        aliases());
+                        aliases(),
+                        kind,
+                        whole);
         OptimizerStates optimizers =
                 new OptimizerStates(
                         target,
@@ -142,17 +153,27 @@ public final class RankedTree {
             for (int dp = 0; dp < models.files(); dp++) {
                 files.add(models.file(request.tag() + "/" + models.name(mp, dp), mp, dp));
             }
-            for (int dp = 0; dp < target.dp(); dp++) {
+            for (int dp = 0; dp < target.dp() && !kind.whole(); dp++) {
                 String name =
                         "%szero_pp_rank_%d_mp_rank_%02d_optim_states.pt".formatted(prefix, dp, mp);
                 files.add(optimizers.file(request.tag() + "/" + name, mp, dp));
             }
         }
+        whole.ifPresent(w -> files.addAll(w.expertFiles(request.tag())));
         files.addAll(experts.files(request.tag()));
         files.addAll(new LayerFiles(target, source, holdings).files(request.tag()));
+        configuration.dtype().ifPresent(this::tellDtype);
         side();
         randomStates();
         return new TargetTree(files, _ -> List.of(), pointers(), losses, notes);
+    }
+
+    private void tellDtype(String dtype) {
+        notes.add(
+                "weights are %s, made of the fp32 masters (--dtype)".formatted(dtype)
+                        + (dtype.equals("fp16")
+                                ? "; the loss scale begins as its configuration says"
+                                : ""));
     }
 
     private ExpertPlaces places(Configuration configuration) {
@@ -167,32 +188,49 @@ public final class RankedTree {
                 divided == target.dp() ? 1 : target.tp());
     }
 
+    private WholeOptimizer whole(
+            OptimizerGroups groups, Configuration configuration, Kind kind, ExpertPlaces places) {
+        refuseLostMasters(kind);
+        return new WholeOptimizer(
+                target,
+                optimizer,
+                groups,
+                configuration,
+                kind,
+                places,
+                new StateTensors(optimizer, places.degree()),
+                SourceFiles.dict(source.firstModel()).find("global_steps").orElse(PyInt.of(0)));
+    }
+
+    /// Where the weights are fp32, they are all that such a job has.
+    private void refuseLostMasters(Kind kind) {
+        for (ParameterFacts p : request.parameters()) {
+            DType weight = p.states().getOrDefault(Held.WEIGHT, DType.FLOAT32);
+            if (kind == Kind.PLAIN && p.states().containsKey(Held.FP32) && weight.width() < 4) {
+                throw new RefusedException(
+                        p.name(),
+                        "%s weights and fp32 masters, in a job whose configuration is fp32"
+                                .formatted(weight.torchName()),
+                        "a job without ZeRO that keeps masters",
+                        "--zero 1");
+            }
+        }
+    }
+
     private Kind kind(Configuration configuration) {
+        if (choices.weightsOnly()) {
+            return Kind.PLAIN;
+        }
+        if (job.stage() == 0) {
+            return WholeOptimizer.kind(optimizer, configuration, !source.layers().isEmpty());
+        }
         if (job.stage() == 3) {
             return Kind.STAGE_3;
         }
-        if (configuration.sameStage()) {
+        if (configuration.sameStage() && configuration.dtype().isEmpty()) {
             return optimizer.kind();
         }
         return configuration.wantsBf16Optimizer() ? Kind.BF16 : Kind.STAGE_1_2;
-    }
-
-    private void refuseOtherDtype(Configuration configuration) {
-        String now =
-                configuration.enabled("bf16")
-                        ? "bf16"
-                        : configuration.enabled("fp16") ? "fp16" : "fp32";
-        choices.dtype()
-                .filter(dtype -> !dtype.equals(now))
-                .ifPresent(
-                        dtype -> {
-                            throw new RefusedException(
-                                    "dtype",
-                                    "%s, and the source's job has %s".formatted(dtype, now),
-                                    "the dtype of the source",
-                                    "leave --dtype out; a job of another dtype loads"
-                                            + " --to deepspeed-universal");
-                        });
     }
 
     private void refuseRoundRobin(Configuration configuration, Kind kind) {
@@ -209,19 +247,24 @@ public final class RankedTree {
 
     private void refuseTrainableOutsideGroups() {
         for (ParameterFacts p : request.parameters()) {
-            if (p.trainable() && !p.buffer() && p.optimizerGroup() < 0) {
+            boolean outside = p.trainable() && !p.buffer() && p.optimizerGroup() < 0;
+            if (outside && !choices.weightsOnly()) {
                 throw new RefusedException(
                         p.name(),
                         "it is trained and has no optimizer group",
                         "the number of its group in `param_shapes`",
-                        "say `frozen` in a spec where it is not trained");
+                        "say `frozen` in a spec where it is not trained; --weights-only leaves the"
+                                + " optimizer");
             }
         }
     }
 
     /// As the source's files are called, which says whether its weights are bf16.
     private String prefix(Configuration configuration) {
-        String name = optimizer.file().path();
+        String name =
+                choices.weightsOnly() || configuration.dtype().isPresent()
+                        ? ""
+                        : optimizer.file().path();
         int zero = name.indexOf("zero_pp_rank_");
         return zero >= 0 ? name.substring(0, zero) : configuration.enabled("bf16") ? "bf16_" : "";
     }

@@ -3,9 +3,11 @@ package io.ucp.formats.deepspeed.writing;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyBool;
 import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyGlobal;
 import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.formats.torch.pickle.PyObject;
 
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
 
@@ -65,6 +67,9 @@ record ScriptArguments(
         if (paddedVocabulary.isPresent()) {
             args = set(args, "padded_vocab_size", paddedVocabulary.getAsLong());
         }
+        if (configuration.dtype().isPresent()) {
+            args = typed(args, configuration.dtype().get());
+        }
         Batch batch = configuration.batch();
         if (batch.micro().isPresent()) {
             args = set(args, "micro_batch_size", batch.micro().getAsLong());
@@ -73,6 +78,17 @@ record ScriptArguments(
             args = set(args, "global_batch_size", batch.global().getAsLong());
         }
         return args;
+    }
+
+    private static PyDict typed(PyDict of, String dtype) {
+        PyDict args = of;
+        for (String flag : List.of("bf16", "fp16")) {
+            args = args.has(flag) ? args.with(flag, new PyBool(flag.equals(dtype))) : args;
+        }
+        String torch = RankHoldings.dtypeOf(dtype).torchName();
+        return args.has("params_dtype")
+                ? args.with("params_dtype", new PyGlobal("torch", torch))
+                : args;
     }
 
     /// Where the script has it as a number.

@@ -46,7 +46,8 @@ final class SourceFiles {
         }
     }
 
-    SourceFiles(WriteRequest request) {
+    /// @param needsOptimizer false where weights alone are written
+    SourceFiles(WriteRequest request, boolean needsOptimizer) {
         List<AxisDegree> mesh = request.origin().mesh();
         this.ranks = new Ranks(degree(mesh, "pp"), degree(mesh, "dp"), degree(mesh, "tp"));
         this.expertRanks =
@@ -94,13 +95,23 @@ final class SourceFiles {
                     "a state that came from a rank-sharded DeepSpeed checkpoint",
                     "--to deepspeed-universal, which DeepSpeed loads at any number of ranks");
         }
-        if (optimizers.isEmpty() && this.common.isEmpty()) {
+        boolean any = !optimizers.isEmpty() || this.common.isPresent() || hasWholeOptimizer();
+        if (needsOptimizer && !any) {
             throw new RefusedException(
                     request.tag(),
                     "the source has no optimizer file of a rank",
-                    "a ZeRO checkpoint, or a universal form made from one by ucp",
-                    "--to deepspeed-universal, which DeepSpeed loads at any number of ranks");
+                    "the optimizer's states, or a universal form that has them",
+                    "--weights-only writes the weights alone");
         }
+    }
+
+    /// Of a job without ZeRO.
+    boolean hasWholeOptimizer() {
+        return firstModel()
+                .root()
+                .flatMap(r -> r.find(OptimizerModel.WHOLE))
+                .filter(o -> !o.isNone())
+                .isPresent();
     }
 
     /// Files of experts are made anew, and DeepSpeed reads those without a layer's number for

@@ -1,0 +1,145 @@
+package io.ucp.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ucp.formats.CheckpointFormat;
+import io.ucp.formats.HeldTensor;
+import io.ucp.tensor.DType;
+
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/// A checkpoint whose weights are not its masters, rounded.
+final class WeightsAndMastersTest {
+    private static final String NAME = "2.self_attention.dense.weight";
+
+    @TempDir private Path folder;
+    private Path source;
+    private Path out;
+
+    @BeforeEach
+    void changeAWeight() throws IOException {
+        source = folder.resolve("checkpoint");
+        out = folder.resolve("out");
+        CheckpointCommandsTest.copy(Run.sample("llama-tp2-pp2-dp2"), source);
+        HeldTensor weight = weight(source);
+        try (RandomAccessFile file =
+                new RandomAccessFile(weight.tensor().source().path().toFile(), "rw")) {
+            file.seek(weight.tensor().offset());
+            int before = file.read();
+            file.seek(weight.tensor().offset());
+            file.write(before ^ 1);
+        }
+    }
+
+    private static HeldTensor weight(Path checkpoint) throws IOException {
+        CheckpointFormat format =
+                CheckpointFormat.all().stream()
+                        .filter(f -> f.name().equals("deepspeed"))
+                        .findFirst()
+                        .orElseThrow();
+        return format.index(format.find(checkpoint).getFirst()).tensors().stream()
+                .filter(t -> t.name().equals(NAME) && t.state().equals("weight"))
+                .filter(t -> t.tensor().dtype() == DType.BFLOAT16 && t.at().on("tp") == 0)
+                .findFirst()
+                .orElseThrow();
+    }
+
+    private Run convert(String... more) {
+        Object[] all = new Object[6 + more.length];
+        Object[] first = {"convert", source, "-o", out, "--to", "deepspeed"};
+        System.arraycopy(first, 0, all, 0, first.length);
+        System.arraycopy(more, 0, all, first.length, more.length);
+        return Run.ucp(all);
+    }
+
+    @Test
+    void areRefusedWithTheParameterAndTheWaysOut() {
+        String error = convert("--dp", "1").endsWith(ExitCode.MALFORMED_INPUT).err();
+
+        assertThat(error)
+                .contains(NAME + ": weight: 1 element differs")
+                .contains("the fp32 master, rounded,")
+                .contains("--from-master")
+                .contains("--weights-only");
+        assertThat(out).doesNotExist();
+    }
+
+    @Test
+    void goOnFromTheMasterWhereThatIsSaid() throws IOException {
+        convert("--dp", "1", "--from-master", "-q").isDone();
+
+        assertThat(Files.exists(out.resolve("latest"))).isTrue();
+        Run.ucp("verify", Run.sample("llama-tp2-pp2-dp2"), out).isDone();
+    }
+
+    @Test
+    void aloneAreTheSourcesOwn() throws IOException {
+        convert("--dp", "1", "--tp", "1", "--weights-only", "-q").isDone();
+
+        Path again = folder.resolve("again");
+        Run.ucp("convert", out, "-o", again, "--to", "safetensors", "-q").isDone();
+        Path direct = folder.resolve("direct");
+        Run.ucp("convert", source, "-o", direct, "--to", "safetensors", "--weights-only", "-q")
+                .isDone();
+        assertThat(Run.ucp("verify", direct, again).isDone().out()).contains("equal: ");
+        try (var files = Files.walk(out)) {
+            assertThat(files.map(f -> f.getFileName().toString()))
+                    .contains("latest", "mp_rank_00_model_states.pt")
+                    .noneMatch(f -> f.contains("optim_states"));
+        }
+    }
+
+    @Test
+    void aloneHaveNoFormInStageThree() {
+        Run run =
+                Run.ucp(
+                        "convert",
+                        Run.sample("llama-zero3-dp4"),
+                        "-o",
+                        out,
+                        "--to",
+                        "deepspeed",
+                        "--weights-only");
+
+        assertThat(run.endsWith(ExitCode.REFUSED).err()).contains("--zero 2");
+    }
+
+    @Test
+    void areMadeOfTheMasterWhereThereAreNoOther() {
+        Path two = folder.resolve("two");
+        Path whole = folder.resolve("whole");
+        Path sample = Run.sample("llama-zero3-dp4");
+        Run.ucp("convert", sample, "-o", whole, "--to", "safetensors", "-q").isDone();
+        Run.ucp(
+                        "convert",
+                        sample,
+                        "-o",
+                        two,
+                        "--to",
+                        "deepspeed",
+                        "--zero",
+                        "2",
+                        "--weights-only",
+                        "-q")
+                .isDone();
+        Run.ucp("convert", two, "-o", out, "--to", "safetensors", "-q").isDone();
+
+        assertThat(Run.ucp("verify", whole, out).isDone().out()).contains("equal: ");
+    }
+
+    @Test
+    void aloneAreNotForEveryFormat() {
+        assertThat(
+                        Run.ucp("convert", source, "-o", out, "--to", "dcp", "--weights-only")
+                                .endsWith(ExitCode.USAGE)
+                                .err())
+                .contains("--weights-only is not for --to dcp");
+    }
+}
