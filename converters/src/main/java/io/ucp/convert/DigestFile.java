@@ -15,6 +15,7 @@ import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 import io.ucp.tensor.TensorDigest;
 
+import java.io.CharConversionException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -144,15 +145,19 @@ public record DigestFile(List<State> states, List<FileState> files) {
         if (Files.size(file) > LARGEST) {
             throw malformed(file, "%,d bytes".formatted(Files.size(file)));
         }
+        byte[] text = Files.readAllBytes(file);
         JsonNode json;
         try {
             JsonFactory factory =
                     JsonFactory.builder()
+                            .disable(JsonFactory.Feature.CHARSET_DETECTION) // UTF-8, nothing else
                             .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
                             .build();
-            json = new JsonMapper(factory).readTree(Files.readAllBytes(file));
+            json = new JsonMapper(factory).readTree(text);
         } catch (JsonProcessingException e) {
             throw malformed(file, e.getOriginalMessage());
+        } catch (CharConversionException e) {
+            throw malformed(file, "a text that is not UTF-8");
         }
         if (!json.path("format").asText().equals(FORMAT)) {
             throw malformed(file, "no `\"format\": \"%s\"`".formatted(FORMAT));
