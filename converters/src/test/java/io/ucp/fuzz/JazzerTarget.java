@@ -1,6 +1,7 @@
 package io.ucp.fuzz;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
@@ -16,7 +17,7 @@ public final class JazzerTarget {
         try {
             return Files.createTempDirectory("ucp-jazzer-");
         } catch (IOException e) {
-            throw new java.io.UncheckedIOException(e);
+            throw new UncheckedIOException(e);
         }
     }
 
@@ -25,15 +26,11 @@ public final class JazzerTarget {
         try {
             for (Parser parser : Parsers.all(FOLDER.resolve("seeds"))) {
                 if (parser.name().equals(name)) {
-                    Path corpus = Files.createDirectories(Path.of("corpus-" + name));
-                    for (int k = 0; k < parser.seeds().size(); k++) {
-                        Files.write(corpus.resolve("seed-" + k), parser.seeds().get(k));
-                    }
                     return new Fuzzing(parser, Files.createDirectory(FOLDER.resolve(name)), 0);
                 }
             }
         } catch (IOException e) {
-            throw new java.io.UncheckedIOException(e);
+            throw new UncheckedIOException(e);
         }
         throw new IllegalArgumentException("no parser " + name);
     }
