@@ -11,6 +11,7 @@ import io.ucp.tensor.Shape;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 
 import java.io.IOException;
@@ -49,18 +50,31 @@ final class Digest extends Reporting {
             description = "Write the digests to a file, for `ucp verify --against FILE`.")
     private Optional<Path> record = Optional.empty();
 
+    @Option(
+            names = "--files",
+            description =
+                    "With --record: also every file as it is, byte for byte, so that verify finds"
+                            + " any change of this very copy.")
+    private boolean files;
+
     /// @param shape without padding, as the digest counts it
     private record Line(String digest, DType dtype, long[] shape, String name, String state) {}
 
     @Override
     ExitCode run() throws IOException {
+        if (files && record.isEmpty()) {
+            throw new ParameterException(
+                    spec().commandLine(),
+                    "--files says what --record writes; expected --record FILE with it");
+        }
         Described described = reading.describe(checkpoint);
         Map<String, Map<String, String>> digests;
         try (Meter meter = Meter.of(progress, false, err(), "reading")) {
             digests = Digests.of(described.inventory(), RunOptions.standard(), meter);
         }
         if (record.isPresent()) {
-            DigestFile.of(described.inventory(), digests).write(record.get());
+            DigestFile recorded = DigestFile.of(described.inventory(), digests);
+            (files ? recorded.withFiles(described.source().index()) : recorded).write(record.get());
         }
         List<Line> lines = new ArrayList<>();
         for (Parameter parameter : described.inventory().parameters()) {

@@ -16,8 +16,10 @@ import java.io.ByteArrayInputStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Stream;
 
 import javax.xml.parsers.DocumentBuilderFactory;
 
@@ -126,6 +128,32 @@ final class VerifyReportsTest {
                                 .endsWith(ExitCode.DIFFERENCE)
                                 .out())
                 .contains("recorded, and not in the checkpoint");
+    }
+
+    @Test
+    void filesAreRecordedToo() throws Exception {
+        Path digests = folder.resolve("digests.json");
+        Path copy = Files.createDirectory(folder.resolve("copy"));
+        try (Stream<Path> files = Files.list(Run.sample("hf-gpt2-tied"))) {
+            for (Path file : files.toList()) {
+                Files.copy(file, copy.resolve(file.getFileName().toString()));
+            }
+        }
+        Run.ucp("digest", copy, "--record", digests, "--files").isDone();
+        Run.ucp("verify", copy, "--against", digests).isDone();
+        Path config = copy.resolve("config.json");
+        Files.writeString(config, Files.readString(config).replace("12", "13"));
+        Files.createFile(copy.resolve("more.txt"));
+        Files.delete(copy.resolve("generation_config.json"));
+        assertThat(
+                        Run.ucp("verify", copy, "--against", digests)
+                                .endsWith(ExitCode.DIFFERENCE)
+                                .out())
+                .contains("config.json", "its bytes have digest")
+                .contains("more.txt", "in the checkpoint, and not recorded")
+                .contains("generation_config.json", "recorded, and not in the checkpoint");
+        assertThat(Run.ucp("digest", copy, "--files").endsWith(ExitCode.USAGE).err())
+                .contains("expected --record FILE with it");
     }
 
     @Test

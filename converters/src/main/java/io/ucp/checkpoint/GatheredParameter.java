@@ -8,14 +8,18 @@ import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.TensorEntry;
+import io.ucp.io.ByteSource;
 import io.ucp.layout.Replica;
 import io.ucp.tensor.DType;
+import io.ucp.tensor.Piece;
+import io.ucp.tensor.Shape;
 
 import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -35,6 +39,7 @@ final class GatheredParameter {
 
     private final BoundParameter bound;
     private final Map<String, List<Span>> states = new TreeMap<>(STATE_ORDER);
+    private final Map<String, Wholes> wholes = new HashMap<>();
     private final Map<String, Scalar> scalars = new TreeMap<>();
     private int optimizerGroup = -1;
     private @Nullable Coordinate scalarPlace;
@@ -52,35 +57,54 @@ final class GatheredParameter {
     /// (under a tied name, or as a frozen fragment beside the module), the further ones are
     /// replicas; the same bytes under two names are one holding.
     void addWhole(Span span) {
-        List<Span> held = states.getOrDefault(span.of().state(), List.of());
-        int copy = span.copy();
-        for (Span other : held) {
-            if (isSame(other.tensor(), span.tensor())
-                    && other.of().pieces().equals(span.of().pieces())) {
-                return;
-            }
+        Wholes held =
+                wholes.computeIfAbsent(
+                        span.of().state(),
+                        state -> Wholes.of(states.getOrDefault(state, List.of())));
+        if (!held.lying().add(Lying.of(span))) {
+            return;
         }
-        while (overlaps(held, copy, span)) {
+        int copy = span.copy();
+        while (!held.slots().add(new Slot(copy, span.of().pieces()))) {
             copy += bound.copies().size();
         }
         add(new Span(span.tensor(), span.offset(), copy, span.of()));
     }
 
-    private static boolean isSame(TensorEntry a, TensorEntry b) {
-        return a.source().equals(b.source())
-                && a.offset() == b.offset()
-                && a.dtype() == b.dtype()
-                && a.shape().equals(b.shape())
-                && Arrays.equals(a.strides(), b.strides());
+    /// What is held of a state, to be looked up: thousands of ranks may hold a replica each.
+    private record Wholes(Set<Lying> lying, Set<Slot> slots) {
+        static Wholes of(List<Span> spans) {
+            Wholes wholes = new Wholes(new HashSet<>(), new HashSet<>());
+            for (Span span : spans) {
+                wholes.lying.add(Lying.of(span));
+                wholes.slots.add(new Slot(span.copy(), span.of().pieces()));
+            }
+            return wholes;
+        }
     }
 
-    private static boolean overlaps(List<Span> held, int copy, Span span) {
-        return held.stream()
-                .anyMatch(
-                        other ->
-                                other.copy() == copy
-                                        && other.of().pieces().equals(span.of().pieces()));
+    /// Which elements a tensor holds, and where it lies.
+    private record Lying(
+            ByteSource source,
+            long offset,
+            DType dtype,
+            Shape shape,
+            List<Long> strides,
+            List<Piece> pieces) {
+        static Lying of(Span span) {
+            TensorEntry tensor = span.tensor();
+            return new Lying(
+                    tensor.source(),
+                    tensor.offset(),
+                    tensor.dtype(),
+                    tensor.shape(),
+                    Arrays.stream(tensor.strides()).boxed().toList(),
+                    span.of().pieces());
+        }
     }
+
+    /// Elements of a copy.
+    private record Slot(int copy, List<Piece> pieces) {}
 
     /// All ranks must have it in the same group: its hyperparameters are one set.
     ///

@@ -9,11 +9,13 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 
 import io.ucp.checkpoint.Inventory;
 import io.ucp.checkpoint.Parameter;
+import io.ucp.formats.CheckpointIndex;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 import io.ucp.tensor.TensorDigest;
 
+import java.io.CharConversionException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -22,23 +24,41 @@ import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
 
 /// Digests of a checkpoint's states in a file, to be kept and compared with later: JSON, a state a
 /// line, sorted, so that two of them can be compared line by line too. `docs/reliability.md` has
 /// its fields.
 ///
 /// @param states by parameter, then state
-public record DigestFile(List<State> states) {
+/// @param files of the very copy that was recorded, by path; empty where only states were
+public record DigestFile(List<State> states, List<FileState> files) {
     private static final String FORMAT = "ucp-digests";
     private static final String SCALAR = "scalar";
     private static final int VERSION = 1;
+    private static final Set<String> FIELDS =
+            Set.of("format", "version", "digest", "states", "files");
     private static final int LARGEST = 1 << 30;
+    private static final String MISSING = "recorded, and not in the checkpoint";
+    private static final String NOT_RECORDED = "in the checkpoint, and not recorded";
 
     public DigestFile {
         states =
                 states.stream()
                         .sorted(Comparator.comparing(State::parameter).thenComparing(State::state))
                         .toList();
+        files = files.stream().sorted(Comparator.comparing(FileState::path)).toList();
+    }
+
+    /// @param path relative to the checkpoint's folder, with `/`
+    /// @param size bytes
+    public record FileState(String path, long size, String digest) {
+        private String differs(FileState kept) {
+            return size == kept.size
+                    ? "its bytes have digest %s; recorded was %s".formatted(digest, kept.digest)
+                    : "%,d bytes; recorded were %,d".formatted(size, kept.size);
+        }
     }
 
     /// @param dtype name of the element type, or `scalar`
@@ -82,7 +102,12 @@ public record DigestFile(List<State> states) {
                                                     Shape.of(),
                                                     scalar.toString())));
         }
-        return new DigestFile(states);
+        return new DigestFile(states, List.of());
+    }
+
+    /// The same with every file of a checkpoint.
+    public DigestFile withFiles(CheckpointIndex index) throws IOException {
+        return new DigestFile(states, FileDigests.of(index));
     }
 
     public void write(Path file) throws IOException {
@@ -99,7 +124,15 @@ public record DigestFile(List<State> states) {
             json.append(", \"digest\": \"").append(quoted(state.digest())).append("\"}");
             separator = ",\n";
         }
-        json.append("\n]\n}\n");
+        json.append("\n]");
+        separator = ",\n\"files\": [\n";
+        for (FileState each : files) {
+            json.append(separator).append("{\"path\": \"").append(quoted(each.path()));
+            json.append("\", \"size\": ").append(each.size());
+            json.append(", \"digest\": \"").append(quoted(each.digest())).append("\"}");
+            separator = ",\n";
+        }
+        json.append(files.isEmpty() ? "\n}\n" : "\n]\n}\n");
         Files.writeString(file, json);
     }
 
@@ -112,15 +145,19 @@ public record DigestFile(List<State> states) {
         if (Files.size(file) > LARGEST) {
             throw malformed(file, "%,d bytes".formatted(Files.size(file)));
         }
+        byte[] text = Files.readAllBytes(file);
         JsonNode json;
         try {
             JsonFactory factory =
                     JsonFactory.builder()
+                            .disable(JsonFactory.Feature.CHARSET_DETECTION) // UTF-8, nothing else
                             .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
                             .build();
-            json = new JsonMapper(factory).readTree(Files.readAllBytes(file));
+            json = new JsonMapper(factory).readTree(text);
         } catch (JsonProcessingException e) {
             throw malformed(file, e.getOriginalMessage());
+        } catch (CharConversionException e) {
+            throw malformed(file, "a text that is not UTF-8");
         }
         if (!json.path("format").asText().equals(FORMAT)) {
             throw malformed(file, "no `\"format\": \"%s\"`".formatted(FORMAT));
@@ -131,6 +168,11 @@ public record DigestFile(List<State> states) {
                     file,
                     "version %s of digest %s".formatted(json.path("version"), json.path("digest")));
         }
+        for (Map.Entry<String, JsonNode> field : json.properties()) {
+            if (!FIELDS.contains(field.getKey())) {
+                throw malformed(file, "a field `%s`".formatted(field.getKey()));
+            }
+        }
         List<State> states = new ArrayList<>();
         for (JsonNode state : json.path("states")) {
             long[] dims = new long[state.path("shape").size()];
@@ -140,11 +182,7 @@ public record DigestFile(List<State> states) {
                     throw malformed(file, "shape " + state.path("shape"));
                 }
             }
-            for (String field : List.of("parameter", "state", "dtype", "digest")) {
-                if (!state.path(field).isTextual()) {
-                    throw malformed(file, "a state without `%s`".formatted(field));
-                }
-            }
+            requireTexts(file, state, "a state", "parameter", "state", "dtype", "digest");
             states.add(
                     new State(
                             state.path("parameter").asText(),
@@ -153,7 +191,28 @@ public record DigestFile(List<State> states) {
                             shape(file, dims),
                             state.path("digest").asText()));
         }
-        return new DigestFile(states);
+        List<FileState> files = new ArrayList<>();
+        for (JsonNode each : json.path("files")) {
+            requireTexts(file, each, "a file", "path", "digest");
+            if (!each.path("size").isIntegralNumber()) {
+                throw malformed(file, "a file without `size`");
+            }
+            files.add(
+                    new FileState(
+                            each.path("path").asText(),
+                            each.path("size").asLong(),
+                            each.path("digest").asText()));
+        }
+        return new DigestFile(states, files);
+    }
+
+    private static void requireTexts(Path file, JsonNode of, String what, String... fields)
+            throws MalformedFileException {
+        for (String field : fields) {
+            if (!of.path(field).isTextual()) {
+                throw malformed(file, "%s without `%s`".formatted(what, field));
+            }
+        }
     }
 
     private static Shape shape(Path file, long[] dims) throws IOException {
@@ -181,16 +240,34 @@ public record DigestFile(List<State> states) {
         for (State kept : states) {
             State state = found.remove(List.of(kept.parameter(), kept.state()));
             if (state == null) {
-                differences.add(difference(kept, "recorded, and not in the checkpoint"));
+                differences.add(difference(kept, MISSING));
             } else if (!state.equals(kept)) {
                 differences.add(difference(kept, state.differs(kept)));
             }
         }
         for (State state : now.states) {
             if (found.containsKey(List.of(state.parameter(), state.state()))) {
-                differences.add(difference(state, "in the checkpoint, and not recorded"));
+                differences.add(difference(state, NOT_RECORDED));
             }
         }
+        differences.addAll(fileDifferences(now));
+        return differences;
+    }
+
+    private List<Verification.Difference> fileDifferences(DigestFile now) {
+        Map<String, FileState> found = new TreeMap<>();
+        now.files.forEach(f -> found.put(f.path(), f));
+        List<Verification.Difference> differences = new ArrayList<>();
+        for (FileState kept : files) {
+            FileState file = found.remove(kept.path());
+            if (file == null) {
+                differences.add(new Verification.Difference(kept.path(), "", MISSING));
+            } else if (!file.equals(kept)) {
+                differences.add(new Verification.Difference(kept.path(), "", file.differs(kept)));
+            }
+        }
+        found.keySet()
+                .forEach(p -> differences.add(new Verification.Difference(p, "", NOT_RECORDED)));
         return differences;
     }
 

@@ -109,6 +109,9 @@ public final class Verification {
         differences.addAll(FileChecks.of(described.inventory().index()));
         if (against.isPresent()) {
             DigestFile now = DigestFile.of(described.inventory(), result.digests());
+            if (!against.get().files().isEmpty()) {
+                now = now.withFiles(described.inventory().index());
+            }
             for (Difference d : against.get().differences(now)) {
                 boolean told =
                         differences.stream()

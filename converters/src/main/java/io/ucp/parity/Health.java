@@ -3,6 +3,7 @@ package io.ucp.parity;
 import io.ucp.parity.BlockReader.Finding;
 import io.ucp.parity.Stripes.Block;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.BitSet;
@@ -20,6 +21,7 @@ public final class Health {
     private final Map<Stripe, BitSet> lost = new LinkedHashMap<>();
 
     private final Map<StoredFile, Damage> damages = new LinkedHashMap<>();
+    private final List<FileDamage> manifests = new ArrayList<>();
     private long bytes;
 
     Health(ProtectedCheckpoint checkpoint, List<Stripes> sets) {
@@ -60,6 +62,18 @@ public final class Health {
         damages.putIfAbsent(file, new Damage(set, element, new ArrayList<>()));
     }
 
+    /// A copy of the manifest that is missing or not like the one that was read.
+    synchronized void addManifest(Path copy) {
+        manifests.add(
+                new FileDamage(
+                        copy,
+                        true,
+                        Files.exists(copy)
+                                ? "another manifest than " + checkpoint.manifestFile()
+                                : "missing",
+                        List.of()));
+    }
+
     synchronized void count(long read) {
         bytes += read;
     }
@@ -70,7 +84,7 @@ public final class Health {
     }
 
     public boolean whole() {
-        return damages.isEmpty();
+        return damages.isEmpty() && manifests.isEmpty();
     }
 
     ProtectedCheckpoint checkpoint() {
@@ -114,7 +128,7 @@ public final class Health {
 
     /// Sorted by path.
     public List<FileDamage> damages() {
-        List<FileDamage> out = new ArrayList<>();
+        List<FileDamage> out = new ArrayList<>(manifests);
         damages.forEach((file, damage) -> out.add(damage(file, damage)));
         out.sort(Comparator.comparing(FileDamage::path));
         return out;

@@ -7,8 +7,10 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import java.util.TreeSet;
 import java.util.stream.Stream;
 
 /// A manifest and the two folders that it speaks of.
@@ -78,5 +80,22 @@ public record ProtectedCheckpoint(
 
     Path path(ParitySet set, int element, StoredFile file) {
         return (element < set.members().size() ? base : parity).resolve(file.path());
+    }
+
+    /// The copies of the manifest that are missing or not like the one that was read, sorted.
+    List<Path> otherManifests() throws IOException {
+        byte[] text = Files.readAllBytes(manifestFile);
+        TreeSet<Path> copies = new TreeSet<>();
+        copies.add(parity.resolve(ParityManifest.FILE));
+        manifest.parityFiles()
+                .map(file -> parity.resolve(file.path()))
+                .forEach(file -> copies.add(file.resolveSibling(ParityManifest.FILE)));
+        List<Path> unlike = new ArrayList<>();
+        for (Path copy : copies) {
+            if (!Files.isRegularFile(copy) || !Arrays.equals(Files.readAllBytes(copy), text)) {
+                unlike.add(copy);
+            }
+        }
+        return unlike;
     }
 }

@@ -16,14 +16,11 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.BitSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Set;
-import java.util.TreeSet;
 
 /// Rebuilds what is missing or damaged, bit for bit. A file is written whole under a temporary name
 /// beside its own and takes its place at the end; one that was damaged is there as it was until
@@ -192,21 +189,10 @@ public final class Repair {
 
     /// Copies of the manifest that are missing or not like the one that was read.
     private List<Path> manifests() throws IOException {
-        ProtectedCheckpoint checkpoint = health.checkpoint();
-        byte[] text = Files.readAllBytes(checkpoint.manifestFile());
-        Set<Path> copies = new TreeSet<>();
-        copies.add(checkpoint.parity().resolve(ParityManifest.FILE));
-        checkpoint
-                .manifest()
-                .parityFiles()
-                .map(file -> checkpoint.parity().resolve(file.path()))
-                .forEach(file -> copies.add(file.resolveSibling(ParityManifest.FILE)));
-        List<Path> written = new ArrayList<>();
-        for (Path copy : copies) {
-            if (!Files.isRegularFile(copy) || !Arrays.equals(Files.readAllBytes(copy), text)) {
-                write(copy, text);
-                written.add(copy);
-            }
+        byte[] text = Files.readAllBytes(health.checkpoint().manifestFile());
+        List<Path> written = health.checkpoint().otherManifests();
+        for (Path copy : written) {
+            write(copy, text);
         }
         return written;
     }

@@ -23,6 +23,7 @@ public final class Scrub {
                         + checkpoint.manifest().parityFiles().mapToLong(StoredFile::size).sum();
         StripeRun.over(StripeRun.all(sets), () -> new Worker(health), options, progress, total);
         lengths(health);
+        checkpoint.otherManifests().forEach(health::addManifest);
         return health;
     }
 

@@ -156,12 +156,16 @@ class CheckpointDiffTest {
         DigestFile.State a = new DigestFile.State("a", "fp32", "float32", Shape.of(2), "1");
         DigestFile.State b = new DigestFile.State("b", "fp32", "float32", Shape.of(2), "1");
         DigestFile.State wide = new DigestFile.State("b", "fp32", "float64", Shape.of(2), "2");
-        assertThat(new DigestFile(List.of(a)).differences(new DigestFile(List.of(b))))
+        assertThat(
+                        new DigestFile(List.of(a), List.of())
+                                .differences(new DigestFile(List.of(b), List.of())))
                 .extracting(d -> d.parameter() + " " + d.what())
                 .containsExactly(
                         "a recorded, and not in the checkpoint",
                         "b in the checkpoint, and not recorded");
-        assertThat(new DigestFile(List.of(b)).differences(new DigestFile(List.of(wide))))
+        assertThat(
+                        new DigestFile(List.of(b), List.of())
+                                .differences(new DigestFile(List.of(wide), List.of())))
                 .extracting(Verification.Difference::what)
                 .containsExactly("[2] float64; recorded was [2] float32");
     }

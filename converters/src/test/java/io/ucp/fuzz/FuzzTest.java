@@ -13,13 +13,15 @@ import java.time.Duration;
 
 /// Mutated input to every parser: a documented error each time, soon, and in little memory.
 /// `.ci/fuzz` runs it for long (`-Ducp.fuzz.executions=`, `-Ducp.fuzz.seconds=` for each parser,
-/// `-Ducp.fuzz.seed=`).
+/// `-Ducp.fuzz.seed=`, `-Ducp.fuzz.corpus=DIR` to write what it came far with).
 @EnabledIfSystemProperty(named = "ucp.fuzz.executions", matches = "[0-9]+")
 final class FuzzTest {
     private static final long EXECUTIONS = Long.getLong("ucp.fuzz.executions", 3_000);
     private static final Duration TIME = Duration.ofSeconds(Long.getLong("ucp.fuzz.seconds", 6));
     private static final long SEED = Long.getLong("ucp.fuzz.seed", 20_261_128);
     private static final String ONLY = System.getProperty("ucp.fuzz.parser", "");
+
+    private static final String CORPUS = System.getProperty("ucp.fuzz.corpus", "");
 
     @TempDir private Path folder;
 
@@ -29,9 +31,12 @@ final class FuzzTest {
         for (Parser parser : Parsers.all(folder.resolve("seeds"))) {
             if (ONLY.isEmpty() || ONLY.equals(parser.name())) {
                 Path own = Files.createDirectories(folder.resolve(parser.name()));
-                Fuzzing fuzzing = new Fuzzing(parser, own, SEED);
+                Fuzzing fuzzing = new Fuzzing(parser.with(Corpus.read(parser.name())), own, SEED);
                 fuzzing.run(EXECUTIONS, TIME);
-                assertThat(fuzzing.outcomes()).as(parser.name()).isGreaterThan(1);
+                if (!CORPUS.isEmpty()) {
+                    Corpus.write(Path.of(CORPUS), parser.name(), fuzzing.found());
+                }
+                assertThat(fuzzing.outcomes()).as(parser.name()).isPositive();
                 report.append(
                         "%n%-12s %,10d executions, %d outcomes"
                                 .formatted(

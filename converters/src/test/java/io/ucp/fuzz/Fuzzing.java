@@ -24,8 +24,8 @@ import java.util.List;
 import java.util.Set;
 import java.util.SplittableRandom;
 
-/// Feeds mutated inputs to a parser. An input that makes it say something new is mutated further:
-/// what it says tells how far it came.
+/// Feeds mutated inputs to a parser. An input that it refuses at a place of its code where it has
+/// refused none before, or on another way to it, is mutated further.
 final class Fuzzing {
     private static final Duration LONGEST = Duration.ofSeconds(10);
 
@@ -34,6 +34,9 @@ final class Fuzzing {
 
     private static final long ALLOCATION_PER_BYTE = 400;
     private static final int MOST_KEPT = 4000;
+
+    /// Frames that tell outcomes apart.
+    private static final int DEEPEST = 5;
 
     private final Parser parser;
     private final Path folder;
@@ -78,16 +81,22 @@ final class Fuzzing {
         return executions;
     }
 
-    /// Different things that the parser said.
+    /// The inputs that led somewhere new, seeds excluded.
+    List<byte[]> found() {
+        return corpus.subList(parser.seeds().size(), corpus.size());
+    }
+
+    /// Different ways in which the parser ended.
     int outcomes() {
         return seen.size();
     }
 
-    private void execute(byte[] input) throws IOException {
+    /// @throws Fault where the input does what none may
+    void execute(byte[] input) throws IOException {
         executions++;
         ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
         long allocated = threads.getCurrentThreadAllocatedBytes();
-        long start = System.nanoTime();
+        long start = threads.getCurrentThreadCpuTime(); // others may keep the machine busy
         String outcome;
         try {
             parser.reader().read(input, folder);
@@ -106,7 +115,7 @@ final class Fuzzing {
         } catch (Exception | Error e) {
             throw fault(input, "no documented error: " + e, e);
         }
-        Duration took = Duration.ofNanos(System.nanoTime() - start);
+        Duration took = Duration.ofNanos(threads.getCurrentThreadCpuTime() - start);
         allocated = threads.getCurrentThreadAllocatedBytes() - allocated;
         if (took.compareTo(LONGEST) > 0) {
             throw fault(input, "it took " + took, null);
@@ -120,15 +129,16 @@ final class Fuzzing {
         }
     }
 
-    /// The message without what changes from input to input.
+    /// Where it was refused, and on which way.
     private static String shape(Exception e) {
-        String message = String.valueOf(e.getMessage());
-        int line = message.indexOf('\n');
-        return e.getClass().getSimpleName()
-                + (line < 0 ? message : message.substring(0, line))
-                        .replaceAll("'[^']*'", "'..'")
-                        .replaceAll("[0-9a-f]*[0-9][0-9a-f]*", "0")
-                        .replaceAll("/[^ :]*", "/..");
+        StringBuilder shape = new StringBuilder(e.getClass().getSimpleName());
+        int frames = 0;
+        for (StackTraceElement frame : e.getStackTrace()) {
+            if (frame.getClassName().startsWith("io.ucp.") && frames++ < DEEPEST) {
+                shape.append(' ').append(frame.getClassName()).append(frame.getLineNumber());
+            }
+        }
+        return shape.toString();
     }
 
     private Fault fault(byte[] input, String what, Throwable cause) throws IOException {

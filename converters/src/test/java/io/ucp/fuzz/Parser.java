@@ -1,6 +1,7 @@
 package io.ucp.fuzz;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 
 /// What is fuzzed.
@@ -13,5 +14,11 @@ record Parser(String name, List<byte[]> seeds, List<byte[]> words, Reader reader
     interface Reader {
         /// @param folder of this run's own, in which files can be written
         void read(byte[] input, Path folder) throws Exception;
+    }
+
+    Parser with(List<byte[]> more) {
+        List<byte[]> all = new ArrayList<>(seeds);
+        all.addAll(more);
+        return new Parser(name, all, words, reader);
     }
 }

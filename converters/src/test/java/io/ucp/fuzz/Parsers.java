@@ -1,11 +1,13 @@
 package io.ucp.fuzz;
 
 import io.ucp.convert.Conversion;
+import io.ucp.convert.DigestFile;
 import io.ucp.convert.Leftover;
 import io.ucp.convert.OpenedSource;
 import io.ucp.convert.OutputFolder;
 import io.ucp.convert.Request;
 import io.ucp.convert.RunOptions;
+import io.ucp.execute.Journal;
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.distcp.DistcpMetadata;
 import io.ucp.formats.torch.TorchFile;
@@ -16,10 +18,13 @@ import io.ucp.lang.diagnostic.SourceText;
 import io.ucp.parity.Grouping;
 import io.ucp.parity.ProtectedCheckpoint;
 import io.ucp.parity.Protection;
+import io.ucp.plan.CopyPlan;
 import io.ucp.tensor.Crc;
+import io.ucp.tensor.Shape;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -34,6 +39,7 @@ import java.util.stream.Stream;
 /// Every parser of ucp, with seeds that it made itself or that the samples hold.
 final class Parsers {
     private static final String SEAL = ",\n  \"digest\" : \"";
+    private static final String CHECKSUM = "\"checksum\":\"crc32c:";
     private static final Path SAMPLES = Path.of("../samples");
 
     private Parsers() {}
@@ -49,7 +55,64 @@ final class Parsers {
                 metadata(),
                 ucl(),
                 safetensors(),
-                parity(folder.resolve("parity")));
+                parity(folder.resolve("parity")),
+                weightsIndex(),
+                digests(folder.resolve("digests.json")),
+                journal());
+    }
+
+    /// What says which of a model's files holds which tensor.
+    private static Parser weightsIndex() throws IOException {
+        String name = "model.safetensors.index.json";
+        Path sample = SAMPLES.resolve("hf-llama-sharded/checkpoint");
+        return new Parser(
+                "json",
+                List.of(Files.readAllBytes(sample.resolve(name))),
+                words("{", "}", "[", "]", "\"", ",", ":", "../", "\\u0000", "1e999", "null"),
+                (input, folder) -> index(folder, name, input));
+    }
+
+    /// What `ucp digest --record` wrote.
+    private static Parser digests(Path file) throws IOException {
+        OpenedSource source =
+                OpenedSource.open(SAMPLES.resolve("hf-gpt2-tied/checkpoint"), Optional.empty());
+        DigestFile.State state =
+                new DigestFile.State("a", "fp32", "float32", Shape.of(2, 3), "0123456789abcdef");
+        new DigestFile(List.of(state), List.of()).withFiles(source.index()).write(file);
+        return new Parser(
+                "digests",
+                List.of(Files.readAllBytes(file)),
+                words("{", "}", "[", "]", "\"", ",", ":", "-1", "1e999", "null"),
+                (input, folder) -> {
+                    Path read = folder.resolve("digests.json");
+                    Files.write(read, input);
+                    DigestFile.read(read);
+                });
+    }
+
+    /// What a conversion that was cut off has left of its journal: any bytes are one.
+    private static Parser journal() throws IOException {
+        CopyPlan plan =
+                Conversion.prepare(universalRequest(SAMPLES.resolve("hf-gpt2-tied/checkpoint")))
+                        .plan();
+        return new Parser(
+                "journal",
+                List.of(new byte[12], new byte[600]),
+                words("\0\0\0\0", "\u00ff\u00ff\u00ff\u007f"),
+                (input, folder) -> {
+                    Path file = folder.resolve("journal");
+                    Files.write(file, input);
+                    try (Journal journal = Journal.open(file, plan, 4096)) {
+                        if (journal.bytesClaimed() > input.length / 12L * Integer.MAX_VALUE) {
+                            throw new IllegalStateException("more than its slots hold");
+                        }
+                    }
+                });
+    }
+
+    private static Request universalRequest(Path source) {
+        return new Request(
+                source, Optional.empty(), "universal", Optional.empty(), Map.of(), Map.of());
     }
 
     private static RunOptions quick() {
@@ -60,14 +123,7 @@ final class Parsers {
 
     private static Path universal(Path out) throws IOException {
         Conversion.run(
-                Conversion.prepare(
-                        new Request(
-                                SAMPLES.resolve("gpt2-zero2-tied-frozen/checkpoint"),
-                                Optional.empty(),
-                                "universal",
-                                Optional.empty(),
-                                Map.of(),
-                                Map.of())),
+                Conversion.prepare(universalRequest(SAMPLES.resolve("hf-gpt2-tied/checkpoint"))),
                 out,
                 quick(),
                 (done, total) -> {});
@@ -210,7 +266,7 @@ final class Parsers {
                         "\\u0000",
                         "[[[[[[[[",
                         "9999999999999999999"),
-                (input, folder) -> index(folder, "manifest.json", input));
+                (input, folder) -> index(folder, "manifest.json", checked(input)));
     }
 
     private static Parser arrow(Path universal) throws IOException {
@@ -230,7 +286,7 @@ final class Parsers {
                         copy(universal, root);
                         Files.write(root.resolve("manifest.json"), manifest);
                     }
-                    Files.write(root.resolve("states").resolve(name), input);
+                    Files.write(root.resolve("states").resolve(name), checkedArrow(input));
                     OpenedSource opened = OpenedSource.open(root, Optional.of("universal"));
                     for (CheckpointFormat format : CheckpointFormat.all()) {
                         if (format.name().equals("universal")) {
@@ -385,5 +441,37 @@ final class Parsers {
                         + hex.toHexDigits(Crc.ZIP.of(body.duplicate()));
         return (text.substring(0, at) + SEAL + digest + "\"\n}\n")
                 .getBytes(StandardCharsets.ISO_8859_1);
+    }
+
+    /// As [#sealed], for the universal manifest.
+    private static byte[] checked(byte[] manifest) {
+        String text = new String(manifest, StandardCharsets.ISO_8859_1);
+        int at = text.lastIndexOf(CHECKSUM);
+        return at < 0
+                ? manifest
+                : (text.substring(0, at) + CHECKSUM + "%08x\"}\n".formatted(crc(manifest, 0, at)))
+                        .getBytes(StandardCharsets.ISO_8859_1);
+    }
+
+    /// The same for the schema and the footer of an Arrow file, where their lengths lead to them.
+    private static byte[] checkedArrow(byte[] file) {
+        byte[] out = file.clone();
+        ByteBuffer bytes = ByteBuffer.wrap(out).order(ByteOrder.LITTLE_ENDIAN);
+        if (out.length >= 26) {
+            long schema = bytes.getInt(12) + 8L;
+            long footer = bytes.getInt(out.length - 10);
+            for (long[] region : new long[][] {{8, schema}, {out.length - 10 - footer, footer}}) {
+                long end = region[0] + region[1];
+                if (region[0] >= 8 && region[1] >= 4 && end <= out.length - 10) {
+                    int from = (int) region[0];
+                    bytes.putInt((int) end - 4, crc(out, from, (int) region[1] - 4));
+                }
+            }
+        }
+        return out;
+    }
+
+    private static int crc(byte[] bytes, int from, int size) {
+        return Crc.CASTAGNOLI.of(ByteBuffer.wrap(bytes, from, size));
     }
 }

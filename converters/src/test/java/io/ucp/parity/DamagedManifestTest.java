@@ -17,6 +17,7 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 
 /// A manifest that is missing, damaged or made to mislead.
@@ -39,9 +40,15 @@ final class DamagedManifestTest {
     @Test
     void anyCopyServesAndTheOthersAreMadeAnew() throws IOException {
         Files.delete(manifest);
-        assertThat(sample.scrub().whole()).isTrue();
+        assertThat(sample.scrub().damages())
+                .containsExactly(new Health.FileDamage(manifest, true, "missing", List.of()));
         assertThat(sample.repair()).containsExactly(manifest);
         Files.write(manifest, Arrays.copyOf(Files.readAllBytes(manifest), 300));
+        assertThat(sample.scrub().damages())
+                .singleElement()
+                .extracting(Health.FileDamage::what)
+                .asString()
+                .startsWith("another manifest than ");
         assertThat(sample.repair()).containsExactly(manifest);
         assertThat(sample.now()).isEqualTo(sample.before);
     }

@@ -2,7 +2,9 @@ package io.ucp.io;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -21,7 +23,7 @@ public record PlainFile(Path path, long size) implements ByteSource {
             public void read(long offset, ByteBuffer into) throws IOException {
                 long at = offset;
                 while (into.hasRemaining()) {
-                    int n = channel.read(into, at);
+                    int n = readSome(channel, into, at);
                     if (n < 0) {
                         throw new MalformedFileException(
                                 path,
@@ -39,5 +41,19 @@ public record PlainFile(Path path, long size) implements ByteSource {
                 channel.close();
             }
         };
+    }
+
+    /// An error of the disk says which file it is about.
+    private int readSome(FileChannel channel, ByteBuffer into, long at) throws IOException {
+        try {
+            return channel.read(into, at);
+        } catch (ClosedChannelException e) {
+            throw e;
+        } catch (IOException e) {
+            FileSystemException named =
+                    new FileSystemException(path.toString(), null, String.valueOf(e.getMessage()));
+            named.initCause(e);
+            throw named;
+        }
     }
 }

@@ -7,7 +7,6 @@ import io.ucp.io.MalformedFileException;
 
 import java.io.IOException;
 import java.nio.file.Files;
-import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -34,7 +33,7 @@ public final class TorchFolder {
         try (Stream<Path> walk = Files.walk(folder)) {
             files =
                     walk.filter(p -> p.toString().endsWith(".pt"))
-                            .filter(p -> Files.isRegularFile(p, LinkOption.NOFOLLOW_LINKS))
+                            .filter(Files::isRegularFile)
                             .sorted()
                             .toList();
         }

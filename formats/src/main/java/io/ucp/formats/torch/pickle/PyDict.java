@@ -1,7 +1,7 @@
 package io.ucp.formats.torch.pickle;
 
 import java.math.BigInteger;
-import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.util.AbstractList;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -19,13 +19,16 @@ public final class PyDict extends PyContainer {
     /// file that holds them.
     private static final int LONGEST_KEY = 64;
 
-    private final Map<Object, Entry> entries;
+    private static final Map<Object, Entry> NONE = Map.of();
+
+    /// Made with the first entry: a pickle takes one byte for an empty dict.
+    private Map<Object, Entry> entries;
 
     /// One key with its value.
     public record Entry(PickleValue key, PickleValue value) {}
 
     PyDict() {
-        this.entries = new LinkedHashMap<>();
+        this.entries = NONE;
     }
 
     private PyDict(Map<Object, Entry> entries) {
@@ -110,6 +113,9 @@ public final class PyDict extends PyContainer {
     }
 
     void put(PickleValue key, PickleValue value) {
+        if (entries.isEmpty()) {
+            entries = new LinkedHashMap<>();
+        }
         entries.merge(
                 identityOf(key),
                 new Entry(key, value),
@@ -119,7 +125,7 @@ public final class PyDict extends PyContainer {
     private static Object identityOf(PickleValue key) {
         return switch (key) {
             case PyTuple tuple when tuple.elements().size() <= LONGEST_KEY ->
-                    tuple.elements().stream().map(PyDict::scalarIdentity).toList();
+                    Coded.of(tuple.elements().stream().map(PyDict::scalarIdentity).toList());
             case PickleValue _ -> scalarIdentity(key);
         };
     }
@@ -132,9 +138,10 @@ public final class PyDict extends PyContainer {
             case PyFloat(double value) when value == (long) value -> (long) value;
             case PyFloat(double value) -> value;
             case PyBytes b when b.size() <= LONGEST_KEY && !b.isByteArray() ->
-                    ByteBuffer.wrap(b.toArray());
+                    new Coded(new String(b.toArray(), StandardCharsets.ISO_8859_1));
+            case PyGlobal(String module, String name) -> new Coded(module + '\n' + name + 'g');
             case PyBytes b -> new Same(b);
-            case PyNone _, PyGlobal _, PyExtension _, PyContainer _ -> key;
+            case PyNone _, PyExtension _, PyContainer _ -> key;
         };
     }
 
@@ -143,6 +150,39 @@ public final class PyDict extends PyContainer {
             return value.longValue();
         }
         return value.bitLength() <= 8 * LONGEST_KEY ? value : new Same(node);
+    }
+
+    /// A key that has an order: whoever makes many keys with one hash makes a map of keys without
+    /// an order as slow as a list.
+    private record Coded(String text) implements Comparable<Coded> {
+        /// @param parts identities of a tuple's elements
+        static Object of(List<Object> parts) {
+            StringBuilder text = new StringBuilder("(");
+            for (Object part : parts) {
+                String one =
+                        switch (part) {
+                            case String of -> of + 's';
+                            case Coded(String of) -> of + 'c';
+                            case Long of -> of + "i";
+                            case BigInteger of -> of + "i";
+                            case Double of -> Double.doubleToLongBits(of) + "d";
+                            case PyNone _ -> "n";
+                            case PyExtension of -> of + "e";
+                            default -> "";
+                        };
+                if (one.isEmpty()) {
+                    return parts; // an object that is a key by its identity, whose hash none
+                    // chooses
+                }
+                text.append(one.length()).append(' ').append(one);
+            }
+            return new Coded(text.append(')').toString());
+        }
+
+        @Override
+        public int compareTo(Coded other) {
+            return text.compareTo(other.text);
+        }
     }
 
     /// Equal where it is one object.

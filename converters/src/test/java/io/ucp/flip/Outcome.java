@@ -1,0 +1,20 @@
+package io.ucp.flip;
+
+/// What came of a checkpoint that one place was damaged in.
+///
+/// @param what was said, in a line
+record Outcome(Kind kind, String what) {
+    enum Kind {
+        /// `verify` finds it.
+        FOUND,
+
+        /// Every state, and everything else that is read, is as it was.
+        HARMLESS,
+
+        /// Only `verify --against` a record of the files finds it: the format keeps no checksum.
+        RECORDED,
+
+        /// It matters, and nothing finds it.
+        MISSED
+    }
+}
