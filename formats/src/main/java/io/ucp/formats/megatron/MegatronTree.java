@@ -1,5 +1,18 @@
 package io.ucp.formats.megatron;
 
+import io.ucp.formats.mcore.Arguments;
+import io.ucp.formats.mcore.Grid;
+import io.ucp.formats.mcore.HeldShard;
+import io.ucp.formats.mcore.MadeArguments;
+import io.ucp.formats.mcore.Names;
+import io.ucp.formats.mcore.OptimizerSettings;
+import io.ucp.formats.mcore.SourceModel;
+import io.ucp.formats.mcore.TargetArguments;
+import io.ucp.formats.mcore.RandomStates;
+import io.ucp.formats.mcore.Roles;
+import io.ucp.formats.mcore.TargetModel;
+import io.ucp.formats.mcore.ModelTemplate;
+import io.ucp.formats.mcore.IterationFolder;
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.RefusedException;
@@ -208,7 +221,7 @@ final class MegatronTree {
         Set<String> taken = new HashSet<>();
         files.forEach(f -> taken.add(f.path()));
         for (CarriedFile file : request.carried()) {
-            if (!file.role().equals(MegatronFormat.SIDE) || file.file().isEmpty()) {
+            if (!file.role().equals(Roles.SIDE) || file.file().isEmpty()) {
                 continue;
             }
             String path = folder() + "/" + file.path();

@@ -1,5 +1,13 @@
 package io.ucp.formats.megatron;
 
+import io.ucp.formats.mcore.Arguments;
+import io.ucp.formats.mcore.Grid;
+import io.ucp.formats.mcore.Groups;
+import io.ucp.formats.mcore.HeldShard;
+import io.ucp.formats.mcore.Names;
+import io.ucp.formats.mcore.OptimizerSettings;
+import io.ucp.formats.mcore.TargetModel;
+import io.ucp.formats.mcore.GradientBuffer;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.Scalar;
@@ -230,7 +238,7 @@ record OptimizerTree(
     private OptionalLong bucketSize(int chunk, int stage, List<List<HeldShard>> chunks) {
         long elements =
                 chunks.stream().flatMap(List::stream).mapToLong(h -> h.shape().count()).sum();
-        return DistributedOptimizer.bucketSize(arguments, grid, chunk, stage, elements);
+        return GradientBuffer.bucketSize(arguments, grid, chunk, stage, elements);
     }
 
     /// Whether what the source has is what this kind of optimizer needs.

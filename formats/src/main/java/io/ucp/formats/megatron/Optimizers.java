@@ -1,5 +1,6 @@
 package io.ucp.formats.megatron;
 
+import io.ucp.formats.mcore.Grid;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.HeldTensor;
 import io.ucp.formats.IncompleteCheckpointException;

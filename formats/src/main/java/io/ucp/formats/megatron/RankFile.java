@@ -1,5 +1,6 @@
 package io.ucp.formats.megatron;
 
+import io.ucp.formats.mcore.IterationFolder;
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.Scalar;

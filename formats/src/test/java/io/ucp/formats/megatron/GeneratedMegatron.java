@@ -1,5 +1,7 @@
 package io.ucp.formats.megatron;
 
+import io.ucp.formats.mcore.Names;
+import io.ucp.formats.mcore.IterationFolder;
 import io.ucp.formats.deepspeed.GeneratedParameter;
 import io.ucp.formats.deepspeed.GeneratedParameter.Cut;
 import io.ucp.formats.deepspeed.TorchTree;

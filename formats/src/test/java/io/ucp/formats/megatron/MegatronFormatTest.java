@@ -1,5 +1,7 @@
 package io.ucp.formats.megatron;
 
+import io.ucp.formats.mcore.Names;
+import io.ucp.formats.mcore.IterationFolder;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ucp.formats.AxisDegree;

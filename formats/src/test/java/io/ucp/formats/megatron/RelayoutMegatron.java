@@ -1,5 +1,6 @@
 package io.ucp.formats.megatron;
 
+import io.ucp.formats.mcore.Names;
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Coordinate;

@@ -1,5 +1,6 @@
 package io.ucp.formats.megatron;
 
+import io.ucp.formats.mcore.IterationFolder;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 

@@ -1,4 +1,4 @@
-package io.ucp.formats.megatron;
+package io.ucp.formats.mcore;
 
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.CarriedFile;
@@ -17,24 +17,24 @@ import java.util.Optional;
 /// same place modulo the source's degrees.
 ///
 /// @param ranks in the order of stages, tensor-parallel ranks, expert ranks
-record SourceModel(Grid grid, Arguments arguments, List<Rank> ranks) {
-    SourceModel {
+public record SourceModel(Grid grid, Arguments arguments, List<Rank> ranks) {
+    public SourceModel {
         ranks = List.copyOf(ranks);
     }
 
     /// A rank's file of the model.
-    record Rank(int tp, int pp, int ep, CarriedFile file, PyDict root) {}
+    public record Rank(int tp, int pp, int ep, CarriedFile file, PyDict root) {}
 
     /// Nothing where another framework wrote the state, or where it has other names by now.
-    static Optional<SourceModel> of(WriteRequest request) {
+    public static Optional<SourceModel> of(WriteRequest request) {
         Origin origin = request.origin();
-        if (!origin.format().equals(MegatronFormat.NAME)) {
+        if (!Roles.FORMATS.contains(origin.format())) {
             return Optional.empty();
         }
         List<Rank> ranks = new ArrayList<>();
         for (CarriedFile file : request.carried()) {
             Optional<PyDict> root = file.root().flatMap(PickleValue::asDict);
-            if (file.role().equals(MegatronFormat.MODEL) && root.isPresent()) {
+            if (file.role().equals(Roles.MODEL) && root.isPresent()) {
                 ranks.add(
                         new Rank(
                                 file.at().on("tp"),
@@ -74,16 +74,16 @@ record SourceModel(Grid grid, Arguments arguments, List<Rank> ranks) {
                 .orElse(1);
     }
 
-    Rank first() {
+    public Rank first() {
         return ranks.getFirst();
     }
 
     /// Whether the source has this very rank.
-    boolean has(int tp, int pp, int ep) {
+    public boolean has(int tp, int pp, int ep) {
         return find(tp, pp, ep).isPresent();
     }
 
-    Rank donor(int tp, int pp, int ep) {
+    public Rank donor(int tp, int pp, int ep) {
         return find(tp, pp, ep)
                 .or(() -> find(tp % grid.tp(), pp % grid.pp(), ep % grid.ep()))
                 .or(
@@ -100,7 +100,7 @@ record SourceModel(Grid grid, Arguments arguments, List<Rank> ranks) {
     }
 
     /// The ranks of a stage that are the first to hold something: one of each expert rank.
-    List<Rank> holders(int pp) {
+    public List<Rank> holders(int pp) {
         List<Rank> holders = new ArrayList<>();
         for (Rank rank : ranks) {
             if (rank.pp == pp && holders.stream().noneMatch(h -> h.ep == rank.ep)) {

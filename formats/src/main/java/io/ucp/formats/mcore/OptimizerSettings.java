@@ -1,4 +1,4 @@
-package io.ucp.formats.megatron;
+package io.ucp.formats.mcore;
 
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.torch.pickle.PickleValue;
@@ -22,7 +22,7 @@ import java.util.Optional;
 /// @param groups number of a group ([Groups]) -> its settings
 /// @param outer the first optimizer's dict around `optimizer`, without what is made anew (a grad
 ///   scaler); empty where there is none
-record OptimizerSettings(
+public record OptimizerSettings(
         boolean distributed,
         boolean masters,
         boolean ordered,
@@ -32,7 +32,7 @@ record OptimizerSettings(
     private static final String GROUPS = "param_groups";
 
     /// @return nothing where no optimizer was saved
-    static Optional<OptimizerSettings> of(SourceModel source) {
+    public static Optional<OptimizerSettings> of(SourceModel source) {
         PyDict root = source.first().root();
         Optional<PickleValue> value = root.find("optimizer").filter(v -> !v.isNone());
         if (value.isEmpty()) {
@@ -96,7 +96,7 @@ record OptimizerSettings(
 
     /// Of a group that the source need not have: experts get an optimizer of their own, with the
     /// settings that they had among the rest, or lose it.
-    PyDict settings(int number) {
+    public PyDict settings(int number) {
         PyDict own = groups.get(number);
         if (own != null) {
             return own;
@@ -104,7 +104,7 @@ record OptimizerSettings(
         PyDict other = groups.get(number ^ 2);
         if (other == null) {
             throw new RefusedException(
-                    MegatronFormat.NAME,
+                    Roles.LEGACY,
                     "no settings of optimizer group %d, of %s".formatted(number, groups.keySet()),
                     "a group of `param_groups` for every parameter",
                     "--to universal keeps what there is");
@@ -117,7 +117,7 @@ record OptimizerSettings(
     ///
     /// @param members of a rank, in the order of the model
     /// @param everywhere groups of parameters of any rank
-    List<Integer> groupsOf(
+    public List<Integer> groupsOf(
             List<HeldShard> members, boolean expertOptimizer, List<Integer> everywhere) {
         List<Integer> numbers = new ArrayList<>();
         if (ordered) {
@@ -132,13 +132,13 @@ record OptimizerSettings(
         return numbers;
     }
 
-    int number(HeldShard held, boolean expertOptimizer) {
+    public int number(HeldShard held, boolean expertOptimizer) {
         return rule.number(held.facts().name(), held.shape().rank(), expertOptimizer);
     }
 
     /// `(torch.bfloat16, torch.float32)`: the dtypes of parameters and gradients that a buffer is
     /// named by.
-    static PyTuple dtypes(String parameters, boolean fullGradients) {
+    public static PyTuple dtypes(String parameters, boolean fullGradients) {
         return PyTuple.of(
                 List.of(
                         new PyGlobal("torch", parameters),

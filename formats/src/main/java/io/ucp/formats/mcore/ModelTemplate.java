@@ -1,7 +1,7 @@
-package io.ucp.formats.megatron;
+package io.ucp.formats.mcore;
 
 import io.ucp.formats.CarriedFile;
-import io.ucp.formats.megatron.SourceModel.Rank;
+import io.ucp.formats.mcore.SourceModel.Rank;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyObject;
@@ -24,7 +24,7 @@ import java.util.TreeMap;
 /// @param values what lies under a name, where that is known, and in which file
 /// @param chunks layers of each chunk of the source, the first chunk of every stage first
 /// @param modules of the source's `_metadata` by the number of the layer, -1 for those of none
-record ModelTemplate(
+public record ModelTemplate(
         List<String> before,
         Map<Long, List<String>> layers,
         List<String> after,
@@ -34,10 +34,10 @@ record ModelTemplate(
     private static final String METADATA = "_metadata";
 
     /// @param file whose storages its tensors are in
-    record Value(PickleValue value, CarriedFile file) {}
+    public record Value(PickleValue value, CarriedFile file) {}
 
     /// Of the files of a job.
-    static ModelTemplate of(SourceModel source) {
+    public static ModelTemplate of(SourceModel source) {
         Reader reader = new Reader(source);
         for (int c = 0; c < source.grid().virtual(); c++) {
             for (int p = 0; p < source.grid().pp(); p++) {
@@ -56,7 +56,7 @@ record ModelTemplate(
     /// Of a state that no job of Megatron-LM wrote: in the order in which its modules are made.
     ///
     /// @param names of the parameters, with global numbers
-    static ModelTemplate of(List<String> names) {
+    public static ModelTemplate of(List<String> names) {
         List<String> before = new ArrayList<>();
         List<String> after = new ArrayList<>();
         Map<Long, List<String>> layers = new TreeMap<>();
@@ -91,7 +91,7 @@ record ModelTemplate(
             long first = next;
             for (Rank rank : source.holders(stage)) {
                 Optional<PickleValue> model =
-                        rank.root().find(ModelChunks.key(chunk, source.grid().virtual()));
+                        rank.root().find(key(chunk, source.grid().virtual()));
                 if (model.isPresent()) {
                     entries(rank, model.get(), first, chunk == 0 && stage == 0);
                     metadata(model.get(), first);
@@ -142,9 +142,14 @@ record ModelTemplate(
         }
     }
 
+    /// Of a chunk in a file of its stage.
+    public static String key(int chunk, int virtual) {
+        return virtual > 1 ? "model" + chunk : "model";
+    }
+
     /// Everything of a layer, with the experts of `[firstExpert, firstExpert + experts)`: one after
     /// the other, or where one layer holds all of them, tensor by tensor.
-    List<String> layer(long number, long firstExpert, long experts) {
+    public List<String> layer(long number, long firstExpert, long experts) {
         List<String> out = new ArrayList<>();
         List<String> own = layers.getOrDefault(number, List.of());
         boolean done = false;

@@ -1,4 +1,4 @@
-package io.ucp.formats.megatron;
+package io.ucp.formats.mcore;
 
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.torch.pickle.PickleValue;
@@ -21,7 +21,7 @@ import java.util.OptionalLong;
 /// @param layers of each chunk
 /// @param vocabulary rows of the embeddings, padding included
 /// @param oneNode the source's job ran on one node as far as its files tell
-record TargetArguments(
+public record TargetArguments(
         Grid source,
         Grid grid,
         boolean same,
@@ -29,7 +29,7 @@ record TargetArguments(
         OptionalLong vocabulary,
         boolean oneNode) {
     /// @param rank of the rank that writes the file, in the whole job
-    PickleValue changed(PickleValue value, int rank) {
+    public PickleValue changed(PickleValue value, int rank) {
         PyDict args = value.asDict().orElse(PyDict.empty());
         for (String name :
                 List.of("tensor_model_parallel_size", "tensor_parallel_num_weight_shards")) {
