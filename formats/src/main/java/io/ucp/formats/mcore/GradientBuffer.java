@@ -61,7 +61,8 @@ public record GradientBuffer(List<Long> starts, long count) {
     /// Source: Megatron-LM `training/training.py` (`resolve_ddp_bucket_size`, `get_model`).
     ///
     /// @param elements of all trained parameters of the rank
-    public static OptionalLong bucketSize(Arguments args, Grid grid, int chunk, int stage, long elements) {
+    public static OptionalLong bucketSize(
+            Arguments args, Grid grid, int chunk, int stage, long elements) {
         boolean one =
                 !args.is("overlap_grad_reduce")
                         || chunk > 0

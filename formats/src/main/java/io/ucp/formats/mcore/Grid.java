@@ -3,6 +3,7 @@ package io.ucp.formats.mcore;
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.RefusedException;
+import io.ucp.formats.TargetJob;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -54,6 +55,20 @@ public record Grid(int tp, int pp, int virtual, int cp, int dp, int ep, int etp,
                     "save it with --ckpt-format torch_dist");
         }
         return grid;
+    }
+
+    /// Of a job that is to load a checkpoint.
+    public static Grid of(TargetJob job) {
+        boolean experts = job.mesh().stream().anyMatch(a -> a.axis().equals("ep"));
+        return new Grid(
+                job.degree("tp"),
+                job.degree("pp"),
+                job.virtual(),
+                job.degree("cp"),
+                job.degree("dp"),
+                job.degree("ep"),
+                experts ? job.degree("etp") : job.degree("tp"),
+                experts);
     }
 
     private static RefusedException contradiction(Path file, String found, String expected) {

@@ -1,6 +1,5 @@
 package io.ucp.formats.mcore;
 
-
 /// Which optimizer group a parameter is of. Some releases number the groups of a stage by what
 /// comes first in it, so that their numbers and settings do not tell: what a parameter is, does.
 ///

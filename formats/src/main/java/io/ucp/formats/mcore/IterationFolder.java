@@ -2,6 +2,8 @@ package io.ucp.formats.mcore;
 
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointFormat.Candidate;
+import io.ucp.formats.TargetTree.SmallFile;
+import io.ucp.formats.WriteRequest;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -11,8 +13,8 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
-import java.util.regex.Pattern;
 import java.util.function.Predicate;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /// Finds the folders of iterations: one itself, or those of a root.
@@ -45,7 +47,9 @@ public final class IterationFolder {
         Optional<Path> taken = tracked(path);
         // A folder that is not there is no other format's either: reading it says so.
         boolean ours =
-                taken.isPresent() && (held.contains(taken.get()) || (format.equals(Roles.LEGACY) && isLost(path, taken.get())));
+                taken.isPresent()
+                        && (held.contains(taken.get())
+                                || (format.equals(Roles.LEGACY) && isLost(path, taken.get())));
         if (ours) {
             found.add(candidate(format, taken.get(), TRACKER));
             held.remove(taken.get());
@@ -84,6 +88,23 @@ public final class IterationFolder {
     /// `iter_0000003`.
     public static String nameOf(long iteration) {
         return "iter_%07d".formatted(iteration);
+    }
+
+    /// The folder of a state that is to be written.
+    public static String of(WriteRequest request) {
+        boolean release = request.tag().equals(RELEASE);
+        return release || request.iteration().isEmpty()
+                ? RELEASE
+                : nameOf(request.iteration().getAsLong());
+    }
+
+    /// Written last: it is what commits the checkpoint.
+    public static SmallFile tracker(WriteRequest request) {
+        String text =
+                of(request).equals(RELEASE)
+                        ? RELEASE
+                        : Long.toString(request.iteration().orElseThrow());
+        return new SmallFile(TRACKER, text.getBytes(StandardCharsets.UTF_8));
     }
 
     private static boolean isIteration(String name) {

@@ -1,9 +1,12 @@
 package io.ucp.formats.mcore;
 
 import io.ucp.formats.CarriedFile;
+import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.WriteRequest;
 import io.ucp.formats.mcore.SourceModel.Rank;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyNone;
 import io.ucp.formats.torch.pickle.PyObject;
 
 import java.util.ArrayList;
@@ -32,9 +35,44 @@ public record ModelTemplate(
         List<Integer> chunks,
         Map<Long, Map<String, PickleValue>> modules) {
     private static final String METADATA = "_metadata";
+    private static final String HEAD_STATE = "output_layer._extra_state";
 
     /// @param file whose storages its tensors are in
     public record Value(PickleValue value, CarriedFile file) {}
+
+    /// @param foreign no job of Megatron-LM wrote the state
+    public static ModelTemplate of(WriteRequest request, SourceModel source, boolean foreign) {
+        List<String> names =
+                new ArrayList<>(request.parameters().stream().map(ParameterFacts::name).toList());
+        if (foreign) {
+            return of(names);
+        }
+        if (!request.origin().format().equals(Roles.DIST)) {
+            return of(source);
+        }
+        Map<String, Value> values = new LinkedHashMap<>();
+        for (CarriedFile file : request.carried()) {
+            Optional<PyDict> root = file.root().flatMap(PickleValue::asDict);
+            if (file.role().equals(Roles.LAYERS) && root.isPresent()) {
+                for (PyDict.Entry entry : root.get().entries()) {
+                    entry.key()
+                            .asText()
+                            .ifPresent(key -> values.put(key, new Value(entry.value(), file)));
+                    // No state of the head's layer is saved there.
+                    values.putIfAbsent(HEAD_STATE, new Value(PyNone.NONE, file));
+                }
+            }
+        }
+        names.addAll(values.keySet());
+        ModelTemplate ordered = of(names);
+        return new ModelTemplate(
+                ordered.before,
+                ordered.layers,
+                ordered.after,
+                values,
+                source.evenChunks(ordered.layers.size()),
+                Map.of());
+    }
 
     /// Of the files of a job.
     public static ModelTemplate of(SourceModel source) {
@@ -90,8 +128,7 @@ public record ModelTemplate(
         void chunk(int chunk, int stage) {
             long first = next;
             for (Rank rank : source.holders(stage)) {
-                Optional<PickleValue> model =
-                        rank.root().find(key(chunk, source.grid().virtual()));
+                Optional<PickleValue> model = rank.root().find(key(chunk, source.grid().virtual()));
                 if (model.isPresent()) {
                     entries(rank, model.get(), first, chunk == 0 && stage == 0);
                     metadata(model.get(), first);

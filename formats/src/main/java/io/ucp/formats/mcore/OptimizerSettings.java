@@ -1,17 +1,23 @@
 package io.ucp.formats.mcore;
 
+import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.RefusedException;
+import io.ucp.formats.WriteRequest;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyBool;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyGlobal;
 import io.ucp.formats.torch.pickle.PyTuple;
+import io.ucp.tensor.DType;
 
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
 
 /// What the optimizers of the source are, apart from their tensors.
 ///
@@ -30,6 +36,30 @@ public record OptimizerSettings(
         Map<Integer, PyDict> groups,
         PyDict outer) {
     private static final String GROUPS = "param_groups";
+
+    /// Of a state that is to be written; nothing where it has no optimizer that Megatron-LM would
+    /// load.
+    public static Optional<OptimizerSettings> of(
+            WriteRequest request, SourceModel source, List<String> losses) {
+        boolean states =
+                request.parameters().stream().anyMatch(p -> p.states().containsKey("exp_avg"))
+                        || request.parameters().stream().anyMatch(p -> p.optimizerGroup() >= 0);
+        Optional<OptimizerSettings> settings = states ? of(source) : Optional.empty();
+        String names =
+                request.parameters().stream()
+                        .flatMap(p -> p.states().keySet().stream())
+                        .filter(s -> !s.equals("weight"))
+                        .distinct()
+                        .sorted()
+                        .collect(Collectors.joining(", "));
+        if (states && settings.isEmpty() && !names.isEmpty()) {
+            losses.add(
+                    "states of the optimizer (%s): the source has no settings of one that"
+                                    .formatted(names)
+                            + " Megatron-LM would load; it begins with new ones (--no-load-optim)");
+        }
+        return settings;
+    }
 
     /// @return nothing where no optimizer was saved
     public static Optional<OptimizerSettings> of(SourceModel source) {
@@ -132,6 +162,22 @@ public record OptimizerSettings(
         return numbers;
     }
 
+    /// Groups that parameters of any rank are of, in the order of their settings in the source.
+    public List<Integer> everywhere(
+            Collection<ParameterFacts> parameters, Grid grid, boolean experts) {
+        TreeSet<Integer> numbers = new TreeSet<>();
+        for (ParameterFacts p : parameters) {
+            boolean own = !grid.expertOptimizer() || Names.isExpert(p.name()) == experts;
+            if (own && p.trainable() && !p.buffer()) {
+                numbers.add(rule.number(p.name(), p.shape().rank(), experts));
+            }
+        }
+        List<Integer> sorted = new ArrayList<>();
+        groups.keySet().stream().filter(numbers::remove).forEach(sorted::add);
+        sorted.addAll(numbers);
+        return sorted;
+    }
+
     public int number(HeldShard held, boolean expertOptimizer) {
         return rule.number(held.facts().name(), held.shape().rank(), expertOptimizer);
     }
@@ -143,5 +189,22 @@ public record OptimizerSettings(
                 List.of(
                         new PyGlobal("torch", parameters),
                         new PyGlobal("torch", fullGradients ? "float32" : parameters)));
+    }
+
+    /// Whether what the source has is what this kind of optimizer needs.
+    public static Optional<String> widened(Iterable<ParameterFacts> parameters) {
+        for (ParameterFacts p : parameters) {
+            DType weight = p.states().get("weight");
+            if (p.trainable()
+                    && !p.buffer()
+                    && !p.states().containsKey("fp32")
+                    && weight != null
+                    && weight != DType.FLOAT32) {
+                return Optional.of(
+                        "fp32 masters are the %s weights, widened: the source has no others"
+                                .formatted(weight.torchName()));
+            }
+        }
+        return Optional.empty();
     }
 }

@@ -8,9 +8,11 @@ import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /// The files of the job of Megatron-LM that wrote the state: what the new ones are made of. A rank
 /// that the source has gets what its own file said; another gets that of the source's rank at the
@@ -64,6 +66,22 @@ public record SourceModel(Grid grid, Arguments arguments, List<Rank> ranks) {
                         degree(origin, "etp"),
                         arguments.experts());
         return Optional.of(new SourceModel(grid, arguments, ranks));
+    }
+
+    /// Layers of each chunk where `args` say nothing else than how many chunks there are; nothing
+    /// where they do.
+    List<Integer> evenChunks(int layers) {
+        int chunks = grid.pp() * grid.virtual();
+        boolean even =
+                layers % chunks == 0
+                        && Stream.of(
+                                        "decoder_first_pipeline_num_layers",
+                                        "decoder_last_pipeline_num_layers",
+                                        "pipeline_model_parallel_layout")
+                                .allMatch(name -> arguments.find(name).isEmpty())
+                        && !arguments.is("account_for_embedding_in_pipeline_split")
+                        && !arguments.is("account_for_loss_in_pipeline_split");
+        return even ? Collections.nCopies(chunks, layers / chunks) : List.of();
     }
 
     private static int degree(Origin origin, String axis) {

@@ -1,14 +1,12 @@
 package io.ucp.formats.megatron;
 
-import io.ucp.formats.mcore.Arguments;
-import io.ucp.formats.mcore.Grid;
-import io.ucp.formats.mcore.Groups;
-import io.ucp.formats.mcore.Names;
-import io.ucp.formats.mcore.GradientBuffer;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.TensorEntry;
+import io.ucp.formats.mcore.GradientBuffer;
+import io.ucp.formats.mcore.Groups;
+import io.ucp.formats.mcore.Names;
 import io.ucp.formats.megatron.ModelChunks.Held;
 import io.ucp.formats.megatron.Optimizers.Part;
 import io.ucp.formats.torch.pickle.PickleValue;

@@ -1,9 +1,5 @@
 package io.ucp.formats.megatron;
 
-import io.ucp.formats.mcore.Grid;
-import io.ucp.formats.mcore.ModelHints;
-import io.ucp.formats.mcore.Roles;
-import io.ucp.formats.mcore.IterationFolder;
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointIndex;
@@ -14,6 +10,10 @@ import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.Origin;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
+import io.ucp.formats.mcore.Grid;
+import io.ucp.formats.mcore.IterationFolder;
+import io.ucp.formats.mcore.ModelHints;
+import io.ucp.formats.mcore.Roles;
 import io.ucp.formats.megatron.ModelChunks.Held;
 import io.ucp.formats.megatron.RankFiles.Rank;
 import io.ucp.formats.torch.TorchFolder;

@@ -1,10 +1,10 @@
 package io.ucp.formats.megatron;
 
-import io.ucp.formats.mcore.ModelTemplate;
-import io.ucp.formats.mcore.Grid;
-import io.ucp.formats.mcore.Names;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.TensorEntry;
+import io.ucp.formats.mcore.Grid;
+import io.ucp.formats.mcore.ModelTemplate;
+import io.ucp.formats.mcore.Names;
 import io.ucp.formats.megatron.RankFiles.Rank;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
@@ -150,7 +150,8 @@ final class ModelChunks {
                 if (known >= 0 && known != held) {
                     throw new IncompleteCheckpointException(
                             rank.model().path().toString(),
-                            "%d layers in `%s`".formatted(held, ModelTemplate.key(c, grid.virtual())),
+                            "%d layers in `%s`"
+                                    .formatted(held, ModelTemplate.key(c, grid.virtual())),
                             "%d, as on the other ranks of pipeline stage %d"
                                     .formatted(known, rank.pp()),
                             "the folder mixes two saves; copy the files of one save again");

@@ -1,10 +1,10 @@
 package io.ucp.formats.megatron;
 
-import io.ucp.formats.mcore.Groups;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.TensorEntry;
+import io.ucp.formats.mcore.Groups;
 import io.ucp.formats.megatron.ModelChunks.Held;
 import io.ucp.formats.megatron.Optimizers.Part;
 import io.ucp.formats.torch.pickle.PickleValue;

@@ -1,11 +1,11 @@
 package io.ucp.formats.megatron;
 
-import io.ucp.formats.mcore.Arguments;
-import io.ucp.formats.mcore.Roles;
-import io.ucp.formats.mcore.Grid;
-import io.ucp.formats.mcore.IterationFolder;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.RefusedException;
+import io.ucp.formats.mcore.Arguments;
+import io.ucp.formats.mcore.Grid;
+import io.ucp.formats.mcore.IterationFolder;
+import io.ucp.formats.mcore.Roles;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.io.MalformedFileException;
 

@@ -1,16 +1,17 @@
 package io.ucp.formats.megatron;
 
 import io.ucp.formats.mcore.IterationFolder;
+
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.stream.Stream;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /// The name of a rank's folder: `mp_rank_00`, `mp_rank_00_001`, `mp_rank_00_001_002`.
 ///

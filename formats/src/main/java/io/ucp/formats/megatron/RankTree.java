@@ -1,16 +1,16 @@
 package io.ucp.formats.megatron;
 
-import io.ucp.formats.mcore.Grid;
-import io.ucp.formats.mcore.HeldShard;
-import io.ucp.formats.mcore.Names;
-import io.ucp.formats.mcore.TargetModel;
-import io.ucp.formats.mcore.ModelTemplate;
 import io.ucp.formats.CarriedFile.Content;
 import io.ucp.formats.CarriedFile.Storage;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetFile.Part;
+import io.ucp.formats.mcore.Grid;
+import io.ucp.formats.mcore.HeldShard;
+import io.ucp.formats.mcore.ModelTemplate;
 import io.ucp.formats.mcore.ModelTemplate.Value;
+import io.ucp.formats.mcore.Names;
 import io.ucp.formats.mcore.SourceModel.Rank;
+import io.ucp.formats.mcore.TargetModel;
 import io.ucp.formats.mcore.TargetModel.Slot;
 import io.ucp.formats.torch.StorageKeys;
 import io.ucp.formats.torch.TensorPickles;

@@ -108,10 +108,7 @@ final class Buckets {
             return false;
         }
         Buffer buffer =
-                new Buffer(
-                        Integer.parseInt(m.group(1)),
-                        Integer.parseInt(m.group(2)),
-                        m.group(3));
+                new Buffer(Integer.parseInt(m.group(1)), Integer.parseInt(m.group(2)), m.group(3));
         keys.computeIfAbsent(buffer, _ -> new LinkedHashMap<>())
                 .computeIfAbsent(m.group(5), _ -> new TreeMap<>())
                 .put(Integer.parseInt(m.group(4)), key);
@@ -162,8 +159,7 @@ final class Buckets {
             throw new IncompleteCheckpointException(
                     "dp_group_idx_%d, gbuf_idx_%d".formatted(buffer.group, buffer.chunk),
                     "a rank that a job of %s does not have".formatted(grid),
-                    "%d ranks with %d chunks each"
-                            .formatted(grid.tp() * grid.pp(), grid.virtual()),
+                    "%d ranks with %d chunks each".formatted(grid.tp() * grid.pp(), grid.virtual()),
                     "the folder mixes two saves; copy the files of one save again");
         }
         List<Local> members = new ArrayList<>();
@@ -198,7 +194,8 @@ final class Buckets {
         long before = 0;
         int number = 0;
         for (Map.Entry<Integer, String> bucket : buckets.entrySet()) {
-            OfTensor tensor = Optional.ofNullable(files.tensors().get(bucket.getValue())).orElseThrow();
+            OfTensor tensor =
+                    Optional.ofNullable(files.tensors().get(bucket.getValue())).orElseThrow();
             if (bucket.getKey() != number++ || tensor.shape().rank() != 1) {
                 throw unproven(bucket.getValue(), "shape " + tensor.shape());
             }
@@ -264,10 +261,7 @@ final class Buckets {
             }
             if (member.counted) {
                 member.of.dtypes().put(state, DType.FLOAT32);
-                member.of
-                        .states()
-                        .computeIfAbsent(state, _ -> new ArrayList<>())
-                        .addAll(placed);
+                member.of.states().computeIfAbsent(state, _ -> new ArrayList<>()).addAll(placed);
             }
         }
     }

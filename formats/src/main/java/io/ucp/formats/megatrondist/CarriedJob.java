@@ -35,9 +35,9 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
-/// What a checkpoint holds beside its parameters, as a job of Megatron-LM leaves it: a file for each
-/// model-parallel rank, made of the common state and the rank's generators; states of layers by
-/// global names; all other objects by their keys.
+/// What a checkpoint holds beside its parameters, as a job of Megatron-LM leaves it: a file for
+/// each model-parallel rank, made of the common state and the rank's generators; states of layers
+/// by global names; all other objects by their keys.
 final class CarriedJob {
     private static final Pattern SHARD =
             Pattern.compile("^(.+)/shard_(\\d{1,9}(?:\\.\\d{1,9})*)_(\\d{1,9}(?:\\.\\d{1,9})*)$");

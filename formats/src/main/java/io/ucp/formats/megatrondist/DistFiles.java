@@ -85,7 +85,7 @@ record DistFiles(
                                                 "no `args` in the common state",
                                                 "the arguments of the job",
                                                 "a state that another program saved with"
-                                                        + " Megatron-Core is not one of Megatron-LM"));
+                                                    + " Megatron-Core is not one of Megatron-LM"));
         return new DistFiles(
                 folder, metadata, items, tensors, objects, common, new Arguments(args));
     }

@@ -30,8 +30,8 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalLong;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Matcher;
@@ -42,7 +42,8 @@ import java.util.regex.Pattern;
 final class DistIndex {
     private static final Pattern STATE =
             Pattern.compile("^(?:chained_\\d+\\.)?optimizer\\.state\\.([^.]+)\\.(.+)$");
-    private static final Pattern OF_OPTIMIZER = Pattern.compile("^(?:chained_\\d+\\.)?optimizer\\..*");
+    private static final Pattern OF_OPTIMIZER =
+            Pattern.compile("^(?:chained_\\d+\\.)?optimizer\\..*");
     private static final Set<String> MASTERS = Set.of("param", "fp32_param");
     private static final String WEIGHT = "weight";
 
@@ -103,7 +104,8 @@ final class DistIndex {
                         "'%s'".formatted(key),
                         "a tensor of an optimizer in a form that is not known",
                         "`optimizer.state.NAME.KEY` or gradient buffers of one optimizer",
-                        "save it with --dist-ckpt-optim-fully-reshardable, or with --no-save-optim");
+                        "save it with --dist-ckpt-optim-fully-reshardable, or with"
+                                + " --no-save-optim");
             }
         }
         buckets.place();
@@ -230,8 +232,7 @@ final class DistIndex {
         add(stack, state, tensor.dtype(), placed);
     }
 
-    private void add(
-            Stack stack, String state, DType dtype, Map<List<Long>, List<Placed>> placed) {
+    private void add(Stack stack, String state, DType dtype, Map<List<Long>, List<Placed>> placed) {
         stack.names.forEach(
                 (at, name) -> {
                     Gathered gathered = Optional.ofNullable(parameters.get(name)).orElseThrow();
@@ -253,8 +254,7 @@ final class DistIndex {
             }
             TensorEntry entry = files.items().tensor(stored.place());
             int rank = tensor.shape().rank();
-            Shape extent =
-                    Shape.of(Arrays.copyOfRange(chunk.extent().dims(), key.lead(), rank));
+            Shape extent = Shape.of(Arrays.copyOfRange(chunk.extent().dims(), key.lead(), rank));
             long[] strides = Arrays.copyOfRange(entry.strides(), key.lead(), rank);
             long[] start = Arrays.copyOfRange(chunk.offsets(), key.lead(), rank);
             Piece piece = Piece.box(own, start, extent.dims());
@@ -266,8 +266,7 @@ final class DistIndex {
                 long offset = entry.offset() + index * entry.dtype().width();
                 TensorEntry part =
                         new TensorEntry(entry.source(), offset, entry.dtype(), extent, strides);
-                placed.computeIfAbsent(
-                                Arrays.stream(at).boxed().toList(), _ -> new ArrayList<>())
+                placed.computeIfAbsent(Arrays.stream(at).boxed().toList(), _ -> new ArrayList<>())
                         .add(new Placed(part, piece));
             }
         }
@@ -281,8 +280,7 @@ final class DistIndex {
         boolean apart = grid.expertOptimizer() && Names.isExpert(name);
         int group =
                 trained
-                        ? Groups.of(files.arguments())
-                                .number(name, gathered.shape().rank(), apart)
+                        ? Groups.of(files.arguments()).number(name, gathered.shape().rank(), apart)
                         : -1;
         Map<String, Long> numbers = files.arguments().numbers();
         boolean vocabulary = name.equals(Names.EMBEDDING) || name.equals(Names.HEAD);

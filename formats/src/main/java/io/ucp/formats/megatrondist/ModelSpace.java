@@ -37,7 +37,12 @@ final class ModelSpace {
                 .flatMap(data -> data.find(SHAPE))
                 .flatMap(PickleValue::asSequence)
                 .filter(dims -> dims.stream().allMatch(d -> d.asLong().orElse(-1) >= 0))
-                .map(dims -> Shape.of(dims.stream().mapToLong(d -> d.asLong().orElse(0)).toArray()));
+                .map(
+                        dims ->
+                                Shape.of(
+                                        dims.stream()
+                                                .mapToLong(d -> d.asLong().orElse(0))
+                                                .toArray()));
     }
 
     /// Adds the stretches of every parameter of a key.

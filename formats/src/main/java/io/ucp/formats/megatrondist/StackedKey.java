@@ -53,7 +53,8 @@ record StackedKey(String key, boolean layers, boolean experts) {
                     "'%s'".formatted(key),
                     "shape " + whole,
                     "a dim for %s in front of a parameter's own"
-                            .formatted(experts ? "the layers and one for the experts" : "the layers"),
+                            .formatted(
+                                    experts ? "the layers and one for the experts" : "the layers"),
                     "");
         }
         return Shape.of(Arrays.copyOfRange(whole.dims(), lead(), whole.rank()));

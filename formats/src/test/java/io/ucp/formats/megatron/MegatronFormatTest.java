@@ -1,7 +1,5 @@
 package io.ucp.formats.megatron;
 
-import io.ucp.formats.mcore.Names;
-import io.ucp.formats.mcore.IterationFolder;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ucp.formats.AxisDegree;
@@ -9,6 +7,8 @@ import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.OptimizerMember;
 import io.ucp.formats.Scalar;
+import io.ucp.formats.mcore.IterationFolder;
+import io.ucp.formats.mcore.Names;
 import io.ucp.formats.megatron.GeneratedMegatron.Kind;
 import io.ucp.tensor.DType;
 

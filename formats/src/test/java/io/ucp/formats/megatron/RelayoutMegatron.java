@@ -1,6 +1,5 @@
 package io.ucp.formats.megatron;
 
-import io.ucp.formats.mcore.Names;
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Coordinate;
@@ -14,6 +13,7 @@ import io.ucp.formats.TargetTreeWriter;
 import io.ucp.formats.WriteRequest;
 import io.ucp.formats.deepspeed.GeneratedParameter;
 import io.ucp.formats.deepspeed.GeneratedParameter.Cut;
+import io.ucp.formats.mcore.Names;
 import io.ucp.formats.megatron.GeneratedMegatron.Kind;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Piece;
