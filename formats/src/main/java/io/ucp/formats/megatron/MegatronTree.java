@@ -13,6 +13,7 @@ import io.ucp.formats.mcore.MadeArguments;
 import io.ucp.formats.mcore.ModelTemplate;
 import io.ucp.formats.mcore.OptimizerSettings;
 import io.ucp.formats.mcore.RandomStates;
+import io.ucp.formats.mcore.Roles;
 import io.ucp.formats.mcore.SideFiles;
 import io.ucp.formats.mcore.SourceModel;
 import io.ucp.formats.mcore.TargetArguments;
@@ -109,6 +110,10 @@ final class MegatronTree {
         }
         SideFiles.add(request, IterationFolder.of(request), files, losses);
         random.tell(source, grid, notes, losses);
+        if (request.carried().stream().anyMatch(f -> f.role().equals(Roles.OBJECTS))) {
+            losses.add(
+                    "sharded objects (rerun_state_machine): a rank's file has no place for them");
+        }
         return new TargetTree(
                 files, _ -> List.of(), List.of(IterationFolder.tracker(request)), losses, notes);
     }

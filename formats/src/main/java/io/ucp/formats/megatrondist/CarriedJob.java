@@ -43,7 +43,7 @@ final class CarriedJob {
             Pattern.compile("^(.+)/shard_(\\d{1,9}(?:\\.\\d{1,9})*)_(\\d{1,9}(?:\\.\\d{1,9})*)$");
     private static final String OF_LAYER = "._extra_state";
     private static final String RNG = "rng_state";
-    static final String SETTINGS = ".optimizer";
+    private static final String FORM = "param_state_sharding_type";
 
     /// Of the common state, what the legacy form lacks.
     static final Set<String> OF_DIST = Set.of("rerun_state_machine", "content_metadata");
@@ -213,18 +213,25 @@ final class CarriedJob {
                 random.map(Held::storages).orElse(Map.of()));
     }
 
-    /// Without the name of the form, which is that of the tensors.
+    /// As the legacy form has it, whose tensors tell a plain optimizer from a distributed one.
     private PickleValue legacyOptimizer() {
-        List<PickleValue> each =
-                optimizers().stream()
-                        .map(
-                                o ->
-                                        o instanceof PyDict dict
-                                                ? dict.without("param_state_sharding_type")
-                                                : o)
-                        .map(PickleValue.class::cast)
-                        .toList();
+        List<PickleValue> each = new ArrayList<>();
+        for (PickleValue optimizer : optimizers()) {
+            PyDict dict = optimizer.asDict().orElse(PyDict.empty());
+            boolean distributed =
+                    dict.has(FORM) || files.arguments().is("use_distributed_optimizer");
+            each.add(distributed ? dict.without(FORM) : plain(dict));
+        }
         return each.size() == 1 ? each.getFirst() : PyList.of(each);
+    }
+
+    private static PyDict plain(PyDict optimizer) {
+        Optional<PyDict> inner = optimizer.find("optimizer").flatMap(PickleValue::asDict);
+        return inner.isPresent()
+                ? optimizer
+                        .with("optimizer", inner.get().with("state", PyDict.empty()))
+                        .with("fp32_from_fp16_params", PyList.of())
+                : optimizer.with("state", PyDict.empty());
     }
 
     /// Those with tensors in files of their own.

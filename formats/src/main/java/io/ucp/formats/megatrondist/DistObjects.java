@@ -183,6 +183,13 @@ record DistObjects(
             }
         }
         random.tell(source, grid, notes, losses);
+        boolean apart =
+                source.ranks().stream().anyMatch(r -> r.ep() > 0 && r.root().find(RNG).isPresent());
+        if (apart && random == RandomStates.KEEP) {
+            losses.add(
+                    "states of random generators of expert ranks past the first: the form has one"
+                            + " for each stage and tensor-parallel rank");
+        }
     }
 
     /// States of layers that are no parameters; of the head's layer none is saved. A state that no
