@@ -23,6 +23,7 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.NavigableMap;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
@@ -58,7 +59,7 @@ final class Buckets {
     private final DistFiles files;
     private final Grid grid;
     private final Map<String, Gathered> parameters;
-    private final Map<Buffer, Map<String, TreeMap<Integer, String>>> keys = new LinkedHashMap<>();
+    private final Map<Buffer, Map<String, NavigableMap<Integer, String>>> keys = new LinkedHashMap<>();
 
     /// Of one dtype, of a model chunk of a model-parallel rank.
     private record Buffer(int group, int chunk, String dtype) {}
@@ -127,7 +128,7 @@ final class Buckets {
                     "one: how those of the experts lie was never proven",
                     REMEDY);
         }
-        for (Map.Entry<Buffer, Map<String, TreeMap<Integer, String>>> each : keys.entrySet()) {
+        for (Map.Entry<Buffer, Map<String, NavigableMap<Integer, String>>> each : keys.entrySet()) {
             place(each.getKey(), each.getValue());
         }
         for (Gathered gathered : parameters.values()) {
@@ -151,7 +152,7 @@ final class Buckets {
         }
     }
 
-    private void place(Buffer buffer, Map<String, TreeMap<Integer, String>> states)
+    private void place(Buffer buffer, Map<String, NavigableMap<Integer, String>> states)
             throws IncompleteCheckpointException {
         int tp = buffer.group % grid.tp();
         int stage = buffer.group / grid.tp();
@@ -182,14 +183,14 @@ final class Buckets {
                         GradientBuffer.bucketSize(
                                 files.arguments(), grid, buffer.chunk, stage, elements),
                         GradientBuffer.ALIGNMENT);
-        for (Map.Entry<String, TreeMap<Integer, String>> each : states.entrySet()) {
+        for (Map.Entry<String, NavigableMap<Integer, String>> each : states.entrySet()) {
             String state = each.getKey().equals("param") ? "fp32" : each.getKey();
             place(state, members, layout, cuts(each.getValue(), layout.count()));
         }
     }
 
     /// The chunks of a state's buckets, one bucket behind the other.
-    private List<Cut> cuts(TreeMap<Integer, String> buckets, long expected) {
+    private List<Cut> cuts(NavigableMap<Integer, String> buckets, long expected) {
         List<Cut> cuts = new ArrayList<>();
         long before = 0;
         int number = 0;

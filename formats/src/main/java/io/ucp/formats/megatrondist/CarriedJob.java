@@ -43,6 +43,10 @@ final class CarriedJob {
             Pattern.compile("^(.+)/shard_(\\d{1,9}(?:\\.\\d{1,9})*)_(\\d{1,9}(?:\\.\\d{1,9})*)$");
     private static final String OF_LAYER = "._extra_state";
     private static final String RNG = "rng_state";
+    /// Digests of the files beside it, which another form does not have. Source: Megatron-LM
+    /// `core/dist_checkpointing/validation.py`.
+    private static final String INTEGRITY = "integrity.json";
+
     private static final String FORM = "param_state_sharding_type";
 
     /// Of the common state, what the legacy form lacks.
@@ -273,6 +277,7 @@ final class CarriedJob {
         return path.equals(DistcpMetadata.FILE)
                 || path.equals(DistFiles.CONFIG)
                 || path.equals(DistFiles.COMMON_FILE)
+                || path.equals(INTEGRITY)
                 || path.endsWith(".distcp");
     }
 

@@ -18,6 +18,7 @@ import io.ucp.formats.distcp.StateDictEntry.Stored;
 import io.ucp.formats.mcore.Grid;
 import io.ucp.formats.mcore.Groups;
 import io.ucp.formats.mcore.ModelHints;
+import io.ucp.formats.mcore.ModuleOrder;
 import io.ucp.formats.mcore.Names;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.tensor.DType;
@@ -25,6 +26,7 @@ import io.ucp.tensor.Piece;
 import io.ucp.tensor.Shape;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -68,7 +70,7 @@ final class DistIndex {
 
     private DistIndex(Candidate candidate) throws IOException {
         this.candidate = candidate;
-        if (!java.nio.file.Files.isDirectory(candidate.folder())) {
+        if (!Files.isDirectory(candidate.folder())) {
             throw new IncompleteCheckpointException(
                     candidate.folder().toString(), "no folder", "the folder of an iteration", "");
         }
@@ -112,7 +114,8 @@ final class DistIndex {
         CarriedJob job = CarriedJob.of(files, grid);
         List<WholeParameter> wholes = new ArrayList<>();
         Map<String, Scalar> scalars = job.steps();
-        for (Gathered each : parameters.values()) {
+        for (String name : ModuleOrder.sorted(List.copyOf(parameters.keySet()))) {
+            Gathered each = Optional.ofNullable(parameters.get(name)).orElseThrow();
             wholes.add(whole(each, scalars));
         }
         Set<String> buffers = new TreeSet<>();
@@ -307,15 +310,9 @@ final class DistIndex {
     }
 
     private static Shape real(Shape shape, Map<String, Long> numbers) {
-        Long padded = numbers.get("padded_vocab");
-        Long rows = numbers.get("vocab");
-        boolean known =
-                padded != null
-                        && rows != null
-                        && rows < padded
-                        && shape.rank() > 0
-                        && shape.dim(0) == padded;
-        if (!known) {
+        long padded = numbers.getOrDefault("padded_vocab", -1L);
+        long rows = numbers.getOrDefault("vocab", padded);
+        if (rows >= padded || shape.rank() == 0 || shape.dim(0) != padded) {
             return shape;
         }
         long[] dims = shape.dims();

@@ -37,7 +37,7 @@ final class DistKeys {
     /// A chunk.
     ///
     /// @param state as the parameter has it
-    /// @param box elements of the parameter
+    /// @param chunk of the key's tensor
     /// @param held those of them that the source has: what lies behind is new padding
     /// @param stage whose ranks hold it, and of those the ones at `tp`, or at `ep` and `etp`
     record Part(

@@ -152,7 +152,6 @@ final class DistTree {
 
     /// The ranks that hold a chunk take turns.
     private int writer(DistKeys.Part part) {
-        List<Integer> holders = new ArrayList<>();
         int each = part.ep() < 0 ? grid.tp() : grid.etp() * grid.ep();
         int first = part.ep() < 0 ? part.tp() : part.tp() + grid.etp() * part.ep();
         int turn = turns.merge(List.of(part.stage(), each, first), 1, Integer::sum) - 1;
