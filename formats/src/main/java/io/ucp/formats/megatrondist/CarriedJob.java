@@ -4,6 +4,7 @@ import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CarriedFile.Storage;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.formats.RefusedException;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.distcp.DistcpMetadata;
 import io.ucp.formats.distcp.StateDictEntry.OfObject;
@@ -42,6 +43,8 @@ final class CarriedJob {
     private static final Pattern SHARD =
             Pattern.compile("^(.+)/shard_(\\d{1,9}(?:\\.\\d{1,9})*)_(\\d{1,9}(?:\\.\\d{1,9})*)$");
     private static final String OF_LAYER = "._extra_state";
+    private static final Pattern OF_OPTIMIZER =
+            Pattern.compile("^(?:chained_\\d+\\.)?optimizer\\..*");
     private static final String RNG = "rng_state";
     /// Digests of the files beside it, which another form does not have. Source: Megatron-LM
     /// `core/dist_checkpointing/validation.py`.
@@ -76,6 +79,13 @@ final class CarriedJob {
                 generator(shard, each);
             } else if (Buckets.isObject(name)) {
                 settings = Buckets.settings(settings, name, each.getValue().tree());
+            } else if (OF_OPTIMIZER.matcher(name).matches()) {
+                throw new RefusedException(
+                        "'%s'".formatted(each.getKey()),
+                        "states of an optimizer in one object",
+                        "in tensors: how the parameters lie in the object was never proven",
+                        "load it with Megatron-LM and save it with"
+                                + " --dist-ckpt-optim-fully-reshardable, or with --no-save-optim");
             } else {
                 rest.put(each.getKey(), each.getValue());
             }

@@ -87,8 +87,8 @@ record DistObjects(
                                 key,
                                 saved(
                                         arguments.changed(entry.value(), 0),
-                                        generators,
-                                        optimizer.isPresent()));
+                                        generators || !(foreign || isDropped()),
+                                        optimizer.isPresent() || !foreign));
                 case "optimizer" -> optimizer.ifPresent(o -> common.put(key, settings(o)));
                 case RERUN -> losses.add(RERUN + " of each rank: its job begins with a new one");
                 case RNG -> {}
@@ -104,7 +104,11 @@ record DistObjects(
         return PyDict.of(common);
     }
 
-    /// What is not there, Megatron-LM asks for unless `args` say so.
+    private boolean isDropped() {
+        return request.options().getOrDefault(MegatronDistFormat.RNG, "").equals("drop");
+    }
+
+    /// What is not there, Megatron-LM asks for unless `args` say so; a job's own do.
     private static PickleValue saved(PickleValue args, boolean generators, boolean optimizer) {
         PyDict changed = args.asDict().orElse(PyDict.empty());
         if (!generators) {
