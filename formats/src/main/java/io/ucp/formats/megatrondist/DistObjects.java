@@ -47,6 +47,7 @@ record DistObjects(
     private static final String RERUN = "rerun_state_machine";
     private static final String RNG = "rng_state";
     private static final String STATE = "._extra_state";
+    private static final String HEAD_STATE = "output_layer" + STATE;
 
     /// @param rank that writes it
     /// @param storages those of its tensors, and maybe more
@@ -228,7 +229,16 @@ record DistObjects(
                         .orElse(0);
         values.forEach(
                 (name, value) -> {
-                    if (!name.endsWith(STATE) || Names.layer(name).isEmpty()) {
+                    if (!name.endsWith(STATE) || name.equals(HEAD_STATE)) {
+                        return;
+                    }
+                    if (Names.layer(name).isEmpty()) {
+                        items.add(
+                                new Item(
+                                        name + "/shard_0_1",
+                                        0,
+                                        value.value(),
+                                        value.file().storages()));
                         return;
                     }
                     Member member = StackedKey.member(name, local);

@@ -136,13 +136,16 @@ class ShardedMegatronTest {
 
         Map<String, String> expected = new TreeMap<>(MegatronLeaves.of(folder.resolve("source")));
         Map<String, String> written = new TreeMap<>(MegatronLeaves.of(folder.resolve("back")));
-        expected.keySet().removeIf(k -> !written.containsKey(k) && isLeft(k));
+        expected.keySet().removeIf(ShardedMegatronTest::isLeft);
+        written.keySet().removeIf(ShardedMegatronTest::isLeft);
         assertThat(differing(written, expected)).isEmpty();
     }
 
     /// Versions of modules and what a layer of the head keeps no checkpoint of this form has.
     private static boolean isLeft(String leaf) {
-        return leaf.contains("_metadata");
+        return leaf.contains("_metadata")
+                || leaf.contains("output_layer._extra_state")
+                || leaf.matches(".*:/'model\\d*'");
     }
 
     private static Map<String, String> differing(
