@@ -4,6 +4,8 @@
     distcp.py same PT.PY A B            the same keys, chunks, files of the chunks, paths of the keys and items, but for storage_meta
     distcp.py state PT.PY A B           the same keys, paths and values, however they are cut
     distcp.py consolidated PT.PY A F.pt the state dict in F.pt, as torch's dcp_to_torch_save makes it, is what A holds
+    distcp.py sharded PT.PY A B         two of Megatron-LM: the same keys and values, cut into the same chunks, whatever files these are in;
+                                        but for args that name a job's own choice of folder and form, and rerun states, which A may lack
     distcp.py flip FOLDER SEED          flips one bit of one tensor byte of a file of FOLDER, and says where
 """
 import hashlib
@@ -71,7 +73,7 @@ class Folder:
         for index, info in top["storage_data"].items():
             i, s = index.state, info.state
             chunks = self.entries[i["fqn"]][3] if "offset" in i and i["offset"] is not None else None
-            if chunks is not None:
+            if chunks is not None and i["index"] is not None:
                 assert chunks[i["index"]][0] == i["offset"], i
             self.places[i["fqn"], i.get("offset")] = (s["relative_path"], s["offset"], s["length"])
 
@@ -156,6 +158,40 @@ def state(pt, a, b):
                    or a.value(k) != b.value(k)], len(keys))
 
 
+OWN = {"ckpt_format", "use_dist_ckpt", "dist_ckpt_optim_fully_reshardable", "load", "save"}
+
+
+def told(pt, value):
+    """The leaves of an object, without what two saves of one state choose."""
+    if isinstance(value, list) and value and isinstance(value[0], dict) and "args" in value[0]:
+        value[0].pop("rerun_state_machine", None)
+        args = value[0]["args"]
+        kept = getattr(args, "state", None) or vars(args)
+        for name in OWN:
+            kept.pop(name, None)
+    return sorted((leaf for leaf in pt.leaves(value) if not leaf[0].endswith("/args/.state")), key=repr)
+
+
+def sharded(pt, a, b):
+    pt = oracle(pt)
+    a, b = Folder(pt, a), Folder(pt, b)
+    rerun = [k for k in b.entries if k.startswith("rerun_state_machine_state/") and k not in a.entries]
+    differ = []
+    keys = sorted((a.entries.keys() | b.entries.keys()) - set(rerun))
+    for key in keys:
+        x, y = a.entries.get(key), b.entries.get(key)
+        if x is None or y is None or x[0] != y[0]:
+            differ.append(f"{key} {x} {y}")
+        elif x[0] == "object":
+            x, y = (told(pt, f.item(f.places[key, None])) for f in (a, b))
+            differ += [f"{key} {leaf}" for leaf in sorted(set(map(repr, x)) ^ set(map(repr, y)))]
+        elif x[1:3] != y[1:3] or sorted(x[3]) != sorted(y[3]):
+            differ.append(f"{key} {x[1:3]} {sorted(x[3])[:3]}, {y[1:3]} {sorted(y[3])[:3]}")
+        elif a.value(key) != b.value(key):
+            differ.append(key)
+    return report(differ, len(keys))
+
+
 def consolidated(pt, a, file):
     pt = oracle(pt)
     a, whole = Folder(pt, a), pt.load(file)
@@ -207,7 +243,7 @@ def flip(folder, seed):
 
 if __name__ == "__main__":
     command, *args = sys.argv[1:] or ["help"]
-    commands = {"same": same, "state": state, "consolidated": consolidated, "flip": flip}
+    commands = {"same": same, "sharded": sharded, "state": state, "consolidated": consolidated, "flip": flip}
     if command not in commands:
         print(__doc__)
         sys.exit(2)

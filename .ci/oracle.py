@@ -94,7 +94,7 @@ def weights(folder):
 # What a process that resumed and saved again writes otherwise than one that never stopped: docs/goldens.md.
 ACCEPTED = re.compile(r"/rng_state(/|$)"
                       r"|/args/\.state/(load|save|universal_checkpoint|exit_interval|actual_seq_length|curr_iteration|logger_iteration"
-                      r"|iteration|num_floating_point_operations_so_far)$"
+                      r"|iteration|num_floating_point_operations_so_far|ckpt_format|use_dist_ckpt|dist_ckpt_optim_fully_reshardable)$"
                       r"|/(ds_config|deepspeed_config_dict)/checkpoint(/|$)")
 # Maps that hold such leaves, whose sizes then differ too.
 HOLDERS = re.compile(r"/(ds_config|deepspeed_config_dict|args/\.state)$")

@@ -88,6 +88,12 @@ final class ConversionReport {
                                             .formatted(quoted(output))
                                     + " --ckpt-format torch",
                             "ucp inspect %s".formatted(quoted(output)));
+            case "megatron-dist" ->
+                    List.of(
+                            "Megatron-LM resumes from it at any degrees: --load %s"
+                                            .formatted(quoted(output))
+                                    + " --ckpt-format torch_dist",
+                            "ucp inspect %s".formatted(quoted(output)));
             case "safetensors", "torch" ->
                     List.of(
                             "transformers makes the model from it: from_pretrained(\"%s\")"

@@ -23,6 +23,7 @@ final class JobOptions {
     private static final String DEEPSPEED = "deepspeed";
 
     private static final String MEGATRON = "megatron";
+    private static final String MEGATRON_DIST = "megatron-dist";
 
     /// Formats that hold every parameter whole in pieces for a job of these degrees, which only
     /// makes loading by such a job cheap: any other loads them too.
@@ -141,13 +142,13 @@ final class JobOptions {
 
     /// The job, where the format is for one.
     Optional<TargetRequest> job(String format) {
-        boolean megatron = format.equals(MEGATRON);
+        boolean megatron = format.equals(MEGATRON) || format.equals(MEGATRON_DIST);
         if (!megatron && !format.equals(DEEPSPEED)) {
             Map<String, Boolean> given = given();
             IN_PIECES.getOrDefault(format, Set.of()).forEach(given::remove);
             refuse(
                     given,
-                    "%s or %s".formatted(DEEPSPEED, MEGATRON),
+                    "%s, %s or %s".formatted(DEEPSPEED, MEGATRON, MEGATRON_DIST),
                     "other formats hold every parameter whole, for any job");
             return Optional.empty();
         }

@@ -34,9 +34,19 @@ final class ArchitectureTest {
     private static final Map<String, List<String>> CONTAINERS =
             Map.of(
                     "torch",
-                    List.of("deepspeed", "megatron", "dcp", "distcp", "hub", "statedict"),
+                    List.of(
+                            "deepspeed",
+                            "megatron",
+                            "megatrondist",
+                            "mcore",
+                            "dcp",
+                            "distcp",
+                            "hub",
+                            "statedict"),
                     "distcp",
-                    List.of("dcp", "megatron"),
+                    List.of("dcp", "megatrondist"),
+                    "mcore",
+                    List.of("megatron", "megatrondist"),
                     "hub",
                     List.of("safetensors", "statedict"));
 

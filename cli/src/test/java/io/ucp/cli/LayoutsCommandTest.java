@@ -159,7 +159,7 @@ final class LayoutsCommandTest {
                                 .endsWith(ExitCode.USAGE)
                                 .err())
                 .startsWith(
-                        "ucp plan: --dp is of a job; expected it with --to deepspeed or megatron"
+                        "ucp plan: --dp is of a job; expected it with --to deepspeed, megatron or megatron-dist"
                                 + " only: other formats hold every parameter whole, for any job\n");
     }
 

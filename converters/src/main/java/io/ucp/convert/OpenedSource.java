@@ -1,11 +1,13 @@
 package io.ucp.convert;
 
+import io.ucp.bind.SpecLibrary;
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.ConfigNumbers;
 import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.lang.Ucl;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -63,7 +65,20 @@ public record OpenedSource(Candidate taken, List<Candidate> left, CheckpointInde
                         .findFirst()
                         .orElseThrow();
         List<Candidate> left = found.stream().filter(c -> !c.equals(taken.get())).toList();
-        return new OpenedSource(taken.get(), left, numbered(format.index(taken.get())));
+        return new OpenedSource(taken.get(), left, remembered(numbered(format.index(taken.get()))));
+    }
+
+    /// With the text of the bundled spec that it names, where it holds its parameters whole and
+    /// nothing else describes how a job would share them.
+    private static CheckpointIndex remembered(CheckpointIndex index) {
+        boolean described = index.wholes().isEmpty() || index.origin().spec().isPresent();
+        return described
+                ? index
+                : index.hints()
+                        .family()
+                        .flatMap(SpecLibrary::find)
+                        .map(spec -> index.withSpec(Ucl.format(spec)))
+                        .orElse(index);
     }
 
     /// What frameworks take where nothing is said: vocabularies are padded to so many rows a rank,

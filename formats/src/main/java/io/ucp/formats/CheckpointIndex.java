@@ -3,6 +3,7 @@ package io.ucp.formats;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalLong;
 
 /// What the files of one checkpoint say, without reading tensor data: facts, no layout. Every
@@ -88,6 +89,30 @@ public record CheckpointIndex(
                 hints.withNumbers(numbers),
                 carried,
                 origin,
+                findings,
+                members);
+    }
+
+    /// The same, described by a spec.
+    public CheckpointIndex withSpec(String text) {
+        return new CheckpointIndex(
+                format,
+                folder,
+                tag,
+                iteration,
+                stage,
+                mesh,
+                tensors,
+                flatGroups,
+                wholes,
+                hints,
+                carried,
+                new Origin(
+                        origin.format(),
+                        origin.tag(),
+                        origin.stage(),
+                        origin.mesh(),
+                        Optional.of(text)),
                 findings,
                 members);
     }

@@ -4,6 +4,9 @@ import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.TensorEntry;
+import io.ucp.formats.mcore.GradientBuffer;
+import io.ucp.formats.mcore.Groups;
+import io.ucp.formats.mcore.Names;
 import io.ucp.formats.megatron.ModelChunks.Held;
 import io.ucp.formats.megatron.Optimizers.Part;
 import io.ucp.formats.torch.pickle.PickleValue;
@@ -181,7 +184,7 @@ final class DistributedOptimizer {
                                                 h.tensor().shape().count(), isShared(h)))
                         .toList();
         OptionalLong size =
-                bucketSize(
+                GradientBuffer.bucketSize(
                         files.arguments(),
                         files.grid(),
                         buffer.chunk,
@@ -212,29 +215,6 @@ final class DistributedOptimizer {
         return files.grid().pp() > 1
                 && files.arguments().tied()
                 && (held.global().equals(Names.EMBEDDING) || held.global().equals(Names.HEAD));
-    }
-
-    /// Elements that a bucket is closed at; absent for one bucket.
-    ///
-    /// Source: Megatron-LM `training/training.py` (`resolve_ddp_bucket_size`, `get_model`).
-    ///
-    /// @param elements of all trained parameters of the rank
-    static OptionalLong bucketSize(Arguments args, Grid grid, int chunk, int stage, long elements) {
-        boolean one =
-                !args.is("overlap_grad_reduce")
-                        || chunk > 0
-                        || stage > 0
-                        || args.is("overlap_param_gather_with_optimizer_step");
-        if (one) {
-            return OptionalLong.empty();
-        }
-        OptionalLong buckets = args.number("ddp_num_buckets");
-        if (buckets.isPresent() && buckets.getAsLong() > 0) {
-            return OptionalLong.of(elements / buckets.getAsLong());
-        }
-        OptionalLong size = args.number("ddp_bucket_size");
-        long ranks = (long) grid.dp() * grid.cp();
-        return OptionalLong.of(size.orElse(Math.max(40_000_000L, 1_000_000L * ranks)));
     }
 
     /// One `step` for all groups: which group a parameter is of, the file does not say.

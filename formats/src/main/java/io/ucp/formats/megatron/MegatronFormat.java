@@ -7,10 +7,13 @@ import io.ucp.formats.Coordinate;
 import io.ucp.formats.Finding;
 import io.ucp.formats.HeldTensor;
 import io.ucp.formats.IncompleteCheckpointException;
-import io.ucp.formats.LayoutHints;
 import io.ucp.formats.Origin;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
+import io.ucp.formats.mcore.Grid;
+import io.ucp.formats.mcore.IterationFolder;
+import io.ucp.formats.mcore.ModelHints;
+import io.ucp.formats.mcore.Roles;
 import io.ucp.formats.megatron.ModelChunks.Held;
 import io.ucp.formats.megatron.RankFiles.Rank;
 import io.ucp.formats.torch.TorchFolder;
@@ -33,16 +36,7 @@ import java.util.TreeSet;
 
 /// Checkpoints as Megatron-LM saves them with `--ckpt-format torch`.
 public final class MegatronFormat implements CheckpointFormat {
-    static final String NAME = "megatron";
-
-    /// `model_optim_rng.pt`.
-    static final String MODEL = "model";
-
-    /// `distrib_optim.pt`.
-    static final String OPTIMIZER = "optimizer";
-
-    /// A file that no rank owns.
-    static final String SIDE = "side";
+    static final String NAME = Roles.LEGACY;
 
     @Override
     public String name() {
@@ -51,7 +45,7 @@ public final class MegatronFormat implements CheckpointFormat {
 
     @Override
     public List<Candidate> find(Path path) throws IOException {
-        return IterationFolder.find(path);
+        return IterationFolder.find(NAME, RankFolder::areIn, path);
     }
 
     @Override
@@ -113,7 +107,7 @@ public final class MegatronFormat implements CheckpointFormat {
                 tensors,
                 List.of(),
                 List.of(),
-                hints(files.arguments(), names, buffers),
+                ModelHints.of(files.arguments(), names, buffers),
                 carried(files),
                 new Origin(NAME, candidate.tag(), -1, files.grid().mesh(), Optional.empty()),
                 findings,
@@ -130,47 +124,21 @@ public final class MegatronFormat implements CheckpointFormat {
                 .orElse(OptionalLong.empty());
     }
 
-    private static LayoutHints hints(Arguments arguments, Set<String> names, Set<String> buffers) {
-        Map<String, Long> numbers = arguments.numbers();
-        Long rows = numbers.get("vocab");
-        boolean tied = arguments.tied() && names.contains(Names.EMBEDDING);
-        return new LayoutHints(
-                Optional.empty(),
-                List.of(),
-                rows == null ? OptionalLong.empty() : OptionalLong.of(rows),
-                tied ? Map.of(Names.HEAD, Names.EMBEDDING) : Map.of(),
-                Set.of(),
-                buffers,
-                numbers,
-                family(arguments, names));
-    }
-
-    private static Optional<String> family(Arguments arguments, Set<String> names) {
-        if (names.stream().noneMatch(n -> n.startsWith("decoder.layers."))) {
-            return Optional.empty();
-        }
-        boolean experts = names.stream().anyMatch(Names::isExpert);
-        return Optional.of(
-                arguments.gated()
-                        ? experts ? "megatron_core_moe" : "megatron_core_llama"
-                        : experts ? "megatron_core_gpt_moe" : "megatron_core_gpt");
-    }
-
-    /// Roles: [#MODEL], [#OPTIMIZER], [#SIDE].
+    /// Roles: [Roles#MODEL], [Roles#OPTIMIZER], [Roles#SIDE].
     private static List<CarriedFile> carried(RankFiles files) throws IOException {
         List<CarriedFile> carried = new ArrayList<>();
         Grid grid = files.grid();
         for (Rank rank : files.ranks()) {
             Coordinate at = grid.dense(rank.pp(), rank.tp());
             Coordinate full = grid.ep() > 1 ? at.with("ep", rank.ep()) : at;
-            carried.add(rank.model().carried(MODEL, full));
-            rank.optimizer().ifPresent(o -> carried.add(o.carried(OPTIMIZER, full)));
+            carried.add(rank.model().carried(Roles.MODEL, full));
+            rank.optimizer().ifPresent(o -> carried.add(o.carried(Roles.OPTIMIZER, full)));
         }
         for (Path other : files.others()) {
             carried.add(
                     new CarriedFile(
                             files.folder().relativize(other).toString().replace('\\', '/'),
-                            SIDE,
+                            Roles.SIDE,
                             Coordinate.NONE,
                             Optional.of(PlainFile.of(other)),
                             Optional.empty(),

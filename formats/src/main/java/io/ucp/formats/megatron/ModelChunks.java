@@ -2,6 +2,9 @@ package io.ucp.formats.megatron;
 
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.TensorEntry;
+import io.ucp.formats.mcore.Grid;
+import io.ucp.formats.mcore.ModelTemplate;
+import io.ucp.formats.mcore.Names;
 import io.ucp.formats.megatron.RankFiles.Rank;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
@@ -87,7 +90,7 @@ final class ModelChunks {
         List<Map<String, TensorEntry>> chunks = new ArrayList<>();
         RankFile file = rank.model();
         for (int c = 0; c < grid.virtual(); c++) {
-            String key = key(c, grid.virtual());
+            String key = ModelTemplate.key(c, grid.virtual());
             Optional<PickleValue> model = file.root().find(key);
             if (model.isEmpty()) {
                 throw file.malformed(
@@ -104,10 +107,6 @@ final class ModelChunks {
             chunks.add(tensors);
         }
         return chunks;
-    }
-
-    static String key(int chunk, int virtual) {
-        return virtual > 1 ? "model" + chunk : "model";
     }
 
     private static void flatten(
@@ -151,7 +150,8 @@ final class ModelChunks {
                 if (known >= 0 && known != held) {
                     throw new IncompleteCheckpointException(
                             rank.model().path().toString(),
-                            "%d layers in `%s`".formatted(held, key(c, grid.virtual())),
+                            "%d layers in `%s`"
+                                    .formatted(held, ModelTemplate.key(c, grid.virtual())),
                             "%d, as on the other ranks of pipeline stage %d"
                                     .formatted(known, rank.pp()),
                             "the folder mixes two saves; copy the files of one save again");

@@ -4,6 +4,13 @@ import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.TargetFile.Part;
+import io.ucp.formats.mcore.Arguments;
+import io.ucp.formats.mcore.GradientBuffer;
+import io.ucp.formats.mcore.Grid;
+import io.ucp.formats.mcore.HeldShard;
+import io.ucp.formats.mcore.Names;
+import io.ucp.formats.mcore.OptimizerSettings;
+import io.ucp.formats.mcore.TargetModel;
 import io.ucp.formats.torch.TensorPickles;
 import io.ucp.formats.torch.TorchBuilder;
 import io.ucp.formats.torch.pickle.PickleValue;
@@ -21,9 +28,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.OptionalLong;
-import java.util.TreeSet;
 
 /// The optimizers of a rank of the target ([PlainOptimizer] and [DistributedOptimizer] say how they
 /// lie in the files).
@@ -51,7 +56,11 @@ record OptimizerTree(
         List<PyDict.Entry> state = new ArrayList<>();
         List<PickleValue> masters = new ArrayList<>();
         long number = 0;
-        for (int group : settings.groupsOf(members, experts, everywhere(experts))) {
+        for (int group :
+                settings.groupsOf(
+                        members,
+                        experts,
+                        settings.everywhere(model.facts().values(), grid, experts))) {
             PyDict of = settings.settings(group);
             List<PickleValue> numbers = new ArrayList<>();
             List<PickleValue> own = new ArrayList<>();
@@ -87,22 +96,6 @@ record OptimizerTree(
         return settings.distributed()
                 ? outer
                 : outer.with("fp32_from_fp16_params", PyList.of(masters));
-    }
-
-    /// Groups that parameters of any rank are of, in the order of their settings in the source.
-    private List<Integer> everywhere(boolean experts) {
-        TreeSet<Integer> numbers = new TreeSet<>();
-        for (ParameterFacts p : model.facts().values()) {
-            boolean own = !grid.expertOptimizer() || Names.isExpert(p.name()) == experts;
-            if (own && p.trainable() && !p.buffer()) {
-                numbers.add(settings.rule().number(p.name(), p.shape().rank(), experts));
-            }
-        }
-        List<Integer> order = new ArrayList<>(settings.groups().keySet());
-        List<Integer> sorted = new ArrayList<>();
-        order.stream().filter(numbers::remove).forEach(sorted::add);
-        sorted.addAll(numbers);
-        return sorted;
     }
 
     /// @param counted whether the steps are counted for each parameter
@@ -230,23 +223,6 @@ record OptimizerTree(
     private OptionalLong bucketSize(int chunk, int stage, List<List<HeldShard>> chunks) {
         long elements =
                 chunks.stream().flatMap(List::stream).mapToLong(h -> h.shape().count()).sum();
-        return DistributedOptimizer.bucketSize(arguments, grid, chunk, stage, elements);
-    }
-
-    /// Whether what the source has is what this kind of optimizer needs.
-    static Optional<String> widened(Iterable<ParameterFacts> parameters) {
-        for (ParameterFacts p : parameters) {
-            DType weight = p.states().get(WEIGHT);
-            if (p.trainable()
-                    && !p.buffer()
-                    && !p.states().containsKey(MASTER)
-                    && weight != null
-                    && weight != DType.FLOAT32) {
-                return Optional.of(
-                        "fp32 masters are the %s weights, widened: the source has no others"
-                                .formatted(weight.torchName()));
-            }
-        }
-        return Optional.empty();
+        return GradientBuffer.bucketSize(arguments, grid, chunk, stage, elements);
     }
 }

@@ -7,6 +7,7 @@ import io.ucp.formats.OptimizerMember;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.TensorEntry;
+import io.ucp.formats.mcore.Grid;
 import io.ucp.formats.megatron.ModelChunks.Held;
 import io.ucp.formats.megatron.RankFiles.Rank;
 import io.ucp.formats.torch.pickle.PickleValue;

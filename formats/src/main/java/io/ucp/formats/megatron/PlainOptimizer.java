@@ -4,6 +4,7 @@ import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.TensorEntry;
+import io.ucp.formats.mcore.Groups;
 import io.ucp.formats.megatron.ModelChunks.Held;
 import io.ucp.formats.megatron.Optimizers.Part;
 import io.ucp.formats.torch.pickle.PickleValue;
@@ -121,7 +122,7 @@ final class PlainOptimizer {
             throws IncompleteCheckpointException {
         Groups rule = Groups.of(files.arguments());
         for (Groups tried : List.of(rule, rule.allTogether())) {
-            Map<Integer, List<Held>> kinds = tried.split(parameters, part.experts());
+            Map<Integer, List<Held>> kinds = split(tried, parameters);
             Map<Integer, List<Held>> matched = new LinkedHashMap<>();
             for (int g = 0; g < groups.size(); g++) {
                 Group group = groups.get(g);
@@ -150,6 +151,17 @@ final class PlainOptimizer {
                         + " model",
                 "frozen parameters, or groups by rules of one's own, the file does not tell apart:"
                         + " save it with --ckpt-format torch_dist, or with --no-save-optim");
+    }
+
+    /// Group -> its members, in the order of the model.
+    private Map<Integer, List<Held>> split(Groups rule, List<Held> parameters) {
+        Map<Integer, List<Held>> groups = new LinkedHashMap<>();
+        for (Held held : parameters) {
+            int rank = held.tensor().shape().rank();
+            int number = rule.number(held.global(), rank, part.experts());
+            groups.computeIfAbsent(number, _ -> new ArrayList<>()).add(held);
+        }
+        return groups;
     }
 
     private boolean fits(Group group, PyDict state, List<Held> members) {

@@ -4,6 +4,7 @@ import io.ucp.formats.CarriedFile;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.TensorEntry;
+import io.ucp.formats.mcore.IterationFolder;
 import io.ucp.formats.torch.TorchContents;
 import io.ucp.formats.torch.TorchFile;
 import io.ucp.formats.torch.pickle.PickleValue;

@@ -2,6 +2,10 @@ package io.ucp.formats.megatron;
 
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.RefusedException;
+import io.ucp.formats.mcore.Arguments;
+import io.ucp.formats.mcore.Grid;
+import io.ucp.formats.mcore.IterationFolder;
+import io.ucp.formats.mcore.Roles;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.io.MalformedFileException;
 
@@ -23,7 +27,7 @@ import java.util.stream.Stream;
 ///
 /// @param others files that no rank owns
 record RankFiles(Path folder, Arguments arguments, Grid grid, List<Rank> ranks, List<Path> others) {
-    static final String MODEL = "model_optim_rng.pt";
+    static final String MODEL = Roles.MODEL_FILE;
     static final String OPTIMIZER = "distrib_optim.pt";
 
     private static final Set<String> OF_ONE_JOB =

@@ -1,11 +1,17 @@
 package io.ucp.formats.megatron;
 
+import io.ucp.formats.mcore.IterationFolder;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /// The name of a rank's folder: `mp_rank_00`, `mp_rank_00_001`, `mp_rank_00_001_002`.
 ///
@@ -44,5 +50,18 @@ record RankFolder(Path path, List<Integer> numbers) {
 
     String name() {
         return IterationFolder.nameOf(path);
+    }
+
+    /// Whether a folder has one of a rank with its file.
+    static boolean areIn(Path folder) {
+        try (Stream<Path> entries = Files.list(folder)) {
+            return entries.filter(Files::isDirectory)
+                    .anyMatch(
+                            rank ->
+                                    RankFolder.of(rank).isPresent()
+                                            && Files.isRegularFile(rank.resolve(RankFiles.MODEL)));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 }

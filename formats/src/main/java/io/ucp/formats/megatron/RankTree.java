@@ -4,9 +4,14 @@ import io.ucp.formats.CarriedFile.Content;
 import io.ucp.formats.CarriedFile.Storage;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetFile.Part;
-import io.ucp.formats.megatron.ModelTemplate.Value;
-import io.ucp.formats.megatron.SourceModel.Rank;
-import io.ucp.formats.megatron.TargetModel.Slot;
+import io.ucp.formats.mcore.Grid;
+import io.ucp.formats.mcore.HeldShard;
+import io.ucp.formats.mcore.ModelTemplate;
+import io.ucp.formats.mcore.ModelTemplate.Value;
+import io.ucp.formats.mcore.Names;
+import io.ucp.formats.mcore.SourceModel.Rank;
+import io.ucp.formats.mcore.TargetModel;
+import io.ucp.formats.mcore.TargetModel.Slot;
 import io.ucp.formats.torch.StorageKeys;
 import io.ucp.formats.torch.TensorPickles;
 import io.ucp.formats.torch.TorchBuilder;
@@ -48,7 +53,7 @@ record RankTree(
                 for (int c = 0; !models && c < grid.virtual(); c++) {
                     entries.add(
                             new PyDict.Entry(
-                                    PyText.of(ModelChunks.key(c, grid.virtual())),
+                                    PyText.of(ModelTemplate.key(c, grid.virtual())),
                                     chunk(c, tp, stage, ep)));
                 }
                 models = true;

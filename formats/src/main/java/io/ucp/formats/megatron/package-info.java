@@ -24,4 +24,8 @@
 @NullMarked
 package io.ucp.formats.megatron;
 
+import io.ucp.formats.mcore.GradientBuffer;
+import io.ucp.formats.mcore.Grid;
+import io.ucp.formats.mcore.IterationFolder;
+
 import org.jspecify.annotations.NullMarked;

@@ -30,6 +30,7 @@ public final class SmallCheckpoint {
     private final Path folder;
     private final Map<String, StateDictEntry> entries = new LinkedHashMap<>();
     private final List<PyDict.Entry> planner = new ArrayList<>();
+    private Optional<PyDict> extra = Optional.empty();
     private final Map<String, ByteArrayOutputStream> files = new LinkedHashMap<>();
 
     public SmallCheckpoint(Path folder) {
@@ -93,8 +94,14 @@ public final class SmallCheckpoint {
         return place;
     }
 
+    /// `mcore_data`.
+    public SmallCheckpoint extra(PyDict data) {
+        extra = Optional.of(data);
+        return this;
+    }
+
     DistcpMetadata metadata() {
-        return new DistcpMetadata(entries, Optional.of(PyDict.of(planner)), Optional.empty());
+        return new DistcpMetadata(entries, Optional.of(PyDict.of(planner)), extra);
     }
 
     /// Writes everything, `.metadata` last.

@@ -6,6 +6,7 @@ import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.deepspeed.TorchTree;
+import io.ucp.formats.mcore.IterationFolder;
 import io.ucp.formats.megatron.GeneratedMegatron.Kind;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;

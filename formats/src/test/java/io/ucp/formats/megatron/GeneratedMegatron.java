@@ -3,6 +3,8 @@ package io.ucp.formats.megatron;
 import io.ucp.formats.deepspeed.GeneratedParameter;
 import io.ucp.formats.deepspeed.GeneratedParameter.Cut;
 import io.ucp.formats.deepspeed.TorchTree;
+import io.ucp.formats.mcore.IterationFolder;
+import io.ucp.formats.mcore.Names;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyGlobal;

@@ -7,6 +7,8 @@ import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.OptimizerMember;
 import io.ucp.formats.Scalar;
+import io.ucp.formats.mcore.IterationFolder;
+import io.ucp.formats.mcore.Names;
 import io.ucp.formats.megatron.GeneratedMegatron.Kind;
 import io.ucp.tensor.DType;
 

@@ -1,6 +1,7 @@
 package io.ucp.formats.megatron;
 
 import io.ucp.formats.AxisDegree;
+import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.Origin;
@@ -13,6 +14,7 @@ import io.ucp.formats.TargetTreeWriter;
 import io.ucp.formats.WriteRequest;
 import io.ucp.formats.deepspeed.GeneratedParameter;
 import io.ucp.formats.deepspeed.GeneratedParameter.Cut;
+import io.ucp.formats.mcore.Names;
 import io.ucp.formats.megatron.GeneratedMegatron.Kind;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Piece;
@@ -32,6 +34,7 @@ import java.util.Optional;
 final class RelayoutMegatron {
     private static final MegatronFormat FORMAT = new MegatronFormat();
 
+    private final CheckpointFormat to;
     private final GeneratedMegatron source;
     private final GeneratedMegatron target;
     private final CheckpointIndex index;
@@ -39,9 +42,20 @@ final class RelayoutMegatron {
     /// @param folder where `source` was written
     RelayoutMegatron(GeneratedMegatron source, Path folder, GeneratedMegatron target)
             throws IOException {
+        this(source, FORMAT.index(FORMAT.find(folder).getFirst()), target, FORMAT);
+    }
+
+    /// @param index of the state of `source`, whatever the form
+    /// @param to the format that is written
+    RelayoutMegatron(
+            GeneratedMegatron source,
+            CheckpointIndex index,
+            GeneratedMegatron target,
+            CheckpointFormat to) {
         this.source = source;
         this.target = target;
-        this.index = FORMAT.index(FORMAT.find(folder).getFirst());
+        this.index = index;
+        this.to = to;
     }
 
     TargetTree tree(Map<String, String> options) {
@@ -50,7 +64,7 @@ final class RelayoutMegatron {
 
     /// @param origin of the state, as the request says it
     TargetTree tree(Map<String, String> options, Origin origin) {
-        return FORMAT.layout(
+        return to.layout(
                 new WriteRequest(
                         index.tag(),
                         index.iteration(),

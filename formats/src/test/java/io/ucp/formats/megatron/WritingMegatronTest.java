@@ -8,6 +8,7 @@ import io.ucp.formats.Origin;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.deepspeed.TorchTree;
+import io.ucp.formats.mcore.IterationFolder;
 import io.ucp.formats.megatron.GeneratedMegatron.Kind;
 
 import org.junit.jupiter.api.Test;

@@ -1,4 +1,4 @@
-package io.ucp.formats.megatron;
+package io.ucp.formats.mcore;
 
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.CarriedFile;
@@ -8,33 +8,35 @@ import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /// The files of the job of Megatron-LM that wrote the state: what the new ones are made of. A rank
 /// that the source has gets what its own file said; another gets that of the source's rank at the
 /// same place modulo the source's degrees.
 ///
 /// @param ranks in the order of stages, tensor-parallel ranks, expert ranks
-record SourceModel(Grid grid, Arguments arguments, List<Rank> ranks) {
-    SourceModel {
+public record SourceModel(Grid grid, Arguments arguments, List<Rank> ranks) {
+    public SourceModel {
         ranks = List.copyOf(ranks);
     }
 
     /// A rank's file of the model.
-    record Rank(int tp, int pp, int ep, CarriedFile file, PyDict root) {}
+    public record Rank(int tp, int pp, int ep, CarriedFile file, PyDict root) {}
 
     /// Nothing where another framework wrote the state, or where it has other names by now.
-    static Optional<SourceModel> of(WriteRequest request) {
+    public static Optional<SourceModel> of(WriteRequest request) {
         Origin origin = request.origin();
-        if (!origin.format().equals(MegatronFormat.NAME)) {
+        if (!Roles.FORMATS.contains(origin.format())) {
             return Optional.empty();
         }
         List<Rank> ranks = new ArrayList<>();
         for (CarriedFile file : request.carried()) {
             Optional<PyDict> root = file.root().flatMap(PickleValue::asDict);
-            if (file.role().equals(MegatronFormat.MODEL) && root.isPresent()) {
+            if (file.role().equals(Roles.MODEL) && root.isPresent()) {
                 ranks.add(
                         new Rank(
                                 file.at().on("tp"),
@@ -66,6 +68,22 @@ record SourceModel(Grid grid, Arguments arguments, List<Rank> ranks) {
         return Optional.of(new SourceModel(grid, arguments, ranks));
     }
 
+    /// Layers of each chunk where `args` say nothing else than how many chunks there are; nothing
+    /// where they do.
+    List<Integer> evenChunks(int layers) {
+        int chunks = grid.pp() * grid.virtual();
+        boolean even =
+                layers % chunks == 0
+                        && Stream.of(
+                                        "decoder_first_pipeline_num_layers",
+                                        "decoder_last_pipeline_num_layers",
+                                        "pipeline_model_parallel_layout")
+                                .allMatch(name -> arguments.find(name).isEmpty())
+                        && !arguments.is("account_for_embedding_in_pipeline_split")
+                        && !arguments.is("account_for_loss_in_pipeline_split");
+        return even ? Collections.nCopies(chunks, layers / chunks) : List.of();
+    }
+
     private static int degree(Origin origin, String axis) {
         return origin.mesh().stream()
                 .filter(a -> a.axis().equals(axis))
@@ -74,16 +92,16 @@ record SourceModel(Grid grid, Arguments arguments, List<Rank> ranks) {
                 .orElse(1);
     }
 
-    Rank first() {
+    public Rank first() {
         return ranks.getFirst();
     }
 
     /// Whether the source has this very rank.
-    boolean has(int tp, int pp, int ep) {
+    public boolean has(int tp, int pp, int ep) {
         return find(tp, pp, ep).isPresent();
     }
 
-    Rank donor(int tp, int pp, int ep) {
+    public Rank donor(int tp, int pp, int ep) {
         return find(tp, pp, ep)
                 .or(() -> find(tp % grid.tp(), pp % grid.pp(), ep % grid.ep()))
                 .or(
@@ -100,7 +118,7 @@ record SourceModel(Grid grid, Arguments arguments, List<Rank> ranks) {
     }
 
     /// The ranks of a stage that are the first to hold something: one of each expert rank.
-    List<Rank> holders(int pp) {
+    public List<Rank> holders(int pp) {
         List<Rank> holders = new ArrayList<>();
         for (Rank rank : ranks) {
             if (rank.pp == pp && holders.stream().noneMatch(h -> h.ep == rank.ep)) {

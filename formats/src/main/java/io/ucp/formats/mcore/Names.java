@@ -1,13 +1,13 @@
-package io.ucp.formats.megatron;
+package io.ucp.formats.mcore;
 
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /// What a parameter's name says: its layer, its expert, what it is.
-final class Names {
-    static final String EMBEDDING = "embedding.word_embeddings.weight";
-    static final String HEAD = "output_layer.weight";
+public final class Names {
+    public static final String EMBEDDING = "embedding.word_embeddings.weight";
+    public static final String HEAD = "output_layer.weight";
 
     private static final Pattern LAYER =
             Pattern.compile("^((?:.*\\.)?layers\\.)(\\d{1,9})(\\..*)$");
@@ -19,11 +19,11 @@ final class Names {
 
     private Names() {}
 
-    static Optional<Long> layer(String name) {
+    public static Optional<Long> layer(String name) {
         return number(LAYER, name);
     }
 
-    static Optional<Long> expert(String name) {
+    public static Optional<Long> expert(String name) {
         return number(EXPERT, name);
     }
 
@@ -33,7 +33,7 @@ final class Names {
     }
 
     /// The same name with its layer and its expert counted from these.
-    static String moved(String name, long layers, long experts) {
+    public static String moved(String name, long layers, long experts) {
         return moved(EXPERT, moved(LAYER, name, layers), experts);
     }
 
@@ -45,12 +45,12 @@ final class Names {
     }
 
     /// Whether ranks of the experts hold it.
-    static boolean isExpert(String name) {
+    public static boolean isExpert(String name) {
         return name.contains(".mlp.experts.");
     }
 
     /// Whether it is kept without being trained by the optimizer.
-    static boolean isBuffer(String name) {
+    public static boolean isBuffer(String name) {
         return name.endsWith(".expert_bias")
                 || name.endsWith(".local_tokens_per_expert")
                 || name.endsWith(".inv_freq");
@@ -58,13 +58,13 @@ final class Names {
 
     /// Vectors and biases are not decayed. Source: Megatron-LM `core/optimizer/__init__.py`
     /// (`get_standard_config_overrides`).
-    static boolean isDecayed(String name, int rank) {
+    public static boolean isDecayed(String name, int rank) {
         return rank != 1 && !name.endsWith(".bias");
     }
 
     /// Parameters that a learning rate of their own can be given to (`decoupled_lr`). Source:
     /// `core/models/common/language_module/language_module.py`.
-    static boolean isEmbeddingOrHead(String name) {
+    public static boolean isEmbeddingOrHead(String name) {
         return name.endsWith(EMBEDDING) || name.endsWith(HEAD);
     }
 }

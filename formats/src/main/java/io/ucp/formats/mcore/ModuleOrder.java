@@ -1,4 +1,4 @@
-package io.ucp.formats.megatron;
+package io.ucp.formats.mcore;
 
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -10,7 +10,7 @@ import java.util.List;
 /// Source: Megatron-LM `core/models/gpt/gpt_model.py`, `core/transformer/transformer_layer.py`,
 /// `core/transformer/attention.py`, `core/transformer/mlp.py`, `core/transformer/moe/moe_layer.py`;
 /// checked against files that Megatron-LM wrote.
-final class ModuleOrder {
+public final class ModuleOrder {
     private static final List<String> ORDER =
             List.of(
                     "embedding.word_embeddings.",
@@ -37,7 +37,7 @@ final class ModuleOrder {
 
     private ModuleOrder() {}
 
-    static List<String> sorted(List<String> names) {
+    public static List<String> sorted(List<String> names) {
         List<String> sorted = new ArrayList<>(names);
         sorted.sort(
                 Comparator.<String>comparingLong(ModuleOrder::layer)

@@ -1,4 +1,4 @@
-package io.ucp.formats.megatron;
+package io.ucp.formats.mcore;
 
 import io.ucp.formats.Elementwise;
 import io.ucp.formats.ParameterFacts;
@@ -15,16 +15,16 @@ import java.util.List;
 /// What a rank of the target holds of a parameter.
 ///
 /// @param name in its file
-record HeldShard(String name, ParameterFacts facts, RankShard shard) {
-    Shape shape() {
+public record HeldShard(String name, ParameterFacts facts, RankShard shard) {
+    public Shape shape() {
         return shard.shape();
     }
 
-    boolean isTrained() {
+    public boolean isTrained() {
         return facts.trainable() && !facts.buffer();
     }
 
-    boolean isExpert() {
+    public boolean isExpert() {
         return Names.isExpert(facts.name());
     }
 
@@ -32,7 +32,7 @@ record HeldShard(String name, ParameterFacts facts, RankShard shard) {
     /// part and stays zero.
     ///
     /// @throws RefusedException where the source does not have the state
-    List<Part> parts(String state, DType dtype, long offset) {
+    public List<Part> parts(String state, DType dtype, long offset) {
         if (shard.real() == 0) {
             return List.of();
         }

@@ -1,4 +1,4 @@
-package io.ucp.formats.megatron;
+package io.ucp.formats.mcore;
 
 import java.util.ArrayList;
 import java.util.Collections;
@@ -18,21 +18,21 @@ import java.util.OptionalLong;
 ///
 /// @param starts of each member in the file, in elements, in the order of the members
 /// @param count elements of the file's tensors, `numel_unpadded`
-record GradientBuffer(List<Long> starts, long count) {
-    static final long ALIGNMENT = 64;
+public record GradientBuffer(List<Long> starts, long count) {
+    public static final long ALIGNMENT = 64;
 
-    GradientBuffer {
+    public GradientBuffer {
         starts = List.copyOf(starts);
     }
 
     /// @param count elements
     /// @param alone whether its bucket holds nothing else
-    record Member(long count, boolean alone) {}
+    public record Member(long count, boolean alone) {}
 
     /// @param members in the order of the model
     /// @param bucketSize elements that a bucket is closed at; absent for one bucket
     /// @param alignment elements
-    static GradientBuffer of(List<Member> members, OptionalLong bucketSize, long alignment) {
+    public static GradientBuffer of(List<Member> members, OptionalLong bucketSize, long alignment) {
         List<Long> starts = new ArrayList<>();
         long closed = 0; // elements of the buckets before
         long at = 0; // in the bucket
@@ -54,5 +54,29 @@ record GradientBuffer(List<Long> starts, long count) {
         }
         Collections.reverse(starts);
         return new GradientBuffer(starts, Math.addExact(closed, at));
+    }
+
+    /// Elements that a bucket is closed at; absent for one bucket.
+    ///
+    /// Source: Megatron-LM `training/training.py` (`resolve_ddp_bucket_size`, `get_model`).
+    ///
+    /// @param elements of all trained parameters of the rank
+    public static OptionalLong bucketSize(
+            Arguments args, Grid grid, int chunk, int stage, long elements) {
+        boolean one =
+                !args.is("overlap_grad_reduce")
+                        || chunk > 0
+                        || stage > 0
+                        || args.is("overlap_param_gather_with_optimizer_step");
+        if (one) {
+            return OptionalLong.empty();
+        }
+        OptionalLong buckets = args.number("ddp_num_buckets");
+        if (buckets.isPresent() && buckets.getAsLong() > 0) {
+            return OptionalLong.of(elements / buckets.getAsLong());
+        }
+        OptionalLong size = args.number("ddp_bucket_size");
+        long ranks = (long) grid.dp() * grid.cp();
+        return OptionalLong.of(size.orElse(Math.max(40_000_000L, 1_000_000L * ranks)));
     }
 }

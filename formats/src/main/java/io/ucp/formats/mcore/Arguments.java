@@ -1,4 +1,4 @@
-package io.ucp.formats.megatron;
+package io.ucp.formats.mcore;
 
 import io.ucp.formats.torch.pickle.PickleValue;
 
@@ -10,80 +10,80 @@ import java.util.TreeMap;
 
 /// The training script's arguments, as a file keeps them under `args`. What a release of Megatron
 /// does not have is as that release did.
-record Arguments(PickleValue namespace) {
-    Optional<PickleValue> find(String name) {
+public record Arguments(PickleValue namespace) {
+    public Optional<PickleValue> find(String name) {
         return namespace.find(name).filter(v -> !v.isNone());
     }
 
-    OptionalLong number(String name) {
+    public OptionalLong number(String name) {
         return find(name).map(PickleValue::asLong).orElse(OptionalLong.empty());
     }
 
-    boolean is(String name) {
+    public boolean is(String name) {
         return find(name).flatMap(PickleValue::asBool).orElse(false);
     }
 
     /// 1 where it is not said.
-    int degree(String name) {
+    public int degree(String name) {
         OptionalLong number = number(name);
         return number.isPresent() && number.getAsLong() > 0 && number.getAsLong() <= 1 << 20
                 ? (int) number.getAsLong()
                 : 1;
     }
 
-    int tp() {
+    public int tp() {
         return degree("tensor_model_parallel_size");
     }
 
-    int pp() {
+    public int pp() {
         return degree("pipeline_model_parallel_size");
     }
 
-    int ep() {
+    public int ep() {
         return degree("expert_model_parallel_size");
     }
 
-    int cp() {
+    public int cp() {
         return degree("context_parallel_size");
     }
 
     /// Ranks that share an expert; those that share any other parameter where nothing is said.
-    int etp() {
+    public int etp() {
         return number("expert_tensor_parallel_size").isPresent()
                 ? degree("expert_tensor_parallel_size")
                 : tp();
     }
 
     /// Model chunks of a stage.
-    int virtual() {
+    public int virtual() {
         return degree("virtual_pipeline_model_parallel_size");
     }
 
     /// Ranks of the job, where that is said.
-    OptionalInt world() {
+    public OptionalInt world() {
         OptionalLong world = number("world_size");
         return world.isPresent() && world.getAsLong() > 0 && world.getAsLong() <= 1 << 30
                 ? OptionalInt.of((int) world.getAsLong())
                 : OptionalInt.empty();
     }
 
-    boolean experts() {
+    public boolean experts() {
         return number("num_experts").orElse(0) > 0;
     }
 
-    boolean tied() {
+    public boolean tied() {
         return find("untie_embeddings_and_output_weights").isPresent()
                 && !is("untie_embeddings_and_output_weights");
     }
 
     /// Whether the first layer of an MLP is the gate and the values, one behind the other.
-    boolean gated() {
+    public boolean gated() {
         return is("swiglu") || is("quick_geglu") || is("geglu");
     }
 
     /// The sizes of the model by the names that specs use: those of every format, and `moe_ffn`,
     /// `shared_ffn`, `vpp`.
-    Map<String, Long> numbers() {
+    public Map<String, Long> numbers() {
         Map<String, Long> numbers = new TreeMap<>();
         put(numbers, "layers", number("num_layers"));
         put(numbers, "hidden", number("hidden_size"));

@@ -1,6 +1,7 @@
-package io.ucp.formats.megatron;
+package io.ucp.formats.mcore;
 
 import io.ucp.formats.RefusedException;
+import io.ucp.formats.WriteRequest;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyBool;
 import io.ucp.formats.torch.pickle.PyDict;
@@ -21,15 +22,43 @@ import java.util.OptionalLong;
 /// @param layers of each chunk
 /// @param vocabulary rows of the embeddings, padding included
 /// @param oneNode the source's job ran on one node as far as its files tell
-record TargetArguments(
+public record TargetArguments(
         Grid source,
         Grid grid,
         boolean same,
         List<Integer> layers,
         OptionalLong vocabulary,
         boolean oneNode) {
+    /// @param chunks layers of each chunk of the source, where that is known
+    /// @param layers of each chunk of the target
+    public static TargetArguments of(
+            SourceModel source,
+            List<Integer> chunks,
+            Grid grid,
+            List<Integer> layers,
+            WriteRequest request) {
+        Grid before = source.grid();
+        boolean same =
+                before.pp() == grid.pp()
+                        && before.virtual() == grid.virtual()
+                        && chunks.equals(layers);
+        boolean oneNode =
+                source.ranks().stream()
+                        .allMatch(
+                                r ->
+                                        r.root()
+                                                .find("args", "rank")
+                                                .equals(r.root().find("args", "local_rank")));
+        OptionalLong rows =
+                request.job()
+                        .map(j -> j.padded().get(Names.EMBEDDING))
+                        .map(shape -> OptionalLong.of(shape.dim(0)))
+                        .orElse(OptionalLong.empty());
+        return new TargetArguments(before, grid, same, layers, rows, oneNode);
+    }
+
     /// @param rank of the rank that writes the file, in the whole job
-    PickleValue changed(PickleValue value, int rank) {
+    public PickleValue changed(PickleValue value, int rank) {
         PyDict args = value.asDict().orElse(PyDict.empty());
         for (String name :
                 List.of("tensor_model_parallel_size", "tensor_parallel_num_weight_shards")) {

@@ -1,4 +1,4 @@
-package io.ucp.formats.megatron;
+package io.ucp.formats.mcore;
 
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.Coordinate;
@@ -27,7 +27,7 @@ import java.util.OptionalLong;
 ///
 /// Source: Megatron-LM `training/checkpointing.py` (`check_checkpoint_args`,
 /// `load_args_from_checkpoint`).
-final class MadeArguments {
+public final class MadeArguments {
     private static final Map<String, String> NUMBERS =
             Map.of(
                     "num_layers", "layers",
@@ -49,7 +49,7 @@ final class MadeArguments {
     }
 
     /// One rank, whose files hold all that is not a parameter.
-    static SourceModel of(WriteRequest request) {
+    public static SourceModel of(WriteRequest request) {
         PyObject namespace = new MadeArguments(request).namespace();
         Map<String, PickleValue> root = new LinkedHashMap<>();
         root.put("args", namespace);
@@ -60,8 +60,8 @@ final class MadeArguments {
         PyDict dict = PyDict.of(root);
         CarriedFile file =
                 new CarriedFile(
-                        RankFiles.MODEL,
-                        MegatronFormat.MODEL,
+                        Roles.MODEL_FILE,
+                        Roles.MODEL,
                         Coordinate.NONE,
                         Optional.empty(),
                         Optional.of(dict),

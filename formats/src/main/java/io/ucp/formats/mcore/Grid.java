@@ -1,8 +1,9 @@
-package io.ucp.formats.megatron;
+package io.ucp.formats.mcore;
 
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.RefusedException;
+import io.ucp.formats.TargetJob;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -18,9 +19,9 @@ import java.util.List;
 /// @param virtual model chunks of a stage
 /// @param dp data-parallel ranks of whatever is no expert
 /// @param experts whether the model has any
-record Grid(int tp, int pp, int virtual, int cp, int dp, int ep, int etp, boolean experts) {
+public record Grid(int tp, int pp, int virtual, int cp, int dp, int ep, int etp, boolean experts) {
     /// @param file for messages
-    static Grid of(Arguments arguments, Path file) {
+    public static Grid of(Arguments arguments, Path file) {
         int model = arguments.tp() * arguments.pp() * arguments.cp();
         int dp = arguments.degree("data_parallel_size");
         if (arguments.world().isPresent()) {
@@ -56,6 +57,20 @@ record Grid(int tp, int pp, int virtual, int cp, int dp, int ep, int etp, boolea
         return grid;
     }
 
+    /// Of a job that is to load a checkpoint.
+    public static Grid of(TargetJob job) {
+        boolean experts = job.mesh().stream().anyMatch(a -> a.axis().equals("ep"));
+        return new Grid(
+                job.degree("tp"),
+                job.degree("pp"),
+                job.virtual(),
+                job.degree("cp"),
+                job.degree("dp"),
+                job.degree("ep"),
+                experts ? job.degree("etp") : job.degree("tp"),
+                experts);
+    }
+
     private static RefusedException contradiction(Path file, String found, String expected) {
         return new RefusedException(file.toString(), found, expected, "");
     }
@@ -63,46 +78,46 @@ record Grid(int tp, int pp, int virtual, int cp, int dp, int ep, int etp, boolea
     /// Whether the experts have an optimizer of their own: their gradients are summed over other
     /// ranks than the rest's. Source: Megatron-LM `core/distributed/param_and_grad_buffer.py`
     /// (`group_params_for_buffers`).
-    boolean expertOptimizer() {
+    public boolean expertOptimizer() {
         return experts && (ep > 1 || etp != tp);
     }
 
     /// Ranks of a stage.
-    int stage() {
+    public int stage() {
         return tp * cp * dp;
     }
 
     /// Of a rank by its number in its stage.
-    int expertRank(int inStage) {
+    public int expertRank(int inStage) {
         return inStage / etp % ep;
     }
 
-    int etp(int tensorRank) {
+    public int etp(int tensorRank) {
         return tensorRank % etp;
     }
 
     /// The tensor-parallel rank of the first rank that holds these experts.
-    int firstTensorRank(int expertRank, int inExpert) {
+    public int firstTensorRank(int expertRank, int inExpert) {
         return (expertRank * etp + inExpert) % tp;
     }
 
     /// The expert rank of the first rank that is this tensor-parallel rank.
-    int firstExpertRank(int tensorRank) {
+    public int firstExpertRank(int tensorRank) {
         return tensorRank / etp % ep;
     }
 
-    Coordinate dense(int pipelineRank, int tensorRank) {
+    public Coordinate dense(int pipelineRank, int tensorRank) {
         return Coordinate.of("pp", pipelineRank).with("tp", tensorRank);
     }
 
-    Coordinate expert(int pipelineRank, int expertRank, int tensorRank) {
+    public Coordinate expert(int pipelineRank, int expertRank, int tensorRank) {
         return Coordinate.of("pp", pipelineRank)
                 .with("ep", expertRank)
                 .with("etp", etp(tensorRank));
     }
 
     /// Outermost first; the two axes of the experts last, where there are any.
-    List<AxisDegree> mesh() {
+    public List<AxisDegree> mesh() {
         List<AxisDegree> mesh = new ArrayList<>();
         mesh.add(new AxisDegree("pp", pp));
         mesh.add(new AxisDegree("dp", dp));

@@ -1,7 +1,9 @@
-package io.ucp.formats.megatron;
+package io.ucp.formats.mcore;
 
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointFormat.Candidate;
+import io.ucp.formats.TargetTree.SmallFile;
+import io.ucp.formats.WriteRequest;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -11,13 +13,14 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Predicate;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /// Finds the folders of iterations: one itself, or those of a root.
-final class IterationFolder {
-    static final String TRACKER = "latest_checkpointed_iteration.txt";
-    static final String RELEASE = "release";
+public final class IterationFolder {
+    public static final String TRACKER = "latest_checkpointed_iteration.txt";
+    public static final String RELEASE = "release";
 
     private static final Pattern ITERATION = Pattern.compile("iter_(\\d{7,18})");
     private static final int LONGEST_POINTER = 4096;
@@ -25,16 +28,17 @@ final class IterationFolder {
     private IterationFolder() {}
 
     /// The one that Megatron would load first; then the others, the newest first.
-    static List<Candidate> find(Path path) throws IOException {
+    public static List<Candidate> find(String format, Predicate<Path> holds, Path path)
+            throws IOException {
         if (!Files.isDirectory(path)) {
             return List.of();
         }
-        if (holdsRanks(path)) {
-            return List.of(candidate(path, ""));
+        if (holds.test(path)) {
+            return List.of(candidate(format, path, ""));
         }
         List<Path> held = new ArrayList<>();
         for (Path folder : folders(path)) {
-            if (isIteration(nameOf(folder)) && holdsRanks(folder)) {
+            if (isIteration(nameOf(folder)) && holds.test(folder)) {
                 held.add(folder);
             }
         }
@@ -43,13 +47,15 @@ final class IterationFolder {
         Optional<Path> taken = tracked(path);
         // A folder that is not there is no other format's either: reading it says so.
         boolean ours =
-                taken.isPresent() && (held.contains(taken.get()) || isLost(path, taken.get()));
+                taken.isPresent()
+                        && (held.contains(taken.get())
+                                || (format.equals(Roles.LEGACY) && isLost(path, taken.get())));
         if (ours) {
-            found.add(candidate(taken.get(), TRACKER));
+            found.add(candidate(format, taken.get(), TRACKER));
             held.remove(taken.get());
         }
         for (Path folder : held) {
-            found.add(candidate(folder, ours ? "" : CheckpointFormat.NO_POINTER));
+            found.add(candidate(format, folder, ours ? "" : CheckpointFormat.NO_POINTER));
         }
         return found;
     }
@@ -61,8 +67,8 @@ final class IterationFolder {
                 && !Files.exists(root.resolve("latest_universal"));
     }
 
-    private static Candidate candidate(Path folder, String pointer) {
-        return new Candidate(MegatronFormat.NAME, folder, nameOf(folder), pointer);
+    private static Candidate candidate(String format, Path folder, String pointer) {
+        return new Candidate(format, folder, nameOf(folder), pointer);
     }
 
     private static Optional<Path> tracked(Path root) throws IOException {
@@ -80,22 +86,29 @@ final class IterationFolder {
     }
 
     /// `iter_0000003`.
-    static String nameOf(long iteration) {
+    public static String nameOf(long iteration) {
         return "iter_%07d".formatted(iteration);
+    }
+
+    /// The folder of a state that is to be written.
+    public static String of(WriteRequest request) {
+        boolean release = request.tag().equals(RELEASE);
+        return release || request.iteration().isEmpty()
+                ? RELEASE
+                : nameOf(request.iteration().getAsLong());
+    }
+
+    /// Written last: it is what commits the checkpoint.
+    public static SmallFile tracker(WriteRequest request) {
+        String text =
+                of(request).equals(RELEASE)
+                        ? RELEASE
+                        : Long.toString(request.iteration().orElseThrow());
+        return new SmallFile(TRACKER, text.getBytes(StandardCharsets.UTF_8));
     }
 
     private static boolean isIteration(String name) {
         return name.equals(RELEASE) || ITERATION.matcher(name).matches();
-    }
-
-    private static boolean holdsRanks(Path folder) throws IOException {
-        for (Path rank : folders(folder)) {
-            if (RankFolder.of(rank).isPresent()
-                    && Files.isRegularFile(rank.resolve(RankFiles.MODEL))) {
-                return true;
-            }
-        }
-        return false;
     }
 
     private static List<Path> folders(Path root) throws IOException {
@@ -104,7 +117,7 @@ final class IterationFolder {
         }
     }
 
-    static String nameOf(Path path) {
+    public static String nameOf(Path path) {
         Path name = path.getFileName();
         return name == null ? path.toString() : name.toString();
     }

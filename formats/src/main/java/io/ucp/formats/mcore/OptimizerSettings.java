@@ -1,17 +1,23 @@
-package io.ucp.formats.megatron;
+package io.ucp.formats.mcore;
 
+import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.RefusedException;
+import io.ucp.formats.WriteRequest;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyBool;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyGlobal;
 import io.ucp.formats.torch.pickle.PyTuple;
+import io.ucp.tensor.DType;
 
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
 
 /// What the optimizers of the source are, apart from their tensors.
 ///
@@ -22,7 +28,7 @@ import java.util.Optional;
 /// @param groups number of a group ([Groups]) -> its settings
 /// @param outer the first optimizer's dict around `optimizer`, without what is made anew (a grad
 ///   scaler); empty where there is none
-record OptimizerSettings(
+public record OptimizerSettings(
         boolean distributed,
         boolean masters,
         boolean ordered,
@@ -31,8 +37,32 @@ record OptimizerSettings(
         PyDict outer) {
     private static final String GROUPS = "param_groups";
 
+    /// Of a state that is to be written; nothing where it has no optimizer that Megatron-LM would
+    /// load.
+    public static Optional<OptimizerSettings> of(
+            WriteRequest request, SourceModel source, List<String> losses) {
+        boolean states =
+                request.parameters().stream().anyMatch(p -> p.states().containsKey("exp_avg"))
+                        || request.parameters().stream().anyMatch(p -> p.optimizerGroup() >= 0);
+        Optional<OptimizerSettings> settings = states ? of(source) : Optional.empty();
+        String names =
+                request.parameters().stream()
+                        .flatMap(p -> p.states().keySet().stream())
+                        .filter(s -> !s.equals("weight"))
+                        .distinct()
+                        .sorted()
+                        .collect(Collectors.joining(", "));
+        if (states && settings.isEmpty() && !names.isEmpty()) {
+            losses.add(
+                    "states of the optimizer (%s): the source has no settings of one that"
+                                    .formatted(names)
+                            + " Megatron-LM would load; it begins with new ones (--no-load-optim)");
+        }
+        return settings;
+    }
+
     /// @return nothing where no optimizer was saved
-    static Optional<OptimizerSettings> of(SourceModel source) {
+    public static Optional<OptimizerSettings> of(SourceModel source) {
         PyDict root = source.first().root();
         Optional<PickleValue> value = root.find("optimizer").filter(v -> !v.isNone());
         if (value.isEmpty()) {
@@ -96,7 +126,7 @@ record OptimizerSettings(
 
     /// Of a group that the source need not have: experts get an optimizer of their own, with the
     /// settings that they had among the rest, or lose it.
-    PyDict settings(int number) {
+    public PyDict settings(int number) {
         PyDict own = groups.get(number);
         if (own != null) {
             return own;
@@ -104,7 +134,7 @@ record OptimizerSettings(
         PyDict other = groups.get(number ^ 2);
         if (other == null) {
             throw new RefusedException(
-                    MegatronFormat.NAME,
+                    Roles.LEGACY,
                     "no settings of optimizer group %d, of %s".formatted(number, groups.keySet()),
                     "a group of `param_groups` for every parameter",
                     "--to universal keeps what there is");
@@ -117,7 +147,7 @@ record OptimizerSettings(
     ///
     /// @param members of a rank, in the order of the model
     /// @param everywhere groups of parameters of any rank
-    List<Integer> groupsOf(
+    public List<Integer> groupsOf(
             List<HeldShard> members, boolean expertOptimizer, List<Integer> everywhere) {
         List<Integer> numbers = new ArrayList<>();
         if (ordered) {
@@ -132,16 +162,49 @@ record OptimizerSettings(
         return numbers;
     }
 
-    int number(HeldShard held, boolean expertOptimizer) {
+    /// Groups that parameters of any rank are of, in the order of their settings in the source.
+    public List<Integer> everywhere(
+            Collection<ParameterFacts> parameters, Grid grid, boolean experts) {
+        TreeSet<Integer> numbers = new TreeSet<>();
+        for (ParameterFacts p : parameters) {
+            boolean own = !grid.expertOptimizer() || Names.isExpert(p.name()) == experts;
+            if (own && p.trainable() && !p.buffer()) {
+                numbers.add(rule.number(p.name(), p.shape().rank(), experts));
+            }
+        }
+        List<Integer> sorted = new ArrayList<>();
+        groups.keySet().stream().filter(numbers::remove).forEach(sorted::add);
+        sorted.addAll(numbers);
+        return sorted;
+    }
+
+    public int number(HeldShard held, boolean expertOptimizer) {
         return rule.number(held.facts().name(), held.shape().rank(), expertOptimizer);
     }
 
     /// `(torch.bfloat16, torch.float32)`: the dtypes of parameters and gradients that a buffer is
     /// named by.
-    static PyTuple dtypes(String parameters, boolean fullGradients) {
+    public static PyTuple dtypes(String parameters, boolean fullGradients) {
         return PyTuple.of(
                 List.of(
                         new PyGlobal("torch", parameters),
                         new PyGlobal("torch", fullGradients ? "float32" : parameters)));
+    }
+
+    /// Whether what the source has is what this kind of optimizer needs.
+    public static Optional<String> widened(Iterable<ParameterFacts> parameters) {
+        for (ParameterFacts p : parameters) {
+            DType weight = p.states().get("weight");
+            if (p.trainable()
+                    && !p.buffer()
+                    && !p.states().containsKey("fp32")
+                    && weight != null
+                    && weight != DType.FLOAT32) {
+                return Optional.of(
+                        "fp32 masters are the %s weights, widened: the source has no others"
+                                .formatted(weight.torchName()));
+            }
+        }
+        return Optional.empty();
     }
 }

@@ -1,4 +1,4 @@
-package io.ucp.formats.megatron;
+package io.ucp.formats.mcore;
 
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.ParameterFacts;
@@ -16,13 +16,13 @@ import java.util.Optional;
 import java.util.TreeMap;
 
 /// The model as the ranks of a target hold it, chunk by chunk, in the order of their files.
-final class TargetModel {
+public final class TargetModel {
     /// Something in the state dict of a chunk.
     ///
     /// @param local as the file names it
     /// @param global counting over the whole model
     /// @param shard what the rank holds, where it is a parameter or a buffer
-    record Slot(String local, String global, Optional<HeldShard> shard) {}
+    public record Slot(String local, String global, Optional<HeldShard> shard) {}
 
     private final ModelTemplate template;
     private final Grid grid;
@@ -35,7 +35,7 @@ final class TargetModel {
     private final List<List<Long>> chunks;
 
     /// @param template of the source
-    TargetModel(WriteRequest request, TargetJob job, Grid grid, ModelTemplate template) {
+    public TargetModel(WriteRequest request, TargetJob job, Grid grid, ModelTemplate template) {
         this.grid = grid;
         this.template = template;
         for (ParameterFacts p : request.parameters()) {
@@ -67,16 +67,16 @@ final class TargetModel {
                 || Names.EMBEDDING.equals(request.hints().aliases().get(Names.HEAD));
     }
 
-    boolean tied() {
+    public boolean tied() {
         return tied;
     }
 
-    List<Integer> layersOfChunks() {
+    public List<Integer> layersOfChunks() {
         return chunks.stream().map(List::size).toList();
     }
 
     /// Of all parameters, by their names in the source.
-    Map<String, ParameterFacts> facts() {
+    public Map<String, ParameterFacts> facts() {
         return facts;
     }
 
@@ -103,7 +103,7 @@ final class TargetModel {
         int expected = grid.pp() * grid.virtual();
         if (found.size() != expected) {
             throw new RefusedException(
-                    MegatronFormat.NAME,
+                    Roles.LEGACY,
                     "layers in %d runs over the stages".formatted(found.size()),
                     "%d, one for each of %d chunks of %d stages"
                             .formatted(expected, grid.virtual(), grid.pp()),
@@ -171,7 +171,7 @@ final class TargetModel {
     }
 
     /// Everything of a chunk as a rank holds it.
-    List<Slot> slots(int chunk, int tensorRank, int stage, int expertRank) {
+    public List<Slot> slots(int chunk, int tensorRank, int stage, int expertRank) {
         List<Slot> slots = new ArrayList<>();
         names(chunk, stage, expertRank)
                 .forEach(
@@ -212,7 +212,7 @@ final class TargetModel {
     }
 
     /// The parameters of a rank that are trained, chunk by chunk, in the order of the model.
-    List<List<HeldShard>> trained(int tensorRank, int stage, int expertRank) {
+    public List<List<HeldShard>> trained(int tensorRank, int stage, int expertRank) {
         List<List<HeldShard>> all = new ArrayList<>();
         for (int c = 0; c < grid.virtual(); c++) {
             all.add(

@@ -1,4 +1,4 @@
-package io.ucp.formats.megatron;
+package io.ucp.formats.mcore;
 
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.torch.pickle.PickleValue;
@@ -13,14 +13,14 @@ import java.util.Optional;
 /// (`--data-parallel-random-init`).
 ///
 /// Source: Megatron-LM `training/checkpointing.py` (`get_rng_state`, `load_checkpoint`).
-enum RandomStates {
+public enum RandomStates {
     KEEP,
     SPREAD,
     DROP;
 
     private static final String KEY = "rng_state";
 
-    static RandomStates of(String option) {
+    public static RandomStates of(String option) {
         return switch (option) {
             case "keep" -> KEEP;
             case "spread" -> SPREAD;
@@ -32,7 +32,7 @@ enum RandomStates {
     }
 
     /// @param donor of the target's rank, in whose file the tensors are
-    Optional<PickleValue> of(SourceModel source, SourceModel.Rank donor, Grid grid) {
+    public Optional<PickleValue> of(SourceModel source, SourceModel.Rank donor, Grid grid) {
         Optional<PickleValue> held = donor.root().find(KEY);
         if (this == DROP || held.isEmpty()) {
             return Optional.empty();
@@ -48,7 +48,7 @@ enum RandomStates {
         return Optional.of(PyList.of(ranks));
     }
 
-    void tell(SourceModel source, Grid grid, List<String> notes, List<String> losses) {
+    public void tell(SourceModel source, Grid grid, List<String> notes, List<String> losses) {
         if (source.first().root().find(KEY).isEmpty()) {
             return;
         }

@@ -1,9 +1,12 @@
-package io.ucp.formats.megatron;
+package io.ucp.formats.mcore;
 
 import io.ucp.formats.CarriedFile;
-import io.ucp.formats.megatron.SourceModel.Rank;
+import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.WriteRequest;
+import io.ucp.formats.mcore.SourceModel.Rank;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyNone;
 import io.ucp.formats.torch.pickle.PyObject;
 
 import java.util.ArrayList;
@@ -24,7 +27,7 @@ import java.util.TreeMap;
 /// @param values what lies under a name, where that is known, and in which file
 /// @param chunks layers of each chunk of the source, the first chunk of every stage first
 /// @param modules of the source's `_metadata` by the number of the layer, -1 for those of none
-record ModelTemplate(
+public record ModelTemplate(
         List<String> before,
         Map<Long, List<String>> layers,
         List<String> after,
@@ -32,12 +35,47 @@ record ModelTemplate(
         List<Integer> chunks,
         Map<Long, Map<String, PickleValue>> modules) {
     private static final String METADATA = "_metadata";
+    private static final String HEAD_STATE = "output_layer._extra_state";
 
     /// @param file whose storages its tensors are in
-    record Value(PickleValue value, CarriedFile file) {}
+    public record Value(PickleValue value, CarriedFile file) {}
+
+    /// @param foreign no job of Megatron-LM wrote the state
+    public static ModelTemplate of(WriteRequest request, SourceModel source, boolean foreign) {
+        List<String> names =
+                new ArrayList<>(request.parameters().stream().map(ParameterFacts::name).toList());
+        if (foreign) {
+            return of(names);
+        }
+        if (!request.origin().format().equals(Roles.DIST)) {
+            return of(source);
+        }
+        Map<String, Value> values = new LinkedHashMap<>();
+        for (CarriedFile file : request.carried()) {
+            Optional<PyDict> root = file.root().flatMap(PickleValue::asDict);
+            if (file.role().equals(Roles.LAYERS) && root.isPresent()) {
+                for (PyDict.Entry entry : root.get().entries()) {
+                    entry.key()
+                            .asText()
+                            .ifPresent(key -> values.put(key, new Value(entry.value(), file)));
+                    // No state of the head's layer is saved there.
+                    values.putIfAbsent(HEAD_STATE, new Value(PyNone.NONE, file));
+                }
+            }
+        }
+        names.addAll(values.keySet());
+        ModelTemplate ordered = of(names);
+        return new ModelTemplate(
+                ordered.before,
+                ordered.layers,
+                ordered.after,
+                values,
+                source.evenChunks(ordered.layers.size()),
+                Map.of());
+    }
 
     /// Of the files of a job.
-    static ModelTemplate of(SourceModel source) {
+    public static ModelTemplate of(SourceModel source) {
         Reader reader = new Reader(source);
         for (int c = 0; c < source.grid().virtual(); c++) {
             for (int p = 0; p < source.grid().pp(); p++) {
@@ -56,7 +94,7 @@ record ModelTemplate(
     /// Of a state that no job of Megatron-LM wrote: in the order in which its modules are made.
     ///
     /// @param names of the parameters, with global numbers
-    static ModelTemplate of(List<String> names) {
+    public static ModelTemplate of(List<String> names) {
         List<String> before = new ArrayList<>();
         List<String> after = new ArrayList<>();
         Map<Long, List<String>> layers = new TreeMap<>();
@@ -90,8 +128,7 @@ record ModelTemplate(
         void chunk(int chunk, int stage) {
             long first = next;
             for (Rank rank : source.holders(stage)) {
-                Optional<PickleValue> model =
-                        rank.root().find(ModelChunks.key(chunk, source.grid().virtual()));
+                Optional<PickleValue> model = rank.root().find(key(chunk, source.grid().virtual()));
                 if (model.isPresent()) {
                     entries(rank, model.get(), first, chunk == 0 && stage == 0);
                     metadata(model.get(), first);
@@ -142,9 +179,14 @@ record ModelTemplate(
         }
     }
 
+    /// Of a chunk in a file of its stage.
+    public static String key(int chunk, int virtual) {
+        return virtual > 1 ? "model" + chunk : "model";
+    }
+
     /// Everything of a layer, with the experts of `[firstExpert, firstExpert + experts)`: one after
     /// the other, or where one layer holds all of them, tensor by tensor.
-    List<String> layer(long number, long firstExpert, long experts) {
+    public List<String> layer(long number, long firstExpert, long experts) {
         List<String> out = new ArrayList<>();
         List<String> own = layers.getOrDefault(number, List.of());
         boolean done = false;
