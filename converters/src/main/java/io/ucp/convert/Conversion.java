@@ -120,6 +120,31 @@ public final class Conversion {
                 bound.map(TargetBinder.Bound::notes).orElse(List.of()));
     }
 
+    /// Of parts of a source, for a target that holds every parameter whole.
+    public static Prepared prepare(Request request, Described described, Part part)
+            throws IOException {
+        TargetNames whole = TargetNames.of(request, described, format(request.to()));
+        Part.Taken taken = part.of(whole.inventory());
+        TargetNames names =
+                new TargetNames(taken.inventory(), whole.hints().withoutNames(), Optional.empty());
+        TargetTree tree = losing(layout(request, names, Optional.empty()), taken.losses());
+        return new Prepared(
+                request,
+                described,
+                taken.inventory(),
+                tree,
+                Planner.plan(taken.inventory(), tree.files()),
+                Optional.empty(),
+                List.of());
+    }
+
+    /// The same target, which says more of what it has no place for.
+    static TargetTree losing(TargetTree tree, List<String> losses) {
+        List<String> all = new ArrayList<>(tree.losses());
+        all.addAll(losses);
+        return new TargetTree(tree.files(), tree.closing(), tree.pointers(), all, tree.notes());
+    }
+
     /// The files of the target.
     static TargetTree layout(Request request, TargetNames names, Optional<TargetJob> job) {
         Inventory inventory = names.inventory();
