@@ -8,6 +8,8 @@ import java.util.Locale;
 /// so a new command costs the others no start-up time.
 enum Subcommand {
     CONVERT,
+    SPLIT,
+    JOIN,
     PLAN,
     VERIFY,
     DIFF,
@@ -34,6 +36,8 @@ enum Subcommand {
     Object create() {
         return switch (this) {
             case CONVERT -> new Convert();
+            case SPLIT -> new Split();
+            case JOIN -> new Join();
             case PLAN -> new Plan();
             case VERIFY -> new Verify();
             case DIFF -> new DiffCommand();

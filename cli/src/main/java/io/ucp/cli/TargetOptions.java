@@ -4,6 +4,7 @@ import io.ucp.bind.TargetRequest;
 import io.ucp.convert.Conversion;
 import io.ucp.convert.Described;
 import io.ucp.convert.Layouts;
+import io.ucp.convert.Part;
 import io.ucp.convert.Prepared;
 import io.ucp.convert.Request;
 import io.ucp.formats.CheckpointFormat;
@@ -107,8 +108,37 @@ final class TargetOptions {
     }
 
     Prepared prepare(Path given, SourceOptions reading) throws IOException {
-        threads();
         Path source = reading.through(given);
+        Request request = request(source, reading);
+        OptionalInt gpus = job.gpus();
+        return gpus.isEmpty()
+                ? Conversion.prepare(request, reading.describeThrough(source))
+                : prepare(request, reading.describeThrough(source), gpus.getAsInt());
+    }
+
+    /// Parts of what is read.
+    Prepared prepare(Path given, SourceOptions reading, Part part) throws IOException {
+        Path source = reading.through(given);
+        Request request = whole(source, reading);
+        return Conversion.prepare(request, reading.describeThrough(source), part);
+    }
+
+    /// For a target that holds every parameter whole: a part of a model has no job.
+    Request whole(Path source, SourceOptions reading) {
+        Request request = request(source, reading);
+        if (request.target().isPresent()) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--to %s is for the ranks of a job; expected a format that holds every parameter"
+                                    .formatted(to)
+                            + " whole, such as universal or safetensors; `ucp convert` makes the"
+                            + " ranks of that");
+        }
+        return request;
+    }
+
+    private Request request(Path source, SourceOptions reading) {
+        threads();
         Map<String, String> options = new LinkedHashMap<>();
         compress.ifPresent(method -> options.put("compress", method(method)));
         maxShardSize.ifPresent(size -> options.put("max-shard-size", bytes(size)));
@@ -122,21 +152,16 @@ final class TargetOptions {
             requireWeightsAlone();
             options.put(Request.WEIGHTS_ONLY, "true");
         }
-        Request request =
-                new Request(
-                        source,
-                        reading.from(),
-                        to,
-                        reading.spec(),
-                        reading.settings(),
-                        options,
-                        targetSpec,
-                        reading.names(),
-                        target);
-        OptionalInt gpus = job.gpus();
-        return gpus.isEmpty()
-                ? Conversion.prepare(request, reading.describeThrough(source))
-                : prepare(request, reading.describeThrough(source), gpus.getAsInt());
+        return new Request(
+                source,
+                reading.from(),
+                to,
+                reading.spec(),
+                reading.settings(),
+                options,
+                targetSpec,
+                reading.names(),
+                target);
     }
 
     /// In the layout that is the smallest move.

@@ -159,8 +159,9 @@ final class LayoutsCommandTest {
                                 .endsWith(ExitCode.USAGE)
                                 .err())
                 .startsWith(
-                        "ucp plan: --dp is of a job; expected it with --to deepspeed, megatron or megatron-dist"
-                                + " only: other formats hold every parameter whole, for any job\n");
+                        "ucp plan: --dp is of a job; expected it with --to deepspeed, megatron or"
+                            + " megatron-dist only: other formats hold every parameter whole, for"
+                            + " any job\n");
     }
 
     @Test

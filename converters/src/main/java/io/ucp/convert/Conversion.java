@@ -24,6 +24,7 @@ import io.ucp.formats.TargetTree;
 import io.ucp.formats.TargetTree.SmallFile;
 import io.ucp.formats.WriteRequest;
 import io.ucp.io.ByteSource;
+import io.ucp.io.Checksummed;
 import io.ucp.io.MalformedFileException;
 import io.ucp.lang.Ucl;
 import io.ucp.plan.CopyPlan;
@@ -137,6 +138,36 @@ public final class Conversion {
         return options;
     }
 
+    /// Of parts of a source, for a target that holds every parameter whole.
+    public static Prepared prepare(Request request, Described described, Part part)
+            throws IOException {
+        TargetNames whole = TargetNames.of(request, described, format(request.to()));
+        WithoutEffect.refuse(request, described, whole, format(request.to()));
+        Part.Taken taken =
+                part.of(
+                        request.weightsOnly()
+                                ? WeightsOnly.of(whole.inventory())
+                                : whole.inventory());
+        TargetNames names =
+                new TargetNames(taken.inventory(), whole.hints().withoutNames(), Optional.empty());
+        TargetTree tree = losing(layout(request, names, Optional.empty()), taken.losses());
+        return new Prepared(
+                request,
+                described,
+                taken.inventory(),
+                tree,
+                Planner.plan(taken.inventory(), tree.files()),
+                Optional.empty(),
+                List.of());
+    }
+
+    /// The same target, which says more of what it has no place for.
+    static TargetTree losing(TargetTree tree, List<String> losses) {
+        List<String> all = new ArrayList<>(tree.losses());
+        all.addAll(losses);
+        return new TargetTree(tree.files(), tree.closing(), tree.pointers(), all, tree.notes());
+    }
+
     /// The files of the target.
     static TargetTree layout(Request request, TargetNames names, Optional<TargetJob> job) {
         Inventory inventory = names.inventory();
@@ -173,7 +204,9 @@ public final class Conversion {
                     "nothing lost (--strict)",
                     "leave --strict out to accept it");
         }
-        Replaceable.requireApart(prepared.inventory().index().folder(), output);
+        for (Described each : prepared.sources()) {
+            Replaceable.requireApart(each.source().index().folder(), output);
+        }
         Fingerprint fingerprint = Fingerprint.of(prepared);
         SourceState source = SourceState.of(fingerprint.sources());
         JobRecord job = JobRecord.of(prepared, fingerprint, source, options);
@@ -232,11 +265,10 @@ public final class Conversion {
             return PlanExecutor.read(prepared.plan(), executing(options), progress);
         }
         folder.requireSpace(prepared.bytesWritten());
-        CheckpointIndex source = prepared.inventory().index();
         Options executing =
                 executing(options)
                         .withJournal(folder.journal().orElseThrow())
-                        .withChecksums(format(source.format()).checksums(source, read));
+                        .withChecksums(checksums(prepared, read));
         if (!options.dropBehind()) {
             return PlanExecutor.execute(prepared.plan(), folder.output(), executing, progress);
         }
@@ -249,6 +281,29 @@ public final class Conversion {
                         progress);
         behind.end();
         return result;
+    }
+
+    /// What the sources keep of themselves, each by its own format.
+    private static List<Checksummed> checksums(Prepared prepared, Collection<ByteSource> read)
+            throws IOException {
+        List<Checksummed> all = new ArrayList<>();
+        for (Described each : prepared.sources()) {
+            CheckpointIndex index = each.source().index();
+            Path folder = index.folder().toAbsolutePath().normalize();
+            List<ByteSource> own =
+                    prepared.others().isEmpty()
+                            ? List.copyOf(read)
+                            : read.stream()
+                                    .filter(
+                                            f ->
+                                                    f.path()
+                                                            .toAbsolutePath()
+                                                            .normalize()
+                                                            .startsWith(folder))
+                                    .toList();
+            all.addAll(format(index.format()).checksums(index, own));
+        }
+        return all;
     }
 
     /// The files that go behind all others, the pointers last.

@@ -17,6 +17,7 @@ import java.util.Optional;
 /// `ucp convert` runs.
 ///
 /// @param described the source with its spec and its parameters
+/// @param others checkpoints that are joined with it
 /// @param inventory the parameters by the names that the target has
 /// @param tree the files of the target
 /// @param plan the steps that fill them
@@ -25,13 +26,35 @@ import java.util.Optional;
 public record Prepared(
         Request request,
         Described described,
+        List<Described> others,
         Inventory inventory,
         TargetTree tree,
         CopyPlan plan,
         Optional<TargetJob> job,
         List<String> notes) {
     public Prepared {
+        others = List.copyOf(others);
         notes = List.copyOf(notes);
+    }
+
+    /// Of one source.
+    public Prepared(
+            Request request,
+            Described described,
+            Inventory inventory,
+            TargetTree tree,
+            CopyPlan plan,
+            Optional<TargetJob> job,
+            List<String> notes) {
+        this(request, described, List.of(), inventory, tree, plan, job, notes);
+    }
+
+    /// All that is read, the first one first.
+    public List<Described> sources() {
+        List<Described> all = new ArrayList<>();
+        all.add(described);
+        all.addAll(others);
+        return all;
     }
 
     /// Odd things in the source, and what the target does otherwise than one might think.

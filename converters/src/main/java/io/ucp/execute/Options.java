@@ -53,46 +53,118 @@ public record Options(
 
     public Options withThreads(int changed) {
         return new Options(
-                changed, bufferBytes, openSources, sync, journal, checksums, observer, cancelled, checksWeights);
+                changed,
+                bufferBytes,
+                openSources,
+                sync,
+                journal,
+                checksums,
+                observer,
+                cancelled,
+                checksWeights);
     }
 
     public Options withBufferBytes(int changed) {
         return new Options(
-                threads, changed, openSources, sync, journal, checksums, observer, cancelled, checksWeights);
+                threads,
+                changed,
+                openSources,
+                sync,
+                journal,
+                checksums,
+                observer,
+                cancelled,
+                checksWeights);
     }
 
     public Options withOpenSources(int changed) {
         return new Options(
-                threads, bufferBytes, changed, sync, journal, checksums, observer, cancelled, checksWeights);
+                threads,
+                bufferBytes,
+                changed,
+                sync,
+                journal,
+                checksums,
+                observer,
+                cancelled,
+                checksWeights);
     }
 
     public Options withSync(boolean changed) {
         return new Options(
-                threads, bufferBytes, openSources, changed, journal, checksums, observer, cancelled, checksWeights);
+                threads,
+                bufferBytes,
+                openSources,
+                changed,
+                journal,
+                checksums,
+                observer,
+                cancelled,
+                checksWeights);
     }
 
     public Options withJournal(Journal changed) {
         return new Options(
-                threads, bufferBytes, openSources, sync, Optional.of(changed), checksums, observer, cancelled, checksWeights);
+                threads,
+                bufferBytes,
+                openSources,
+                sync,
+                Optional.of(changed),
+                checksums,
+                observer,
+                cancelled,
+                checksWeights);
     }
 
     public Options withChecksums(List<Checksummed> changed) {
         return new Options(
-                threads, bufferBytes, openSources, sync, journal, changed, observer, cancelled, checksWeights);
+                threads,
+                bufferBytes,
+                openSources,
+                sync,
+                journal,
+                changed,
+                observer,
+                cancelled,
+                checksWeights);
     }
 
     public Options withObserver(Observer changed) {
         return new Options(
-                threads, bufferBytes, openSources, sync, journal, checksums, changed, cancelled, checksWeights);
+                threads,
+                bufferBytes,
+                openSources,
+                sync,
+                journal,
+                checksums,
+                changed,
+                cancelled,
+                checksWeights);
     }
 
     public Options withCancelled(BooleanSupplier changed) {
         return new Options(
-                threads, bufferBytes, openSources, sync, journal, checksums, observer, changed, checksWeights);
+                threads,
+                bufferBytes,
+                openSources,
+                sync,
+                journal,
+                checksums,
+                observer,
+                changed,
+                checksWeights);
     }
 
     public Options withCheckedWeights(boolean changed) {
         return new Options(
-                threads, bufferBytes, openSources, sync, journal, checksums, observer, cancelled, changed);
+                threads,
+                bufferBytes,
+                openSources,
+                sync,
+                journal,
+                checksums,
+                observer,
+                cancelled,
+                changed);
     }
 }

@@ -59,7 +59,8 @@ final class Buckets {
     private final DistFiles files;
     private final Grid grid;
     private final Map<String, Gathered> parameters;
-    private final Map<Buffer, Map<String, NavigableMap<Integer, String>>> keys = new LinkedHashMap<>();
+    private final Map<Buffer, Map<String, NavigableMap<Integer, String>>> keys =
+            new LinkedHashMap<>();
 
     /// Of one dtype, of a model chunk of a model-parallel rank.
     private record Buffer(int group, int chunk, String dtype) {}

@@ -46,6 +46,7 @@ final class CarriedJob {
     private static final Pattern OF_OPTIMIZER =
             Pattern.compile("^(?:chained_\\d+\\.)?optimizer\\..*");
     private static final String RNG = "rng_state";
+
     /// Digests of the files beside it, which another form does not have. Source: Megatron-LM
     /// `core/dist_checkpointing/validation.py`.
     private static final String INTEGRITY = "integrity.json";

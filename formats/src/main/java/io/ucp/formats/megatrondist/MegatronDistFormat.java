@@ -9,12 +9,15 @@ import io.ucp.formats.distcp.DistcpMetadata;
 import io.ucp.formats.distcp.ItemReader;
 import io.ucp.formats.mcore.IterationFolder;
 import io.ucp.formats.mcore.Roles;
+import io.ucp.io.ByteSource;
+import io.ucp.io.Checksummed;
 import io.ucp.io.MalformedFileException;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Set;
 
@@ -51,6 +54,12 @@ public final class MegatronDistFormat implements CheckpointFormat {
     @Override
     public CheckpointIndex index(Candidate candidate) throws IOException {
         return DistIndex.of(candidate);
+    }
+
+    @Override
+    public List<Checksummed> checksums(CheckpointIndex index, Collection<ByteSource> read)
+            throws IOException {
+        return ItemReader.checksums(index.folder(), DistcpMetadata.read(index.folder()), read);
     }
 
     @Override

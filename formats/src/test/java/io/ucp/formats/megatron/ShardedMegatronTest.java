@@ -130,8 +130,7 @@ class ShardedMegatronTest {
     @MethodSource("layouts")
     void theWayBackGivesTheSameFiles(GeneratedMegatron layout) throws IOException {
         CheckpointIndex index = sharded(layout, layout);
-        RelayoutMegatron back =
-                new RelayoutMegatron(layout, index, layout, new MegatronFormat());
+        RelayoutMegatron back = new RelayoutMegatron(layout, index, layout, new MegatronFormat());
         back.write(back.tree(Map.of()), folder.resolve("back"));
 
         Map<String, String> expected = new TreeMap<>(MegatronLeaves.of(folder.resolve("source")));

@@ -184,8 +184,7 @@ class MegatronDistFormatTest {
 
     private static PyDict shape(String key, long... dims) {
         PyTuple own = PyTuple.of(Arrays.stream(dims).mapToObj(PyInt::of).toList());
-        return PyDict.of(
-                Map.of(key, PyDict.of(Map.of("nd_reformulated_orig_global_shape", own))));
+        return PyDict.of(Map.of(key, PyDict.of(Map.of("nd_reformulated_orig_global_shape", own))));
     }
 
     @Test
@@ -265,7 +264,8 @@ class MegatronDistFormatTest {
 
     @Test
     void aStateOfNoParameterIsAMixture() throws IOException {
-        SmallCheckpoint checkpoint = checkpoint().whole(List.of("optimizer.state.exp_avg.other"), 4);
+        SmallCheckpoint checkpoint =
+                checkpoint().whole(List.of("optimizer.state.exp_avg.other"), 4);
         assertThatThrownBy(() -> index(checkpoint))
                 .isInstanceOf(IncompleteCheckpointException.class)
                 .hasMessageContaining("a state of 'other', which the model does not have");
