@@ -38,12 +38,16 @@ record Foreign(List<CarriedFile> kept, List<String> left) {
             return tree;
         }
         List<String> losses = new ArrayList<>(tree.losses());
-        int more = left.size() - NAMED;
-        losses.add(
-                "left behind, for they are of a job that has other names: %s%s"
-                        .formatted(
-                                left.stream().limit(NAMED).collect(Collectors.joining(", ")),
-                                more > 0 ? " and %d more files".formatted(more) : ""));
+        losses.add("left behind, for they are of a job that has other names: " + named(left));
         return new TargetTree(tree.files(), tree.closing(), tree.pointers(), losses, tree.notes());
+    }
+
+    /// The first few, and how many more.
+    static String named(List<String> paths) {
+        int more = paths.size() - NAMED;
+        return "%s%s"
+                .formatted(
+                        paths.stream().limit(NAMED).collect(Collectors.joining(", ")),
+                        more > 0 ? " and %d more files".formatted(more) : "");
     }
 }

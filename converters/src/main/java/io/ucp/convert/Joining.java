@@ -102,7 +102,7 @@ public final class Joining {
         }
         findings.add(
                 new Finding(
-                        "part", "%s: %d parameters".formatted(place, part.parameters().size())));
+                        "part", "%s: parameters: %d".formatted(place, part.parameters().size())));
         carry(part.carried(), place);
     }
 
@@ -138,12 +138,12 @@ public final class Joining {
         if (!jobs.isEmpty()) {
             losses.add(
                     "left behind, for they are of a part's own job: %s: %s"
-                            .formatted(place, String.join(", ", jobs)));
+                            .formatted(place, Foreign.named(jobs)));
         }
         if (!other.isEmpty()) {
             losses.add(
                     "left behind, for an earlier part has others of that name: %s: %s"
-                            .formatted(place, String.join(", ", other)));
+                            .formatted(place, Foreign.named(other)));
         }
     }
 

@@ -59,14 +59,17 @@ public record Part(List<String> components, boolean strip) {
         List<CarriedFile> carried = new ArrayList<>();
         List<String> left = new ArrayList<>();
         for (CarriedFile file : whole.carried()) {
+            if (file.role().equals(CarriedFile.FORM)) {
+                continue;
+            }
             if (file.root().isPresent() || strip && file.path().equals("config.json")) {
                 left.add(file.path());
-            } else if (!file.role().equals(CarriedFile.FORM)) {
+            } else {
                 carried.add(file);
             }
         }
         if (!left.isEmpty()) {
-            losses.add("left behind, for they are of the whole model: " + String.join(", ", left));
+            losses.add("left behind, for they are of the whole model: " + Foreign.named(left));
         }
         Inventory inventory =
                 new Inventory(whole.index(), kept, carried, withoutSpec(whole.origin()), findings);
@@ -88,7 +91,7 @@ public record Part(List<String> components, boolean strip) {
                     "no parameter has a name that begins so",
                     parts.entrySet().stream()
                             .limit(12)
-                            .map(e -> "%s (%d parameters)".formatted(e.getKey(), e.getValue()))
+                            .map(e -> "%s (parameters: %d)".formatted(e.getKey(), e.getValue()))
                             .collect(Collectors.joining(", ", "one of ", "")),
                     "name whole words, up to a dot; --names keep goes by the source's own names");
         }

@@ -1,0 +1,180 @@
+package io.ucp.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+
+/// A model taken apart and put together again.
+final class PartsTest {
+    private static final Path MODEL = Run.sample("hf-llama-sharded");
+    private static final Path JOB = Run.sample("llama-tp2-pp2-dp2");
+
+    @TempDir private Path folder;
+    private Path body = Path.of("");
+    private Path head = Path.of("");
+
+    @BeforeEach
+    void split() {
+        body = part("body", "model");
+        head = part("head", "lm_head");
+    }
+
+    private Path part(String name, String component, String... more) {
+        Path out = folder.resolve(name);
+        Object[] all = {"split", MODEL, "-o", out, "--to", "safetensors", "--component", component};
+        Object[] args = Arrays.copyOf(all, all.length + more.length);
+        System.arraycopy(more, 0, args, all.length, more.length);
+        Run.ucp(args).isDone();
+        return out;
+    }
+
+    @Test
+    void aPartHoldsTheParametersOfItsComponentAndNoOthers() {
+        assertThat(Run.ucp("digest", head).isDone().out())
+                .isEqualTo(
+                        Run.ucp("digest", MODEL)
+                                .isDone()
+                                .out()
+                                .lines()
+                                .filter(line -> line.contains("lm_head"))
+                                .map(line -> line + "\n")
+                                .reduce("", String::concat));
+        assertThat(Files.exists(head.resolve("config.json"))).isTrue();
+    }
+
+    @Test
+    void partsJoinedAreTheWhole() {
+        Path whole = folder.resolve("whole");
+        Run.ucp("join", body, head, "-o", whole, "--to", "safetensors").isDone();
+        Run.ucp("verify", whole, MODEL).isDone();
+        assertThat(whole.resolve("config.json"))
+                .hasSameBinaryContentAs(MODEL.resolve("config.json"));
+    }
+
+    @Test
+    void severalComponentsAreOnePart() {
+        Path both = part("both", "model.layers", "--component", "lm_head");
+        assertThat(Run.ucp("inspect", both).isDone().out())
+                .contains("lm_head.weight", "model.layers.")
+                .doesNotContain("embed_tokens");
+    }
+
+    @Test
+    void namesThatWereStrippedComeBackByAWordBeforeThePart() {
+        Path stripped = part("stripped", "model", "--strip");
+        assertThat(Run.ucp("inspect", stripped).isDone().out())
+                .contains("embed_tokens.weight")
+                .doesNotContain("model.embed_tokens");
+        assertThat(stripped.resolve("config.json")).doesNotExist();
+        Path whole = folder.resolve("whole");
+        Run.ucp("join", "model=" + stripped, head, "-o", whole, "--to", "universal").isDone();
+        Run.ucp("verify", whole, MODEL).isDone();
+    }
+
+    @Test
+    void partsOfAnyFormatAreJoined() {
+        Path universal = folder.resolve("universal");
+        Run.ucp("convert", head, "-o", universal, "--to", "universal").isDone();
+        Path whole = folder.resolve("whole");
+        Run.ucp("join", body, universal, "-o", whole, "--to", "torch").isDone();
+        Run.ucp("verify", whole, MODEL).isDone();
+    }
+
+    @Test
+    void whatIsOfTheWholeJobIsToldAsLostAndStrictRefusesIt() {
+        Object[] args = {"split", JOB, "-o", folder.resolve("j"), "--to", "universal"};
+        Object[] named = Arrays.copyOf(args, args.length + 3);
+        named[args.length] = "--component";
+        named[args.length + 1] = "1";
+        named[args.length + 2] = "--strict";
+        Run strict = Run.ucp(named).endsWith(ExitCode.REFUSED);
+        assertThat(strict.err()).contains("left behind, for they are of the whole model");
+        assertThat(folder.resolve("j")).doesNotExist();
+        named[args.length + 2] = "--quiet";
+        Run.ucp(named).isDone();
+        assertThat(Run.ucp("inspect", folder.resolve("j")).isDone().out())
+                .contains("exp_avg", "1.word_embeddings.weight");
+    }
+
+    @Test
+    void aComponentThatNothingIsOfIsRefusedWithThoseThereAre() {
+        Run run =
+                Run.ucp(
+                                "split",
+                                MODEL,
+                                "-o",
+                                folder.resolve("x"),
+                                "--to",
+                                "safetensors",
+                                "--component",
+                                "mod")
+                        .endsWith(ExitCode.REFUSED);
+        assertThat(run.err()).contains("lm_head (parameters: 1), model (parameters: 20)");
+        assertThat(folder.resolve("x")).doesNotExist();
+    }
+
+    @Test
+    void aNameOfWhichNothingWouldBeLeftIsRefused() {
+        Run run =
+                Run.ucp(
+                                "split",
+                                MODEL,
+                                "-o",
+                                folder.resolve("x"),
+                                "--to",
+                                "universal",
+                                "--component",
+                                "lm_head.weight",
+                                "--strip")
+                        .endsWith(ExitCode.REFUSED);
+        assertThat(run.err()).contains("leave --strip out");
+    }
+
+    @Test
+    void aParameterThatTwoPartsHoldIsRefused() {
+        Run run =
+                Run.ucp("join", MODEL, head, "-o", folder.resolve("x"), "--to", "universal")
+                        .endsWith(ExitCode.REFUSED);
+        assertThat(run.err()).contains("`lm_head.weight`", "every parameter in one part only");
+        assertThat(folder.resolve("x")).doesNotExist();
+    }
+
+    @Test
+    void ranksOfAJobAreNoTarget() {
+        Run run =
+                Run.ucp(
+                                "split",
+                                JOB,
+                                "-o",
+                                folder.resolve("x"),
+                                "--to",
+                                "deepspeed",
+                                "--component",
+                                "1")
+                        .endsWith(ExitCode.USAGE);
+        assertThat(run.err()).contains("`ucp convert` makes the ranks");
+    }
+
+    @Test
+    void aFlippedByteInAnyPartIsFound() throws IOException {
+        Path torch = folder.resolve("torch");
+        Run.ucp("convert", head, "-o", torch, "--to", "torch").isDone();
+        Path file;
+        try (var files = Files.list(torch)) {
+            file = files.filter(f -> f.toString().endsWith(".bin")).findFirst().orElseThrow();
+        }
+        byte[] bytes = Files.readAllBytes(file);
+        bytes[bytes.length / 2] ^= 1;
+        Files.write(file, bytes);
+        Run.ucp("join", body, torch, "-o", folder.resolve("x"), "--to", "universal")
+                .endsWith(ExitCode.MALFORMED_INPUT);
+        assertThat(folder.resolve("x")).doesNotExist();
+    }
+}
