@@ -62,7 +62,7 @@ public record Part(List<String> components, boolean strip) {
             if (file.role().equals(CarriedFile.FORM)) {
                 continue;
             }
-            if (file.root().isPresent() || strip && file.path().equals("config.json")) {
+            if (file.root().isPresent() || (strip && file.path().equals("config.json"))) {
                 left.add(file.path());
             } else {
                 carried.add(file);

@@ -106,7 +106,7 @@ record GeneratedShards(GeneratedCheckpoint of) {
     Map<String, Object> paramGroup(List<?> numbers, boolean expert) {
         SequencedMap<String, Object> group = new LinkedHashMap<>();
         group.put("lr", 0.001);
-        if (of.stage == 0 && of.wrapper == GeneratedCheckpoint.Wrapper.FUSED || of.fusedAdam) {
+        if ((of.stage == 0 && of.wrapper == GeneratedCheckpoint.Wrapper.FUSED) || of.fusedAdam) {
             group.put("bias_correction", true);
         }
         if (expert) {
