@@ -11,9 +11,14 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
-import java.io.RandomAccessFile;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Collections;
+import java.util.zip.CRC32;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
 
 /// A checkpoint whose weights are not its masters, rounded.
 final class WeightsAndMastersTest {
@@ -29,13 +34,30 @@ final class WeightsAndMastersTest {
         out = folder.resolve("out");
         CheckpointCommandsTest.copy(Run.sample("llama-tp2-pp2-dp2"), source);
         HeldTensor weight = weight(source);
-        try (RandomAccessFile file =
-                new RandomAccessFile(weight.tensor().source().path().toFile(), "rw")) {
-            file.seek(weight.tensor().offset());
-            int before = file.read();
-            file.seek(weight.tensor().offset());
-            file.write(before ^ 1);
+        Path file = weight.tensor().source().path();
+        byte[] bytes = Files.readAllBytes(file);
+        bytes[(int) weight.tensor().offset()] ^= 1;
+        Files.write(file, bytes);
+        seal(file);
+    }
+
+    /// Such a file is not damaged: its checksums are those of what it holds.
+    private static void seal(Path file) throws IOException {
+        ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);
+        try (ZipFile zip = new ZipFile(file.toFile())) {
+            for (ZipEntry entry : Collections.list(zip.entries())) {
+                CRC32 crc = new CRC32();
+                crc.update(zip.getInputStream(entry).readAllBytes());
+                for (int at = 0;
+                        crc.getValue() != entry.getCrc() && at + 4 <= bytes.limit();
+                        at++) {
+                    if (bytes.getInt(at) == (int) entry.getCrc()) {
+                        bytes.putInt(at, (int) crc.getValue());
+                    }
+                }
+            }
         }
+        Files.write(file, bytes.array());
     }
 
     private static HeldTensor weight(Path checkpoint) throws IOException {
