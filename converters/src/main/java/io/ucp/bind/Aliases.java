@@ -117,8 +117,27 @@ final class Aliases {
     }
 
     private BoundParameter with(BoundParameter p, List<String> aliases) {
-        List<Shard> shards = new ArrayList<>(p.shards());
-        List<Replica> copies = new ArrayList<>(p.copies());
+        StateLayout common = with(new StateLayout(p.shards(), p.copies()), aliases);
+        Map<String, StateLayout> own = new HashMap<>();
+        p.own().forEach((state, layout) -> own.put(state, with(layout, aliases)));
+        return new BoundParameter(
+                p.name(),
+                p.shape(),
+                p.realShape(),
+                p.split(),
+                common.shards(),
+                common.copies(),
+                own,
+                p.frozen(),
+                p.casts(),
+                aliases,
+                p.rule());
+    }
+
+    /// What is held under the other names, as further copies.
+    private StateLayout with(StateLayout layout, List<String> aliases) {
+        List<Shard> shards = new ArrayList<>(layout.shards());
+        List<Replica> copies = new ArrayList<>(layout.copies());
         int own = copies.size();
         for (String alias : aliases) {
             List<Holding> holdings = held.getOrDefault(alias, List.of());
@@ -127,7 +146,7 @@ final class Aliases {
             }
             for (int c = 0; c < own; c++) {
                 boolean any = false;
-                for (Shard s : p.shards()) {
+                for (Shard s : layout.shards()) {
                     Optional<Coordinate> at = s.copy() == c ? place(holdings, s) : Optional.empty();
                     if (at.isPresent()) {
                         shards.add(
@@ -136,22 +155,12 @@ final class Aliases {
                     }
                 }
                 if (any) {
-                    Replica same = p.copies().get(c);
+                    Replica same = layout.copies().get(c);
                     copies.add(same.labelled(same.label() + " as '" + alias + "'"));
                 }
             }
         }
-        return new BoundParameter(
-                p.name(),
-                p.shape(),
-                p.realShape(),
-                p.split(),
-                shards,
-                copies,
-                p.frozen(),
-                p.casts(),
-                aliases,
-                p.rule());
+        return new StateLayout(shards, copies);
     }
 
     /// Where the files hold a shard under the other name: on the same rank, or (the head at the end

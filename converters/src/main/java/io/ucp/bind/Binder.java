@@ -266,15 +266,25 @@ public final class Binder {
             return Optional.empty();
         }
         boolean isFrozen = isFrozen(parameter, reading);
-        checkStates(parameter, reading, isFrozen);
-        Optional<Placed> placed =
-                ParameterBinder.on(mesh, dataAxes, index.hints().vocabularyRows(), problems)
-                        .place(parameter.name(), reading, chosen.span(), parameter.holdings());
-        return placed.map(p -> bound(parameter, reading, p, isFrozen));
+        Optional<States> block = blockOf(parameter, reading);
+        checkStates(parameter, reading, block, isFrozen);
+        ParameterBinder binder =
+                ParameterBinder.on(mesh, dataAxes, index.hints().vocabularyRows(), problems);
+        return new StateBinder(mesh, reader, binder, problems)
+                .place(parameter, reading, block)
+                .map(b -> bound(parameter, reading, b, isFrozen));
+    }
+
+    private Optional<States> blockOf(Gathered parameter, Reading reading) {
+        return states.blockOf(
+                reading.states()
+                        .map(Clause.WithStates::states)
+                        .or(() -> groups.of(parameter.name()).flatMap(GroupRule::states)));
     }
 
     private BoundParameter bound(
-            Gathered parameter, Reading reading, Placed placed, boolean isFrozen) {
+            Gathered parameter, Reading reading, StateBinder.Bound bound, boolean isFrozen) {
+        Placed placed = bound.common();
         Split split =
                 Splits.of(
                         parameter.name(),
@@ -289,6 +299,7 @@ public final class Binder {
                 split,
                 placed.shards(),
                 placed.copies(),
+                bound.own(),
                 isFrozen,
                 casts(reading),
                 List.of(),
@@ -326,13 +337,8 @@ public final class Binder {
         return said || known;
     }
 
-    private void checkStates(Gathered parameter, Reading reading, boolean isFrozen) {
-        Optional<GroupRule> group = groups.of(parameter.name());
-        Optional<io.ucp.lang.ast.Name> named =
-                reading.states()
-                        .map(Clause.WithStates::states)
-                        .or(() -> group.flatMap(GroupRule::states));
-        Optional<States> block = states.blockOf(named);
+    private void checkStates(
+            Gathered parameter, Reading reading, Optional<States> block, boolean isFrozen) {
         if (!parameter.isTrained()) {
             boolean others = gathered.values().stream().anyMatch(Gathered::isTrained);
             if (!isFrozen && others) {
@@ -356,7 +362,7 @@ public final class Binder {
             }
         }
         Optional<Clause.Flatten> own =
-                reading.flatten().or(() -> group.flatMap(GroupRule::flatten));
+                reading.flatten().or(() -> groups.of(parameter.name()).flatMap(GroupRule::flatten));
         for (FlatGroup flat : flatGroupsOf(parameter)) {
             states.checkFlat(flat, block.get(), own, expertAxes, mesh);
         }

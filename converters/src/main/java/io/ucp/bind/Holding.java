@@ -23,8 +23,15 @@ import java.util.Set;
 /// @param at on the plain axes of the mesh, as far as the files say
 /// @param shape of the shard
 /// @param states of it, scalars included
+/// @param tensors those of the states that are tensors
 /// @param group number of its optimizer group, -1 where it is a tensor of its own
-record Holding(String name, Coordinate at, Shape shape, Set<String> states, int group) {
+record Holding(
+        String name,
+        Coordinate at,
+        Shape shape,
+        Set<String> states,
+        Set<String> tensors,
+        int group) {
 
     private record Member(String name, Coordinate at) {}
 
@@ -46,17 +53,19 @@ record Holding(String name, Coordinate at, Shape shape, Set<String> states, int 
                             onAxes(t.at(), mesh),
                             t.tensor().shape(),
                             states,
+                            Set.of(t.state()),
                             member.map(OptimizerMember::optimizerGroup).orElse(-1)));
         }
         for (FlatGroup g : index.flatGroups()) {
-            Set<String> states = new LinkedHashSet<>();
+            Set<String> tensors = new LinkedHashSet<>();
+            g.parts().forEach(p -> tensors.addAll(p.states().keySet()));
+            Set<String> states = new LinkedHashSet<>(tensors);
             for (FlatGroup.Part part : g.parts()) {
-                states.addAll(part.states().keySet());
                 states.addAll(part.scalars().keySet());
             }
             Coordinate at = onAxes(g.at(), mesh);
             for (FlatGroup.Member m : g.members()) {
-                all.add(new Holding(m.name(), at, m.shape(), states, g.optimizerGroup()));
+                all.add(new Holding(m.name(), at, m.shape(), states, tensors, g.optimizerGroup()));
             }
         }
         return all;

@@ -59,6 +59,23 @@ record Reading(
                 tiedTo);
     }
 
+    /// Of a state that is laid out by a chain of its own; its extents are the parameter's.
+    Reading ofState(List<Chain.Step> steps, Set<String> first, boolean once) {
+        return new Reading(
+                new Chain(steps),
+                first,
+                Optional.empty(),
+                List.of(),
+                isEverywhere && !once,
+                unique || once,
+                frozen,
+                casts,
+                flatten,
+                states,
+                stagedWith,
+                tiedTo);
+    }
+
     /// Rows past the real extent of a dimension, up to a multiple.
     ///
     /// @param real the real extent, where the clause gives it

@@ -1,6 +1,7 @@
 package io.ucp.bind;
 
 import io.ucp.lang.ast.Clause;
+import io.ucp.lang.ast.Commented;
 import io.ucp.lang.ast.Expr;
 import io.ucp.lang.ast.Name;
 import io.ucp.lang.ast.NamePattern;
@@ -73,6 +74,15 @@ final class RuleReader {
     /// @return nothing where the rule cannot be evaluated; then that has been said
     Optional<Reading> read(ParamRule rule, Map<String, String> captures) {
         return new Reader(rule, captures).read();
+    }
+
+    /// What the clauses of a state say on their own.
+    ///
+    /// @return nothing where they cannot be evaluated; then that has been said
+    Optional<Reading> read(List<Clause> clauses, Span span) {
+        List<Commented<Clause>> layout = clauses.stream().map(Commented::of).toList();
+        return read(
+                new ParamRule(false, false, List.of(), Optional.empty(), layout, span), Map.of());
     }
 
     private final class Reader {

@@ -138,14 +138,9 @@ final class StateRules {
                     into.put(state.text(), new Flatten(f.axis().text(), f.each()));
                 }
             }
-            case Clause.Scalar _, Clause.Unique _, Clause.Replicate _ -> {
-                // Held whole: nothing is cut.
+            default -> {
+                // Where ranks hold it is laid out with each parameter.
             }
-            default ->
-                    problems.error(
-                            clause.span(),
-                            "a state that is cut so on its own; expected 'flatten', 'scalar',"
-                                    + " 'unique' or 'replicate'");
         }
     }
 
@@ -191,8 +186,12 @@ final class StateRules {
             if (group.parts().size() > 1) {
                 problems.error(
                         entry.span(),
-                        "held whole by the spec; the checkpoint holds them by '%s'"
-                                .formatted(held));
+                        "%s by the spec; the checkpoint holds them by '%s'"
+                                .formatted(
+                                        StateBinder.clauses(entry).isEmpty()
+                                                ? "held whole"
+                                                : "not cut flat",
+                                        held));
             }
             return;
         }

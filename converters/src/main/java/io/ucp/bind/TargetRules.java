@@ -36,6 +36,7 @@ final class TargetRules {
     /// @param localName in the files of the rank that holds it
     record Read(Ruled of, Reading reading, boolean cut, String localName) {}
 
+    private final Spec spec;
     private final Mesh mesh;
     private final Problems problems = new Problems();
     private final Numbers numbers;
@@ -55,6 +56,7 @@ final class TargetRules {
             Optional<List<Integer>> stages,
             int virtual,
             boolean byName) {
+        this.spec = spec;
         this.mesh = mesh;
         this.members = new TargetMembers(mesh, stages, virtual);
         this.numbers = new Numbers(spec, Optional.of(mesh), settings, hints.numbers(), problems);
@@ -128,8 +130,26 @@ final class TargetRules {
                 (name, r) ->
                         reader.read(r.rule, r.chosen.match().captures())
                                 .ifPresent(reading -> all.put(name, read(r, reading))));
+        checkStates();
         problems.throwIfAny();
         return all;
+    }
+
+    /// Every format holds a state in the shape of its parameter's shard, so that a state can be cut
+    /// with its parameter only. Where ranks are to hold copies or a mean, each gets that.
+    private void checkStates() {
+        spec.states().stream()
+                .flatMap(block -> block.entries().stream())
+                .flatMap(entry -> entry.node().layout().stream())
+                .filter(Clause.Shard.class::isInstance)
+                .forEach(
+                        shard ->
+                                problems.error(
+                                        shard.span(),
+                                        "a state that is cut on its own, in a target; expected"
+                                                + " states that are cut as their parameter",
+                                        "leave the clause out, or say it in the rules of the"
+                                                + " parameters"));
     }
 
     private Read read(Ruled r, Reading reading) {

@@ -1,6 +1,7 @@
 package io.ucp.checkpoint;
 
 import io.ucp.bind.BoundParameter;
+import io.ucp.bind.Shard;
 import io.ucp.bind.Sharding;
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CheckpointIndex;
@@ -176,7 +177,7 @@ public final class Assembler {
                                     start + (group.each() ? stretch : part.partExtent()), 0, count);
                     if (from < to) {
                         long at = group.each() ? position : position + from - r * part.partExtent();
-                        place(parameter, found.get(), part, at, from, to);
+                        place(found.get(), member, part, at, from, to);
                     }
                 }
             }
@@ -184,9 +185,9 @@ public final class Assembler {
         }
     }
 
-    private static void place(
-            GatheredParameter parameter,
+    private void place(
             ShardLookup.Found found,
+            FlatGroup.Member member,
             FlatGroup.Part part,
             long at,
             long from,
@@ -206,16 +207,18 @@ public final class Assembler {
                         "%d or more".formatted(at + to - from),
                         "");
             }
-            parameter.add(
-                    Span.flat(
-                            tensor,
-                            at,
-                            found.shard().copy(),
-                            found.bound().name(),
-                            state.getKey(),
-                            found.shard().pieces(),
-                            from,
-                            to));
+            Shard shard = lookup.of(found, state.getKey(), member.name(), part.at()).shard();
+            gathered.get(found.parameter())
+                    .add(
+                            Span.flat(
+                                    tensor,
+                                    at,
+                                    shard.copy(),
+                                    found.bound().name(),
+                                    state.getKey(),
+                                    shard.pieces(),
+                                    from,
+                                    to));
         }
     }
 
@@ -233,7 +236,7 @@ public final class Assembler {
         String place = held.tensor().source().path().toString();
         String canonical = index.hints().aliases().getOrDefault(held.name(), held.name());
         Optional<ShardLookup.Found> found =
-                lookup.find(canonical, held.at(), held.tensor().shape(), place);
+                lookup.find(canonical, held.state(), held.at(), held.tensor().shape(), place);
         if (found.isEmpty()) {
             if (!sharding.dropped().containsKey(held.name())) {
                 throw new IncompleteCheckpointException(

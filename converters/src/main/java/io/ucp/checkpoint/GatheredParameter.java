@@ -66,7 +66,7 @@ final class GatheredParameter {
         }
         int copy = span.copy();
         while (!held.slots().add(new Slot(copy, span.of().pieces()))) {
-            copy += bound.copies().size();
+            copy += bound.copies(span.of().state()).size();
         }
         add(new Span(span.tensor(), span.offset(), copy, span.of()));
     }
@@ -163,32 +163,36 @@ final class GatheredParameter {
         states.forEach(
                 (state, spans) -> {
                     TreeSet<Integer> copies = new TreeSet<>();
-                    spans.forEach(s -> copies.add(s.copy() % bound.copies().size()));
+                    int known = bound.copies(state).size();
+                    spans.forEach(s -> copies.add(s.copy() % known));
                     copiesOf.put(state, copies);
                 });
         Set<Integer> trained = new TreeSet<>();
-        copiesOf.forEach((state, copies) -> trained.addAll(isOwn(state) ? Set.of() : copies));
+        copiesOf.forEach((state, copies) -> trained.addAll(isAlone(state) ? Set.of() : copies));
         for (Map.Entry<String, TreeSet<Integer>> held : copiesOf.entrySet()) {
-            for (int copy : alongside(isOwn(held.getKey()) ? held.getValue() : trained)) {
+            String state = held.getKey();
+            Set<Integer> any = isAlone(state) ? held.getValue() : trained;
+            for (int copy : alongside(any, bound.shards(state))) {
                 if (!held.getValue().contains(copy)) {
-                    throw lacks(held.getKey(), copy, held.getValue().first());
+                    throw lacks(state, copy, held.getValue().first());
                 }
             }
         }
     }
 
-    private static boolean isOwn(String state) {
-        return state.equals("weight");
+    /// Whether its copies are no other state's: the model's own, or laid out by a rule of its own.
+    private boolean isAlone(String state) {
+        return state.equals("weight") || bound.own().containsKey(state);
     }
 
     /// The copies of the stages that hold any of `held`, and under the same names.
-    private Set<Integer> alongside(Set<Integer> held) {
+    private static Set<Integer> alongside(Set<Integer> held, List<Shard> shards) {
         Set<StageName> stages = new HashSet<>();
-        bound.shards().stream()
+        shards.stream()
                 .filter(s -> held.contains(s.copy()))
                 .forEach(s -> stages.add(StageName.of(s)));
         Set<Integer> copies = new TreeSet<>();
-        bound.shards().stream()
+        shards.stream()
                 .filter(s -> stages.contains(StageName.of(s)))
                 .forEach(s -> copies.add(s.copy()));
         return copies;
@@ -204,8 +208,8 @@ final class GatheredParameter {
     private IncompleteCheckpointException lacks(String state, int copy, int held) {
         return new IncompleteCheckpointException(
                 "%s: %s".formatted(bound.name(), state),
-                "none at %s".formatted(replica(copy).label()),
-                "a replica of what is held at %s".formatted(replica(held).label()),
+                "none at %s".formatted(replica(state, copy).label()),
+                "a replica of what is held at %s".formatted(replica(state, held).label()),
                 "a rank's file is of another save; copy that save's files again");
     }
 
@@ -253,7 +257,7 @@ final class GatheredParameter {
         DType dtype = spans.getFirst().tensor().dtype();
         List<Copy> copies = new ArrayList<>();
         for (Map.Entry<Integer, List<Span>> copy : byCopy.entrySet()) {
-            Replica replica = replica(copy.getKey());
+            Replica replica = replica(state, copy.getKey());
             long held = 0;
             List<Fragment> fragments = new ArrayList<>();
             for (Span span : copy.getValue()) {
@@ -286,9 +290,10 @@ final class GatheredParameter {
     }
 
     /// What a rank holds once more must equal what it held before.
-    private Replica replica(int copy) {
-        int known = bound.copies().size();
-        Replica first = bound.copies().get(copy % known);
+    private Replica replica(String state, int copy) {
+        List<Replica> copies = bound.copies(state);
+        int known = copies.size();
+        Replica first = copies.get(copy % known);
         return copy < known ? first : first.labelled(first.label() + " (held again)");
     }
 }

@@ -21,6 +21,11 @@ final class ShardLookup {
     private final Map<String, List<Found>> byLocalName = new HashMap<>();
     private final Map<String, List<Found>> byGlobalName = new HashMap<>();
 
+    /// Shards of states that have a layout of their own.
+    private final Map<Own, List<Shard>> own = new HashMap<>();
+
+    private record Own(int parameter, String state, String localName) {}
+
     ShardLookup(Sharding sharding) {
         for (int p = 0; p < sharding.parameters().size(); p++) {
             BoundParameter bound = sharding.parameters().get(p);
@@ -29,7 +34,17 @@ final class ShardLookup {
                 byLocalName.computeIfAbsent(shard.localName(), _ -> new ArrayList<>()).add(found);
                 byGlobalName.computeIfAbsent(bound.name(), _ -> new ArrayList<>()).add(found);
             }
+            int parameter = p;
+            bound.own()
+                    .forEach(
+                            (state, layout) ->
+                                    layout.shards().forEach(s -> add(parameter, state, s)));
         }
+    }
+
+    private void add(int parameter, String state, Shard shard) {
+        Own key = new Own(parameter, state, shard.localName());
+        own.computeIfAbsent(key, _ -> new ArrayList<>()).add(shard);
     }
 
     /// By the name on disk at that coordinate; else, and in files that no rank of an axis owns (of
@@ -53,15 +68,57 @@ final class ShardLookup {
     Optional<Found> find(String name, Coordinate at, Shape shape, String place)
             throws IncompleteCheckpointException {
         Optional<Found> found = find(name, at);
-        if (found.isPresent() && !found.get().shard().shape().equals(shape)) {
+        if (found.isPresent()) {
+            check(found.get(), name, at, shape, place);
+        }
+        return found;
+    }
+
+    /// As [#find], of a state.
+    Optional<Found> find(String name, String state, Coordinate at, Shape shape, String place)
+            throws IncompleteCheckpointException {
+        Optional<Found> any = find(name, at);
+        if (any.isEmpty()) {
+            return any;
+        }
+        Found found = of(any.get(), state, name, at);
+        check(found, name, at, shape, place);
+        return Optional.of(found);
+    }
+
+    /// The same shard of a state: where that has a layout of its own, what it holds there.
+    Found of(Found found, String state, String name, Coordinate at)
+            throws IncompleteCheckpointException {
+        if (!found.bound.own().containsKey(state)) {
+            return found;
+        }
+        List<Found> candidates = new ArrayList<>();
+        for (String local : List.of(name, found.shard.localName())) {
+            Own key = new Own(found.parameter, state, local);
+            if (candidates.isEmpty()) {
+                own.getOrDefault(key, List.of())
+                        .forEach(s -> candidates.add(new Found(found.parameter, found.bound, s)));
+            }
+        }
+        return matching(candidates, name, at)
+                .orElseThrow(
+                        () ->
+                                new IncompleteCheckpointException(
+                                        "%s: %s at %s".formatted(found.bound.name(), state, at),
+                                        "held there",
+                                        "only where the layout of that state says",
+                                        "correct the clauses of the state in the `states` block"));
+    }
+
+    private static void check(Found found, String name, Coordinate at, Shape shape, String place)
+            throws IncompleteCheckpointException {
+        if (!found.shard().shape().equals(shape)) {
             throw new IncompleteCheckpointException(
                     "%s: %s".formatted(place, name),
                     "shape %s at %s".formatted(shape, at),
-                    "%s, as %s says"
-                            .formatted(found.get().shard().shape(), found.get().bound().rule()),
+                    "%s, as %s says".formatted(found.shard().shape(), found.bound().rule()),
                     "");
         }
-        return found;
     }
 
     private static Optional<Found> matching(List<Found> candidates, String name, Coordinate at)

@@ -99,11 +99,16 @@ final class IndexBuilder {
     }
 
     IndexBuilder weight(String name, Coordinate at, long... shape) {
+        return state("weight", name, at, shape);
+    }
+
+    /// A state that is a tensor of its own.
+    IndexBuilder state(String state, String name, Coordinate at, long... shape) {
         TensorEntry own = tensor(Shape.of(shape));
         tensors.add(
                 new HeldTensor(
                         name,
-                        "weight",
+                        state,
                         at,
                         TensorEntry.dense(
                                 own.source(), tensors.size() * 4096L, own.dtype(), own.shape())));

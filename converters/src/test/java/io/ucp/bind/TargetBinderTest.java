@@ -355,6 +355,30 @@ class TargetBinderTest {
                 .containsExactly(8L, 8L, 8L, 8L);
     }
 
+    @Test
+    void aStateIsLaidOutAsItsParameterAndNeverCutOnItsOwn() {
+        String text =
+                """
+                ucl 1
+                mesh (pp, dp, tp)
+                states adam { fp32: flatten over dp; exp_avg: %s; step: scalar }
+                default param "**" { replicate over tp }
+                """;
+        TargetBinder.Source source = TargetModel.llama(1).source(ONE_RANK);
+        TargetBinder.Bound averaged = bound(text.formatted("average over tp"), source);
+        assertThat(rows(averaged, "3.self_attention.query_key_value.weight"))
+                .containsExactly(32L, 32L);
+        assertThatThrownBy(() -> bound(text.formatted("shard dim 0 over tp"), source))
+                .hasMessageStartingWith(
+                        "a.ucl:3:47: error: a state that is cut on its own, in a target; expected"
+                                + " states that are cut as their parameter");
+    }
+
+    private static TargetBinder.Bound bound(String text, TargetBinder.Source source) {
+        Optional<Spec> spec = Optional.of(Ucl.parse(SourceText.of("a.ucl", text)));
+        return TargetBinder.bind(source, spec, TargetModel.to(1, 2), Map.of());
+    }
+
     private static List<Long> rows(TargetBinder.Bound bound, String name) {
         return shards(bound.job(), name).stream().map(s -> s.shape().dim(0)).toList();
     }

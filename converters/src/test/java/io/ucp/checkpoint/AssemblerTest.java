@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.ucp.bind.BoundParameter;
 import io.ucp.bind.Shard;
 import io.ucp.bind.Sharding;
+import io.ucp.bind.StateLayout;
 import io.ucp.execute.Options;
 import io.ucp.execute.PlanExecutor;
 import io.ucp.execute.Progress;
@@ -24,6 +25,7 @@ import io.ucp.formats.Scalar;
 import io.ucp.formats.TargetFile;
 import io.ucp.formats.TensorEntry;
 import io.ucp.io.PlainFile;
+import io.ucp.layout.Agreement;
 import io.ucp.layout.Replica;
 import io.ucp.plan.Planner;
 import io.ucp.tensor.DType;
@@ -117,6 +119,65 @@ final class AssemblerTest {
 
         assertThat(values(inventory, "a", "fp32")).containsExactly(0, 2, 4, 6);
         assertThat(values(inventory, "b", "fp32")).containsExactly(8, 10, 12, 14);
+    }
+
+    @Test
+    void aStateWithALayoutOfItsOwnHasItsOwnCopies() throws IOException {
+        Map<String, TensorEntry> states = Map.of("fp32", dense(0), "exp_avg", dense(4));
+        FlatGroup.Member a = new FlatGroup.Member("a", SQUARE);
+        BoundParameter common = bound("a", Map.of(), "tp 0", "tp 1");
+        StateLayout averaged =
+                new StateLayout(
+                        common.shards(),
+                        List.of(new Replica("tp 0", 0, 0), new Replica("tp 1", 0, 1)));
+
+        Inventory inventory =
+                Assembler.assemble(
+                        index(List.of(), List.of(group(0, states, a), group(1, states, a))),
+                        sharding(with(common, Map.of("exp_avg", averaged))),
+                        "");
+
+        Map<String, StateHolding> held = inventory.parameters().getFirst().states();
+        assertThat(held.get("fp32")).extracting(StateHolding::agreement).isEqualTo(Agreement.EQUAL);
+        assertThat(held.get("exp_avg"))
+                .extracting(StateHolding::agreement)
+                .isEqualTo(Agreement.AVERAGE);
+    }
+
+    @Test
+    void refusesAStateThatIsHeldWhereItsLayoutHasNone() {
+        Map<String, TensorEntry> states = Map.of("fp32", dense(0), "exp_avg", dense(4));
+        FlatGroup.Member a = new FlatGroup.Member("a", SQUARE);
+        BoundParameter common = bound("a", Map.of(), "tp 0", "tp 1");
+        StateLayout once =
+                new StateLayout(
+                        List.of(common.shards().getFirst()), List.of(Replica.equal("tp 0")));
+
+        assertThatThrownBy(
+                        () ->
+                                Assembler.assemble(
+                                        index(
+                                                List.of(),
+                                                List.of(group(0, states, a), group(1, states, a))),
+                                        sharding(with(common, Map.of("exp_avg", once))),
+                                        ""))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("a: exp_avg at tp 1: held there; expected only where");
+    }
+
+    private static BoundParameter with(BoundParameter p, Map<String, StateLayout> own) {
+        return new BoundParameter(
+                p.name(),
+                p.shape(),
+                p.realShape(),
+                p.split(),
+                p.shards(),
+                p.copies(),
+                own,
+                p.frozen(),
+                p.casts(),
+                p.aliases(),
+                p.rule());
     }
 
     @Test
@@ -332,6 +393,7 @@ final class AssemblerTest {
                 ParameterFacts.Split.UNKNOWN,
                 shards,
                 labels.stream().map(Replica::equal).toList(),
+                Map.of(),
                 false,
                 casts,
                 List.of(),
