@@ -97,7 +97,9 @@ public final class Binder {
 
     /// @param advising whether a spec that fits better is looked for
     private Sharding bind(boolean advising) {
-        gather();
+        Gathering.Result met = new Gathering(mesh, rules, families, aliases).of(holdings);
+        gathered.putAll(met.parameters());
+        dropped.putAll(met.dropped());
         Set<String> names = new LinkedHashSet<>();
         holdings.forEach(h -> names.add(h.name()));
         rules.reportUnused(names, aliases.tiedPatterns(spec));
@@ -161,76 +163,6 @@ public final class Binder {
         return places;
     }
 
-    /// Gives every name to its rule and every holding to its parameter.
-    private void gather() {
-        Map<String, Optional<Chosen>> chosen = new LinkedHashMap<>();
-        for (Holding h : holdings) {
-            if (aliases.isAlias(h.name())) {
-                aliases.note(h);
-                continue;
-            }
-            chosen.computeIfAbsent(h.name(), rules::choose).ifPresent(c -> note(c, h));
-        }
-        families.settle();
-        for (Holding h : holdings) {
-            Chosen c = chosen.getOrDefault(h.name(), Optional.empty()).orElse(null);
-            if (c == null) {
-                continue;
-            }
-            if (c.rule().param().isEmpty()) {
-                dropped.putIfAbsent(h.name(), c.rule().label());
-                continue;
-            }
-            Map<String, String> global = globalCaptures(c, h);
-            String name = c.match().with(global);
-            Map<String, String> captures = new LinkedHashMap<>(c.match().captures());
-            captures.putAll(global);
-            gathered.computeIfAbsent(name, n -> Gathered.of(n, c, captures)).holdings().add(h);
-        }
-    }
-
-    private void note(Chosen chosen, Holding holding) {
-        for (Clause clause : placings(chosen)) {
-            String captured = chosen.match().captures().get(capture(clause));
-            if (captured != null) {
-                families.note(
-                        clause, captured, mesh.index(axis(clause), holding.at()), holding.name());
-            }
-        }
-    }
-
-    private Map<String, String> globalCaptures(Chosen chosen, Holding holding) {
-        Map<String, String> global = new LinkedHashMap<>();
-        for (Clause clause : placings(chosen)) {
-            String captured = chosen.match().captures().get(capture(clause));
-            if (captured != null) {
-                global.put(
-                        capture(clause),
-                        families.global(clause, captured, mesh.index(axis(clause), holding.at())));
-            }
-        }
-        return global;
-    }
-
-    private static List<Clause> placings(Chosen chosen) {
-        return chosen.rule().param().stream()
-                .flatMap(p -> p.layout().stream())
-                .filter(c -> c instanceof Clause.StageOf || c instanceof Clause.Expert)
-                .toList();
-    }
-
-    private static String capture(Clause clause) {
-        return clause instanceof Clause.StageOf s
-                ? s.capture().text()
-                : clause instanceof Clause.Expert e ? e.capture().text() : "";
-    }
-
-    private static String axis(Clause clause) {
-        return clause instanceof Clause.StageOf s
-                ? s.axis().text()
-                : clause instanceof Clause.Expert e ? e.axis().text() : "";
-    }
-
     private void frozenRules() {
         for (FrozenRule rule : spec.frozen()) {
             for (NamePattern pattern : rule.patterns()) {
@@ -260,7 +192,7 @@ public final class Binder {
         if (read.isEmpty()) {
             return Optional.empty();
         }
-        Reading reading = staged(read.get());
+        Reading reading = new SharedStage(mesh, gathered, problems).of(read.get());
         if (reading.tiedTo().isPresent()) {
             aliases.tie(parameter, reading.tiedTo().get());
             return Optional.empty();
@@ -387,53 +319,6 @@ public final class Binder {
             all.addAll(flatByName.getOrDefault(h.name(), Set.of()));
         }
         return all;
-    }
-
-    /// The placement of `stage with NAME`: where that parameter is held.
-    private Reading staged(Reading reading) {
-        if (reading.stagedWith().isEmpty()) {
-            return reading;
-        }
-        NamePattern.Glob with = reading.stagedWith().get();
-        Gathered other = gathered.get(PatternText.bare(with));
-        if (other == null) {
-            problems.error(
-                    with.span(),
-                    "no parameter %s; expected one to share the stage of"
-                            .formatted(PatternText.of(with)),
-                    NearestNames.hint(PatternText.bare(with), gathered.keySet()));
-            return reading;
-        }
-        String axis = stageAxis(other, new HashSet<>());
-        Set<Integer> found = new LinkedHashSet<>();
-        other.holdings().forEach(h -> mesh.index(axis, h.at()).ifPresent(found::add));
-        return found.isEmpty() ? reading : reading.with(new Step(axis, new Layout.Placed(found)));
-    }
-
-    /// The axis of stages, whatever the spec calls it: the one along which a parameter's own rule
-    /// places it.
-    private String stageAxis(Gathered parameter, Set<String> asked) {
-        for (Clause clause : parameter.chosen().rule().param().orElseThrow().layout()) {
-            switch (clause) {
-                case Clause.StageOf s -> {
-                    return s.axis().text();
-                }
-                case Clause.StageAt s -> {
-                    return s.axis().text();
-                }
-                case Clause.Replicate r when !r.at().isEmpty() -> {
-                    return r.axis().text();
-                }
-                case Clause.StageWith w -> {
-                    Gathered other = gathered.get(PatternText.bare(w.name()));
-                    if (other != null && asked.add(other.name())) {
-                        return stageAxis(other, asked);
-                    }
-                }
-                default -> {}
-            }
-        }
-        return "pp";
     }
 
     /// The members of the checkpoint's flat groups by their global names.

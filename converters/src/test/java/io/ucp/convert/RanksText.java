@@ -63,7 +63,7 @@ final class RanksText {
         switch (words[0]) {
             case "mesh" -> numbers(words[1]).forEach((a, d) -> mesh.add(new AxisDegree(a, d)));
             case "set" -> {
-                String[] number = words[1].split(" ");
+                String[] number = words[1].split(" ", -1);
                 numbers.put(number[0], Long.parseLong(number[1]));
             }
             case "job" -> job = numbers(words[1]);
@@ -75,8 +75,8 @@ final class RanksText {
 
     private static Map<String, Integer> numbers(String text) {
         Map<String, Integer> numbers = new LinkedHashMap<>();
-        for (String part : text.split(", ")) {
-            String[] words = part.split(" ");
+        for (String part : text.split(", ", -1)) {
+            String[] words = part.split(" ", -1);
             numbers.put(words[0], Integer.parseInt(words[1]));
         }
         return numbers;
@@ -88,12 +88,13 @@ final class RanksText {
 
     private static Shape shape(String text) {
         String extents = text.substring(text.indexOf('[') + 1, text.indexOf(']'));
-        return Shape.of(Arrays.stream(extents.split(", ")).mapToLong(Long::parseLong).toArray());
+        return Shape.of(
+                Arrays.stream(extents.split(", ", -1)).mapToLong(Long::parseLong).toArray());
     }
 
     private void tensors(String line) {
-        String[] halves = line.split(": ");
-        for (String tensor : halves[1].split("; ")) {
+        String[] halves = line.split(": ", -1);
+        for (String tensor : halves[1].split("; ", -1)) {
             String[] words = tensor.split(" ", 3);
             tensors.add(
                     new HeldTensor(
@@ -110,13 +111,13 @@ final class RanksText {
     }
 
     private void flat(String line) {
-        String[] halves = line.split(": ");
+        String[] halves = line.split(": ", -1);
         boolean each = halves[0].startsWith("each ");
         String first = halves[0].substring(0, halves[0].indexOf(' '));
-        String[] words = halves[0].substring(halves[0].indexOf("over ") + 5).split(" at ");
+        String[] words = halves[0].substring(halves[0].indexOf("over ") + 5).split(" at ", -1);
         Coordinate at = place(words[1]);
         List<FlatGroup.Member> members = new ArrayList<>();
-        for (String member : halves[1].split("; ")) {
+        for (String member : halves[1].split("; ", -1)) {
             String name = member.substring(0, member.indexOf(' '));
             members.add(new FlatGroup.Member(name, shape(member)));
         }

@@ -14,13 +14,14 @@ import java.util.TreeSet;
 /// of the box (relative to `start`) lies at local position `localOffset + Σ i[d] * localStride[d]`,
 /// in elements. Dims of extent 1 in the grid are dropped, so a scalar has no dims.
 public final class Piece {
-    private final long[] grid;
-    private final long[] start;
-    private final long[] extent;
-    private final long localOffset;
-    private final long[] localStride;
+    final long[] grid;
+    final long[] start;
+    final long[] extent;
+    final long localOffset;
+    final long[] localStride;
 
-    private Piece(long[] grid, long[] start, long[] extent, long localOffset, long[] localStride) {
+    /// Takes arrays that nobody changes.
+    Piece(long[] grid, long[] start, long[] extent, long localOffset, long[] localStride) {
         this.grid = grid;
         this.start = start;
         this.extent = extent;
@@ -129,88 +130,7 @@ public final class Piece {
     ///
     /// @throws IllegalArgumentException where the local order is not nested (two dims interleave)
     public List<Piece> cut(long from, long to) {
-        Integer[] order = new Integer[extent.length];
-        for (int d = 0; d < order.length; d++) {
-            order[d] = d;
-        }
-        Arrays.sort(order, (a, b) -> Long.compare(localStride[b], localStride[a]));
-        long[] span = new long[order.length + 1];
-        span[order.length] = 1;
-        for (int i = order.length - 1; i >= 0; i--) {
-            int d = order[i];
-            if (extent[d] > 1 && localStride[d] < span[i + 1]) {
-                throw new IllegalArgumentException("local order is not nested: " + this);
-            }
-            span[i] = (extent[d] - 1) * localStride[d] + span[i + 1];
-        }
-        List<Piece> out = new ArrayList<>();
-        if (count() > 0) {
-            cut(order, span, 0, localOffset, from, to, start.clone(), extent.clone(), out);
-        }
-        return out;
-    }
-
-    private void cut(
-            Integer[] order,
-            long[] span,
-            int level,
-            long base,
-            long from,
-            long to,
-            long[] boxStart,
-            long[] boxExtent,
-            List<Piece> out) {
-        if (base >= to || base + span[level] <= from) {
-            return;
-        }
-        if (from <= base && base + span[level] <= to) {
-            out.add(new Piece(grid, boxStart.clone(), boxExtent.clone(), base - from, localStride));
-            return;
-        }
-        int d = order[level];
-        long n = extent[d];
-        long stride = localStride[d];
-        long inner = span[level + 1];
-        // Rows [first, last) lie wholly inside; one row before and one after may lie inside in
-        // part.
-        long first = stride == 0 ? 0 : Math.clamp(Math.ceilDiv(from - base, stride), 0, n);
-        long last =
-                stride == 0
-                        ? n
-                        : Math.clamp(Math.floorDiv(to - inner - base, stride) + 1, first, n);
-        long lead = Math.max(0, first - 1);
-        for (long row = lead; row < first; row++) {
-            cutRow(order, span, level, row, base, from, to, boxStart, boxExtent, out);
-        }
-        if (last > first) {
-            long[] s = boxStart.clone();
-            long[] e = boxExtent.clone();
-            s[d] = start[d] + first;
-            e[d] = last - first;
-            out.add(new Piece(grid, s, e, base + first * stride - from, localStride));
-        }
-        for (long row = last; row < Math.min(n, last + 1); row++) {
-            cutRow(order, span, level, row, base, from, to, boxStart, boxExtent, out);
-        }
-    }
-
-    private void cutRow(
-            Integer[] order,
-            long[] span,
-            int level,
-            long row,
-            long base,
-            long from,
-            long to,
-            long[] boxStart,
-            long[] boxExtent,
-            List<Piece> out) {
-        int d = order[level];
-        long[] s = boxStart.clone();
-        long[] e = boxExtent.clone();
-        s[d] = start[d] + row;
-        e[d] = 1;
-        cut(order, span, level + 1, base + row * localStride[d], from, to, s, e, out);
+        return new PieceCut(this, from, to).pieces();
     }
 
     /// The elements that both hold, as moves from this piece's local positions to the other's.

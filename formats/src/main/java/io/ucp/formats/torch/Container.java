@@ -36,7 +36,7 @@ record Container(Region region, String root, List<TorchRecord> records) {
     /// Refuses what does not begin like a zip, by its name where it has one.
     static void checkKind(Region region) throws IOException {
         ByteBuffer head = region.read(0, (int) Math.min(512, region.length()));
-        if (head.limit() >= 4 && head.getInt(0) == ZipDirectory.LOCAL) {
+        if (head.limit() >= 4 && head.getInt(0) == ZipRecords.LOCAL) {
             return;
         }
         if (head.limit() == 0) {

@@ -102,7 +102,7 @@ public final class TorchFile {
             throws IOException {
         try (ByteReader reader = source.open()) {
             Region region = new Region(source.path(), reader, offset, length);
-            if (length < 4 || region.read(0, 4).getInt(0) != ZipDirectory.LOCAL) {
+            if (length < 4 || region.read(0, 4).getInt(0) != ZipRecords.LOCAL) {
                 return List.of();
             }
             return directory(region).stream()

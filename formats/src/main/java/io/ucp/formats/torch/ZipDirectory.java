@@ -1,20 +1,16 @@
 package io.ucp.formats.torch;
 
-import org.jspecify.annotations.Nullable;
-
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
-import java.util.OptionalInt;
 import java.util.Set;
 
-/// Reads the directory of a zip of stored records, and finds where their data is.
+/// Reads the directory of a zip of stored records; [ZipRecords] finds where their data is.
 ///
 /// Stricter than zip allows, as a file of numbers must be: no comment, no compression, no
 /// encryption, no record twice, none over another, and what the directory says of a record must
@@ -26,25 +22,11 @@ final class ZipDirectory {
     private static final int END_64_SIZE = 56;
     private static final int LOCATOR_SIZE = 20;
     private static final int CENTRAL_SIZE = 46;
-    private static final int LOCAL_SIZE = 30;
     private static final int END = 0x06054b50;
     private static final int END_64 = 0x06064b50;
     private static final int LOCATOR = 0x07064b50;
     private static final int CENTRAL = 0x02014b50;
-    static final int LOCAL = 0x04034b50;
-    private static final int DESCRIPTOR = 0x08074b50;
-    private static final long MAX_U4 = 0xffff_ffffL;
-
-    /// Gaps up to here are read together with the header behind them.
-    private static final int SMALL_GAP = 1024;
-
-    /// Bytes read with a header: torch's padding of up to 64 and a zip64 field.
-    private static final int SMALL_EXTRA = 128;
-
-    /// Extra fields.
-    private static final int ZIP64 = 1;
-
-    private static final int TORCH_PADDING = 'F' | 'B' << 8;
+    static final long MAX_U4 = 0xffff_ffffL;
 
     private final Region region;
 
@@ -115,19 +97,15 @@ final class ZipDirectory {
         ByteBuffer end = region.read(offset, END_64_SIZE);
         Place wide = new Place(end.getLong(48), end.getLong(40), end.getLong(32));
         boolean agrees =
-                agrees(narrow.offset(), wide.offset(), MAX_U4)
-                        && agrees(narrow.size(), wide.size(), MAX_U4)
-                        && agrees(narrow.count(), wide.count(), 0xffff);
+                ZipRecords.agrees(narrow.offset(), wide.offset(), MAX_U4)
+                        && ZipRecords.agrees(narrow.size(), wide.size(), MAX_U4)
+                        && ZipRecords.agrees(narrow.count(), wide.count(), 0xffff);
         boolean whole = end.getInt(0) == END_64 && end.getLong(4) == END_64_SIZE - 12;
         if (!whole || !agrees || end.getLong(24) != wide.count()) {
             throw region.malformed(
                     offset, "two end records that disagree", "the same directory in both");
         }
         return wide;
-    }
-
-    private static boolean agrees(long narrow, long wide, long saturated) {
-        return narrow == saturated ? wide >= 0 : narrow == wide;
     }
 
     private void check(Place place, long past) throws IOException {
@@ -197,7 +175,7 @@ final class ZipDirectory {
                         .order(ByteOrder.LITTLE_ENDIAN);
         directory.position(start + whole);
         int flags = u2(directory, start + 8);
-        checkStored(at, text, flags, u2(directory, start + 10));
+        ZipRecords.checkStored(region, at, text, flags, u2(directory, start + 10));
         long[] wide = {
             u4(directory, start + 24), u4(directory, start + 20), u4(directory, start + 42)
         };
@@ -209,23 +187,6 @@ final class ZipDirectory {
                     "the same size twice");
         }
         return new ZipEntry(text, wide[2], wide[0], directory.getInt(start + 16), flags);
-    }
-
-    private void checkStored(long at, String name, int flags, int method) throws IOException {
-        if ((flags & 0x2041) != 0) {
-            throw region.malformed(
-                    at,
-                    "'%s' is encrypted".formatted(name),
-                    "records as torch.save writes them",
-                    "decrypt the archive and pack its records again without compression");
-        }
-        if (method != 0) {
-            throw region.malformed(
-                    at,
-                    "'%s' is compressed (method %d)".formatted(name, method),
-                    "stored records, which can be read in place",
-                    "load the file with torch and save it again");
-        }
     }
 
     /// Takes the values that do not fit in 4 bytes from the zip64 extra field, in their order:
@@ -262,7 +223,7 @@ final class ZipDirectory {
         }
         order.sort(Comparator.comparingLong(i -> entries.get(i).header()));
         TorchRecord[] records = new TorchRecord[entries.size()];
-        Between between = new Between(directory, isChecked(entries));
+        ZipRecords between = new ZipRecords(region, directory, isChecked(entries));
         for (int i : order) {
             records[i] = between.next(entries.get(i));
         }
@@ -276,184 +237,11 @@ final class ZipDirectory {
         return entries.stream().anyMatch(e -> e.crc() != 0);
     }
 
-    /// A walk over the bytes that are not data: descriptor of one record, header of the next.
-    private final class Between {
-        private final long directory;
-        private final boolean checked;
-        private @Nullable ZipEntry before;
-
-        /// First byte past the data of `before`.
-        private long end;
-
-        Between(long directory, boolean checked) {
-            this.directory = directory;
-            this.checked = checked;
-        }
-
-        TorchRecord next(ZipEntry entry) throws IOException {
-            byte[] name = entry.name().getBytes(StandardCharsets.UTF_8);
-            int headerSize = LOCAL_SIZE + name.length;
-            long gap = entry.header() - end;
-            if (gap < 0 || headerSize > directory - entry.header()) {
-                throw overlap(entry);
-            }
-            int read = gap <= SMALL_GAP ? (int) gap : 0;
-            int spare = (int) Math.min(SMALL_EXTRA, directory - entry.header() - headerSize);
-            ByteBuffer bytes = region.read(entry.header() - read, read + headerSize + spare);
-            descriptor(gap, read == gap ? bytes : null);
-            ByteBuffer header = bytes.slice(read, headerSize).order(ByteOrder.LITTLE_ENDIAN);
-            checkHeader(entry, header, name);
-            long data = entry.header() + headerSize + u2(header, 28);
-            if (data > directory || entry.size() > directory - data) {
-                throw overlap(entry);
-            }
-            int extraSize = u2(header, 28);
-            ByteBuffer extra =
-                    extraSize <= spare
-                            ? bytes.slice(read + headerSize, extraSize)
-                            : region.read(entry.header() + headerSize, extraSize);
-            checkExtra(entry, header, extra.order(ByteOrder.LITTLE_ENDIAN));
-            before = entry;
-            end = data + entry.size();
-            return new TorchRecord(
-                    entry.name(),
-                    region.base() + data,
-                    entry.size(),
-                    checked ? OptionalInt.of(entry.crc()) : OptionalInt.empty());
-        }
-
-        void last() throws IOException {
-            descriptor(directory - end, null);
-        }
-
-        private IOException overlap(ZipEntry entry) {
-            return region.malformed(
-                    entry.header(),
-                    "'%s' overlaps what is before it or behind it".formatted(entry.name()),
-                    "records one after the other, then the directory");
-        }
-
-        private void checkHeader(ZipEntry entry, ByteBuffer header, byte[] name)
-                throws IOException {
-            byte[] localName = new byte[name.length];
-            if (header.getInt(0) != LOCAL) {
-                throw region.malformed(
-                        entry.header(),
-                        "no header for '%s'".formatted(entry.name()),
-                        "its signature PK\\3\\4");
-            }
-            header.get(LOCAL_SIZE, localName);
-            if (u2(header, 26) != name.length || !Arrays.equals(name, localName)) {
-                throw region.malformed(
-                        entry.header(),
-                        "the header of another record",
-                        "'%s', as the directory says".formatted(entry.name()));
-            }
-            checkStored(entry.header(), entry.name(), u2(header, 6), u2(header, 8));
-            boolean described = (u2(header, 6) & 8) != 0;
-            boolean agrees = described == entry.hasDescriptor();
-            // With a descriptor they may be left out here.
-            agrees &= says(header, 18, entry.size(), described);
-            agrees &= says(header, 22, entry.size(), described);
-            int crc = header.getInt(14);
-            agrees &= crc == entry.crc() || (described && crc == 0);
-            if (!agrees) {
-                throw disagree(entry.header(), entry);
-            }
-        }
-
-        private static boolean says(ByteBuffer header, int at, long size, boolean described) {
-            return agrees(u4(header, at), size, MAX_U4) || (described && u4(header, at) == 0);
-        }
-
-        /// The fields fill what the header says is theirs, or the data would not be where it says;
-        /// a size in them is the directory's, and torch's padding is of one byte value.
-        private void checkExtra(ZipEntry entry, ByteBuffer header, ByteBuffer extra)
-                throws IOException {
-            while (extra.hasRemaining()) {
-                int id = extra.remaining() < 4 ? -1 : Short.toUnsignedInt(extra.getShort());
-                int size = id < 0 ? 0 : Short.toUnsignedInt(extra.getShort());
-                if (id < 0 || size > extra.remaining()) {
-                    throw region.malformed(
-                            entry.header(),
-                            "extra fields of '%s' that do not end where its data begins"
-                                    .formatted(entry.name()),
-                            "whole fields");
-                }
-                ByteBuffer field =
-                        extra.slice(extra.position(), size).order(ByteOrder.LITTLE_ENDIAN);
-                extra.position(extra.position() + size);
-                boolean sound =
-                        switch (id) {
-                            case ZIP64 -> entry.hasDescriptor() || isSize(entry, header, field);
-                            case TORCH_PADDING -> isOneValue(field);
-                            default -> true;
-                        };
-                if (!sound) {
-                    throw region.malformed(
-                            entry.header(),
-                            "an extra field of '%s' that is not as it was written"
-                                    .formatted(entry.name()),
-                            "its size, or padding");
-                }
-            }
-        }
-
-        /// Both sizes where both are saturated.
-        private static boolean isSize(ZipEntry entry, ByteBuffer header, ByteBuffer field) {
-            for (int at : new int[] {22, 18}) {
-                if (u4(header, at) == MAX_U4
-                        && (field.remaining() < 8 || field.getLong() != entry.size())) {
-                    return false;
-                }
-            }
-            return true;
-        }
-
-        private static boolean isOneValue(ByteBuffer bytes) {
-            for (int i = 1; i < bytes.limit(); i++) {
-                if (bytes.get(i) != bytes.get(0)) {
-                    return false;
-                }
-            }
-            return true;
-        }
-
-        /// Checks the descriptor of the record before, where it has one with the usual signature.
-        private void descriptor(long gap, @Nullable ByteBuffer bytes) throws IOException {
-            if (before == null || !before.hasDescriptor()) {
-                return;
-            }
-            if (gap < 12) {
-                throw disagree(end, before);
-            }
-            ByteBuffer found = bytes == null ? region.read(end, (int) Math.min(gap, 24)) : bytes;
-            if (found.getInt(0) != DESCRIPTOR || found.limit() < 16) {
-                return;
-            }
-            boolean narrow = u4(found, 8) == before.size() && u4(found, 12) == before.size();
-            boolean wide =
-                    gap >= 24
-                            && found.getLong(8) == before.size()
-                            && found.getLong(16) == before.size();
-            if (found.getInt(4) != before.crc() || !(narrow || wide)) {
-                throw disagree(end, before);
-            }
-        }
-
-        private IOException disagree(long at, ZipEntry entry) {
-            return region.malformed(
-                    at,
-                    "another size or CRC-32 of '%s' than in the directory".formatted(entry.name()),
-                    "%d bytes, CRC-32 %08x".formatted(entry.size(), entry.crc()));
-        }
-    }
-
-    private static int u2(ByteBuffer bytes, int at) {
+    static int u2(ByteBuffer bytes, int at) {
         return Short.toUnsignedInt(bytes.getShort(at));
     }
 
-    private static long u4(ByteBuffer bytes, int at) {
+    static long u4(ByteBuffer bytes, int at) {
         return Integer.toUnsignedLong(bytes.getInt(at));
     }
 }

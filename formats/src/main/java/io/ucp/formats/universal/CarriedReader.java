@@ -181,7 +181,7 @@ final class CarriedReader {
         if (count < 0 || held != count || count > Long.MAX_VALUE / 16) {
             throw json.wrong("count", Long.toString(count), "the pieces' %d".formatted(held));
         }
-        return new Elementwise(name, state, ManifestReader.dtype(json), count, pieces);
+        return new Elementwise(name, state, ManifestFacts.dtype(json), count, pieces);
     }
 
     /// @param whole elements of the parameter

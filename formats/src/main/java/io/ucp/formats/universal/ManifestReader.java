@@ -4,13 +4,8 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 
-import io.ucp.formats.AxisDegree;
 import io.ucp.formats.Coordinate;
-import io.ucp.formats.LayoutHints;
-import io.ucp.formats.Origin;
 import io.ucp.formats.ParameterFacts;
-import io.ucp.formats.ParameterFacts.Split;
-import io.ucp.formats.ParameterFacts.SplitKind;
 import io.ucp.formats.Scalar;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.DType;
@@ -23,7 +18,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.HexFormat;
@@ -160,8 +154,8 @@ final class ManifestReader {
                 tag(top),
                 top.optionalNumber("iteration"),
                 top.text("digest"),
-                origin(top.object("origin")),
-                hints(top.object("hints")),
+                ManifestFacts.origin(top.object("origin")),
+                ManifestFacts.hints(top.object("hints")),
                 files(top),
                 parameters,
                 carried(top));
@@ -193,7 +187,7 @@ final class ManifestReader {
         List<Manifest.ArrowFile> files = new ArrayList<>();
         Set<String> paths = new HashSet<>();
         for (JsonObject json : top.objects("files")) {
-            String path = inside(json, "path");
+            String path = ManifestFacts.inside(json, "path");
             if (!paths.add(path)) {
                 throw json.wrong("path", "\"" + path + "\" again", "each file once");
             }
@@ -206,17 +200,17 @@ final class ManifestReader {
                     new Manifest.ArrowFile(
                             path,
                             json.text("state"),
-                            dtype(json),
+                            ManifestFacts.dtype(json),
                             compressed,
                             json.integer("batches", 0, Integer.MAX_VALUE),
-                            compressed ? -1 : atLeastZero(json, "size")));
+                            compressed ? -1 : ManifestFacts.atLeastZero(json, "size")));
         }
         return files;
     }
 
     private Manifest.Held parameter(JsonObject json) throws MalformedFileException {
-        Shape shape = shape(json, "shape");
-        Shape realShape = json.has("realShape") ? shape(json, "realShape") : shape;
+        Shape shape = ManifestFacts.shape(json, "shape");
+        Shape realShape = json.has("realShape") ? ManifestFacts.shape(json, "realShape") : shape;
         boolean fits = realShape.rank() == shape.rank();
         for (int d = 0; fits && d < shape.rank(); d++) {
             fits = realShape.dim(d) <= shape.dim(d);
@@ -230,9 +224,9 @@ final class ManifestReader {
         JsonObject jsonStates = json.object("states");
         for (String name : jsonStates.names()) {
             JsonObject state = jsonStates.object(name);
-            DType dtype = dtype(state);
+            DType dtype = ManifestFacts.dtype(state);
             states.put(name, dtype);
-            long size = atLeastZero(state, "size");
+            long size = ManifestFacts.atLeastZero(state, "size");
             if (size % dtype.width() != 0 || size / dtype.width() != shape.count()) {
                 throw state.wrong(
                         "size",
@@ -242,10 +236,10 @@ final class ManifestReader {
             places.put(
                     name,
                     new Manifest.Place(
-                            inside(state, "file"),
+                            ManifestFacts.inside(state, "file"),
                             state.integer("batch", 0, Integer.MAX_VALUE),
                             state.integer("batches", 1, Integer.MAX_VALUE),
-                            state.has("offset") ? atLeastZero(state, "offset") : -1));
+                            state.has("offset") ? ManifestFacts.atLeastZero(state, "offset") : -1));
             Optional<String> digest = state.optionalText("digest");
             if (digest.isPresent()) {
                 digests.put(name, digest.get());
@@ -258,7 +252,7 @@ final class ManifestReader {
                         realShape,
                         states,
                         scalars(json.object("scalars")),
-                        split(json.object("split")),
+                        ManifestFacts.split(json.object("split")),
                         json.truth("trainable"),
                         json.truth("buffer"),
                         json.integer("group", -1, Integer.MAX_VALUE),
@@ -274,7 +268,9 @@ final class ManifestReader {
             JsonObject scalar = json.object(name);
             String hex = scalar.text("bytes");
             try {
-                scalars.put(name, new Scalar(dtype(scalar), HexFormat.of().parseHex(hex)));
+                scalars.put(
+                        name,
+                        new Scalar(ManifestFacts.dtype(scalar), HexFormat.of().parseHex(hex)));
             } catch (IllegalArgumentException _) {
                 throw scalar.wrong("bytes", "\"" + hex + "\"", "the bytes of one in hexadecimal");
             }
@@ -282,61 +278,11 @@ final class ManifestReader {
         return scalars;
     }
 
-    private static Split split(JsonObject json) throws MalformedFileException {
-        return new Split(
-                constant(json, "kind", SplitKind.values()),
-                json.integer("dim", 0, Integer.MAX_VALUE),
-                Arrays.stream(json.numbers("parts")).boxed().toList(),
-                json.lists("subShape"),
-                json.truth("vocabulary"));
-    }
-
-    private static Origin origin(JsonObject json) throws MalformedFileException {
-        List<AxisDegree> mesh = new ArrayList<>();
-        for (JsonObject axis : json.objects("mesh")) {
-            mesh.add(
-                    new AxisDegree(
-                            axis.text("axis"), axis.integer("degree", 1, Integer.MAX_VALUE)));
-        }
-        return new Origin(
-                json.text("format"),
-                json.text("tag"),
-                json.integer("stage", -1, 3),
-                mesh,
-                json.optionalText("spec"));
-    }
-
-    private static LayoutHints hints(JsonObject json) throws MalformedFileException {
-        List<LayoutHints.Pattern> patterns = new ArrayList<>();
-        for (JsonObject pattern : json.objects("patterns")) {
-            patterns.add(
-                    new LayoutHints.Pattern(
-                            constant(pattern, "kind", LayoutHints.Kind.values()),
-                            pattern.text("regex"),
-                            pattern.integer("dim", Integer.MIN_VALUE, Integer.MAX_VALUE),
-                            pattern.lists("subShape"),
-                            pattern.lists("widths")));
-        }
-        Map<String, Long> numbers = new HashMap<>();
-        JsonObject jsonNumbers = json.object("numbers");
-        for (String name : jsonNumbers.names()) {
-            numbers.put(name, jsonNumbers.number(name));
-        }
-        return new LayoutHints(
-                json.optionalText("version"),
-                patterns,
-                json.optionalNumber("vocabularyRows"),
-                json.textsByName("aliases"),
-                Set.copyOf(json.texts("frozen")),
-                Set.copyOf(json.texts("buffers")),
-                numbers);
-    }
-
     private List<Manifest.Carried> carried(JsonObject top) throws MalformedFileException {
         List<Manifest.Carried> carried = new ArrayList<>();
         Set<String> paths = new HashSet<>();
         for (JsonObject json : top.objects("carried")) {
-            String path = inside(json, "path");
+            String path = ManifestFacts.inside(json, "path");
             if (!paths.add(path)) {
                 throw json.wrong("path", "\"" + path + "\" again", "each file once");
             }
@@ -350,55 +296,9 @@ final class ManifestReader {
                             path,
                             json.text("role"),
                             new Coordinate(indices),
-                            inside(json, "archive")));
+                            ManifestFacts.inside(json, "archive")));
         }
         return carried;
-    }
-
-    private static String inside(JsonObject json, String name) throws MalformedFileException {
-        String path = json.text(name);
-        if (!PathNames.staysInside(path)) {
-            throw json.wrong(name, "\"" + path + "\"", "a path inside the checkpoint's folder");
-        }
-        return path;
-    }
-
-    private static Shape shape(JsonObject json, String name) throws MalformedFileException {
-        long[] dims = json.numbers(name);
-        try {
-            return Shape.of(dims);
-        } catch (IllegalArgumentException | ArithmeticException _) {
-            throw json.wrong(name, Arrays.toString(dims), "extents of a tensor");
-        }
-    }
-
-    static DType dtype(JsonObject json) throws MalformedFileException {
-        String name = json.text("dtype");
-        Optional<DType> dtype = DType.ofTorchName(name);
-        if (dtype.isEmpty()) {
-            throw json.wrong("dtype", "\"" + name + "\"", "the name of a torch dtype");
-        }
-        return dtype.get();
-    }
-
-    private static long atLeastZero(JsonObject json, String name) throws MalformedFileException {
-        long value = json.number(name);
-        if (value < 0) {
-            throw json.wrong(name, Long.toString(value), "0 or more");
-        }
-        return value;
-    }
-
-    private static <E extends Enum<E>> E constant(JsonObject json, String name, E[] values)
-            throws MalformedFileException {
-        String word = json.text(name);
-        for (E value : values) {
-            if (ManifestText.word(value).equals(word)) {
-                return value;
-            }
-        }
-        List<String> words = Arrays.stream(values).map(ManifestText::word).toList();
-        throw json.wrong(name, "\"" + word + "\"", "one of " + String.join(", ", words));
     }
 
     private static long place(JsonProcessingException e) {

@@ -195,7 +195,7 @@ final class StateFileCheck {
         }
         require(where, index.number("version") == Manifest.VERSION, "another version");
         require(where, index.text("state").equals(file.state()), "another state");
-        require(where, ManifestReader.dtype(index) == file.dtype(), "another dtype");
+        require(where, ManifestFacts.dtype(index) == file.dtype(), "another dtype");
         List<JsonObject> entries = index.objects("tensors");
         require(where, entries.size() == tensors.size(), "%d tensors".formatted(entries.size()));
         for (int t = 0; t < tensors.size(); t++) {
