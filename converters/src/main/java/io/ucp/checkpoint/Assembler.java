@@ -137,6 +137,7 @@ public final class Assembler {
                         gathered.stream().flatMap(GatheredParameter::spans).toList());
         findings.addAll(index.findings());
         findings.addAll(Dropped.told(sharding.dropped()));
+        findings.addAll(Averages.told(parameters));
         Origin origin =
                 new Origin(
                         index.format(),

@@ -142,6 +142,12 @@ final class AssemblerTest {
         assertThat(held.get("exp_avg"))
                 .extracting(StateHolding::agreement)
                 .isEqualTo(Agreement.AVERAGE);
+        assertThat(inventory.findings())
+                .containsExactly(
+                        new Finding(
+                                "average",
+                                "the value is the mean of copies, which are not given back: exp_avg"
+                                        + " of a"));
     }
 
     @Test
