@@ -47,7 +47,7 @@ final class WeightsAndMastersTest {
     }
 
     /// Such a file is not damaged: its checksums are those of what it holds.
-    private static void seal(Path file) throws IOException {
+    static void seal(Path file) throws IOException {
         ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);
         try (ZipFile zip = new ZipFile(file.toFile())) {
             for (ZipEntry entry : Collections.list(zip.entries())) {
