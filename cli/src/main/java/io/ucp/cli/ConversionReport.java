@@ -27,12 +27,14 @@ final class ConversionReport {
         SourceReport.notes(out, terminal, "differ", report.differences());
         SourceReport.notes(out, terminal, "lost", report.losses());
         SourceReport.findings(out, terminal, report.findings());
-        String rate = Quantity.rate(report.bytesWritten(), report.took());
+        boolean cloned = report.bytesCloned() > 0;
+        String rate = cloned ? "" : Quantity.rate(report.bytesWritten(), report.took());
         out.println(
                 terminal.good("%-9s ".formatted("done"))
                         + "%s in %s%s: %s, %s"
                                 .formatted(
-                                        Quantity.bytes(report.bytesWritten()),
+                                        Quantity.bytes(
+                                                report.bytesWritten() + report.bytesCloned()),
                                         Quantity.duration(report.took()),
                                         rate.isEmpty() ? "" : " (" + rate + ")",
                                         Quantity.count(report.parameters(), "parameter"),
@@ -43,6 +45,13 @@ final class ConversionReport {
                     "resumed",
                     Quantity.bytes(report.bytesKept())
                             + " had been written before, and was checked");
+        }
+        if (cloned) {
+            SourceReport.line(
+                    out,
+                    "cloned",
+                    Quantity.bytes(report.bytesCloned())
+                            + " share their blocks with the source (--reflink never copies them)");
         }
         report.readBack()
                 .ifPresent(
@@ -133,6 +142,7 @@ final class ConversionReport {
         json.writeNumberField("bytes_read", report.bytesRead());
         json.writeNumberField("bytes_written", report.bytesWritten());
         json.writeNumberField("bytes_kept", report.bytesKept());
+        json.writeNumberField("bytes_cloned", report.bytesCloned());
         if (report.readBack().isPresent()) {
             json.writeNumberField("states_read_back", report.readBack().getAsLong());
         }

@@ -1,9 +1,11 @@
 package io.ucp.cli;
 
 import io.ucp.convert.Prepared;
+import io.ucp.convert.RunOptions;
 
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 import java.io.IOException;
@@ -29,8 +31,33 @@ final class Convert extends Converting {
 
     @Mixin private SourceOptions reading;
 
+    @Option(
+            names = "--reflink",
+            paramLabel = "HOW",
+            defaultValue = "auto",
+            description =
+                    "Where the source has the wanted layout already, its files are copied:"
+                            + " ${COMPLETION-CANDIDATES}; auto shares their blocks until somebody"
+                            + " writes to them, where the file system can do that (never a hard"
+                            + " link); never copies all bytes.")
+    private Reflink reflink;
+
+    /// How files are copied as they are.
+    enum Reflink {
+        auto,
+        never
+    }
+
     @Override
     Prepared prepare(TargetOptions target) throws IOException {
         return target.prepare(source, reading);
+    }
+
+    @Override
+    RunOptions.Unchanged unchanged() {
+        return switch (reflink) {
+            case auto -> RunOptions.Unchanged.CLONED;
+            case never -> RunOptions.Unchanged.COPIED;
+        };
     }
 }

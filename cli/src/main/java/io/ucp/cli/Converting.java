@@ -132,6 +132,11 @@ abstract class Converting extends Reporting {
     /// Everything up to the plan.
     abstract Prepared prepare(TargetOptions target) throws IOException;
 
+    /// How the files come about where the source has the wanted layout already.
+    RunOptions.Unchanged unchanged() {
+        return RunOptions.Unchanged.ANEW;
+    }
+
     /// What is read.
     void sources(PrintWriter out, Prepared prepared) {
         SourceReport.print(out, prepared.described());
@@ -161,6 +166,7 @@ abstract class Converting extends Reporting {
                 .withReadBack(verify == Verifying.readBack)
                 .withStrict(target.strict())
                 .withCheckedWeights(!fromMaster)
+                .withUnchanged(unchanged())
                 .withOutput(new OutputFolder.Rules(leftover, overwrite, !unsynced));
     }
 }

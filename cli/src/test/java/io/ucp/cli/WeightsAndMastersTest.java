@@ -33,7 +33,12 @@ final class WeightsAndMastersTest {
         source = folder.resolve("checkpoint");
         out = folder.resolve("out");
         CheckpointCommandsTest.copy(Run.sample("llama-tp2-pp2-dp2"), source);
-        HeldTensor weight = weight(source);
+        changeAWeight(source);
+    }
+
+    /// A bit of a weight flipped, in a file that is not damaged.
+    static void changeAWeight(Path checkpoint) throws IOException {
+        HeldTensor weight = weight(checkpoint);
         Path file = weight.tensor().source().path();
         byte[] bytes = Files.readAllBytes(file);
         bytes[(int) weight.tensor().offset()] ^= 1;
@@ -42,7 +47,7 @@ final class WeightsAndMastersTest {
     }
 
     /// Such a file is not damaged: its checksums are those of what it holds.
-    private static void seal(Path file) throws IOException {
+    static void seal(Path file) throws IOException {
         ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);
         try (ZipFile zip = new ZipFile(file.toFile())) {
             for (ZipEntry entry : Collections.list(zip.entries())) {

@@ -112,21 +112,26 @@ public final class Conversion {
     public static Prepared prepare(Request request, Described described) throws IOException {
         TargetNames names = TargetNames.of(request, described, format(request.to()));
         WithoutEffect.refuse(request, described, names, format(request.to()));
-        Optional<TargetBinder.Bound> bound = TargetJobs.of(request, described, names);
+        Optional<TargetJobs.Asked> asked = TargetJobs.of(request, described, names);
+        Optional<TargetBinder.Bound> bound = asked.map(TargetJobs.Asked::bound);
         if (request.weightsOnly()) {
             names = names.with(WeightsOnly.of(names.inventory()));
         }
         Optional<TargetJob> job = bound.map(TargetBinder.Bound::job);
         TargetTree tree = layout(request, names, job);
         CopyPlan plan = Planner.plan(names.inventory(), tree.files());
-        return new Prepared(
-                request,
-                described,
-                names.inventory(),
-                tree,
-                plan,
-                job,
-                bound.map(TargetBinder.Bound::notes).orElse(List.of()));
+        Prepared prepared =
+                new Prepared(
+                        request,
+                        described,
+                        names.inventory(),
+                        tree,
+                        plan,
+                        job,
+                        bound.map(TargetBinder.Bound::notes).orElse(List.of()));
+        return asked.isPresent() && asked.get().same()
+                ? prepared.withCopied(CopiedSource.of(described.source().index(), tree))
+                : prepared;
     }
 
     /// Weights alone are nothing special to a form that has no place for more.
@@ -207,14 +212,24 @@ public final class Conversion {
         for (Described each : prepared.sources()) {
             Replaceable.requireApart(each.source().index().folder(), output);
         }
-        Fingerprint fingerprint = Fingerprint.of(prepared);
-        SourceState source = SourceState.of(fingerprint.sources());
-        JobRecord job = JobRecord.of(prepared, fingerprint, source, options);
+        Fingerprint reading = Fingerprint.of(prepared);
+        SourceState source = SourceState.of(reading.sources());
+        Optional<ExecutionResult> same =
+                CopiedSource.read(
+                        prepared,
+                        executing(options).withChecksums(checksums(prepared, reading.read())),
+                        options,
+                        progress);
+        Prepared written = same.isPresent() ? prepared.asCopied() : prepared;
+        Fingerprint fingerprint = same.isPresent() ? Fingerprint.of(written) : reading;
+        JobRecord job = JobRecord.of(written, fingerprint, source, options);
         try (OutputFolder folder =
-                OutputFolder.open(output, options.output(), job, prepared.plan())) {
+                OutputFolder.open(output, options.output(), job, written.plan())) {
             try {
+                ExecutionResult made =
+                        execute(written, fingerprint.read(), folder, options, progress);
                 ExecutionResult result =
-                        execute(prepared, fingerprint.read(), folder, options, progress);
+                        same.map(read -> CopiedSource.both(read, made)).orElse(made);
                 KeptDigests.require(prepared, result);
                 List<String> differences = acceptable(result, options);
                 List<SmallFile> small = small(prepared, result);
@@ -234,7 +249,7 @@ public final class Conversion {
                                                 options,
                                                 progress));
                     }
-                    SourceState.of(fingerprint.sources())
+                    SourceState.of(reading.sources())
                             .requireSame(
                                     source,
                                     prepared.inventory().index().folder(),
@@ -242,7 +257,14 @@ public final class Conversion {
                     untidy = folder.commit();
                 }
                 return report(
-                        prepared, output, result, small, differences, readBack, untidy, start);
+                        same.isPresent() ? prepared : CopiedSource.notCopied(prepared, result),
+                        output,
+                        result,
+                        small,
+                        differences,
+                        readBack,
+                        untidy,
+                        start);
             } catch (MalformedFileException | IncompleteCheckpointException | RefusedException e) {
                 folder.discard();
                 throw e;
@@ -264,9 +286,16 @@ public final class Conversion {
         if (folder.complete()) {
             return PlanExecutor.read(prepared.plan(), executing(options), progress);
         }
-        folder.requireSpace(prepared.bytesWritten());
+        boolean clones =
+                options.unchanged() == RunOptions.Unchanged.CLONED
+                        && CopiedSource.isCopied(prepared)
+                        && CopiedSource.clones(prepared, folder.output());
+        if (!clones) {
+            folder.requireSpace(prepared.bytesWritten());
+        }
         Options executing =
                 executing(options)
+                        .withClones(clones)
                         .withJournal(folder.journal().orElseThrow())
                         .withChecksums(checksums(prepared, read));
         if (!options.dropBehind()) {
@@ -424,6 +453,7 @@ public final class Conversion {
                 result.counts().bytesWritten()
                         + small.stream().mapToLong(f -> f.bytes().length).sum(),
                 result.counts().bytesKept(),
+                result.counts().bytesCloned(),
                 prepared.tree().files().size() + small.size(),
                 readBack,
                 Duration.ofNanos(System.nanoTime() - start),

@@ -83,7 +83,8 @@ public final class Joining {
                 tree,
                 Planner.plan(joined, tree.files()),
                 Optional.empty(),
-                List.of());
+                List.of(),
+                Optional.empty());
     }
 
     private void add(Piece piece, Inventory held) throws IOException {

@@ -5,6 +5,7 @@ import io.ucp.formats.Finding;
 import io.ucp.formats.TargetJob;
 import io.ucp.formats.TargetTree;
 import io.ucp.plan.CopyPlan;
+import io.ucp.plan.Planner;
 import io.ucp.plan.Step;
 
 import java.util.ArrayList;
@@ -23,6 +24,7 @@ import java.util.Optional;
 /// @param plan the steps that fill them
 /// @param job the ranks that a rank-sharded target is for
 /// @param notes what was decided on the way
+/// @param copied the target's files as those of a source that has the wanted layout already
 public record Prepared(
         Request request,
         Described described,
@@ -31,7 +33,8 @@ public record Prepared(
         TargetTree tree,
         CopyPlan plan,
         Optional<TargetJob> job,
-        List<String> notes) {
+        List<String> notes,
+        Optional<TargetTree> copied) {
     public Prepared {
         others = List.copyOf(others);
         notes = List.copyOf(notes);
@@ -46,7 +49,35 @@ public record Prepared(
             CopyPlan plan,
             Optional<TargetJob> job,
             List<String> notes) {
-        this(request, described, List.of(), inventory, tree, plan, job, notes);
+        this(request, described, List.of(), inventory, tree, plan, job, notes, Optional.empty());
+    }
+
+    /// With the files of a source that has the wanted layout already, if it has.
+    Prepared withCopied(Optional<TargetTree> files) {
+        return new Prepared(request, described, others, inventory, tree, plan, job, notes, files);
+    }
+
+    /// Not with those files, which a note says.
+    Prepared madeAnew(String note) {
+        List<String> more = new ArrayList<>(notes);
+        more.add(note);
+        return new Prepared(
+                request, described, others, inventory, tree, plan, job, more, Optional.empty());
+    }
+
+    /// With those files for the target's.
+    Prepared asCopied() {
+        TargetTree files = copied.orElseThrow();
+        return new Prepared(
+                request,
+                described,
+                others,
+                inventory,
+                files,
+                Planner.plan(inventory, files.files()),
+                job,
+                notes,
+                copied);
     }
 
     /// All that is read, the first one first.
@@ -61,6 +92,12 @@ public record Prepared(
     public List<Finding> findings() {
         List<Finding> all = new ArrayList<>(inventory.findings());
         notes.forEach(note -> all.add(new Finding(request.to(), note)));
+        if (copied.isPresent()) {
+            all.add(
+                    new Finding(
+                            request.to(),
+                            "the source has this layout already: nothing to do but to copy it"));
+        }
         tree.notes().forEach(note -> all.add(new Finding(request.to(), note)));
         return all;
     }

@@ -17,6 +17,7 @@ import java.util.OptionalLong;
 /// @param bytesRead from the source
 /// @param bytesWritten to the target, small files included
 /// @param bytesKept of the target, which an earlier run had written
+/// @param bytesCloned of the target, in files that share the blocks of the source's
 /// @param files of the target
 /// @param readBack states that were read back from it and are the source's, where that was asked
 ///   for
@@ -32,6 +33,7 @@ public record Report(
         long bytesRead,
         long bytesWritten,
         long bytesKept,
+        long bytesCloned,
         long files,
         OptionalLong readBack,
         Duration took,

@@ -13,6 +13,7 @@ import java.util.function.BooleanSupplier;
 /// @param dropBehind whether files are dropped from the page cache behind the work
 /// @param readBack whether the output is read and compared with the source before it gets its name
 /// @param checksWeights whether weights made of a master are held against those that the source has
+/// @param unchanged how the files come about where the source has the target's layout already
 /// @param cancelled asked often; true stops
 public record RunOptions(
         int threads,
@@ -23,7 +24,18 @@ public record RunOptions(
         boolean dropBehind,
         boolean readBack,
         boolean checksWeights,
+        Unchanged unchanged,
         BooleanSupplier cancelled) {
+    /// What to do where a source has the wanted layout already.
+    public enum Unchanged {
+        /// What is done with any other.
+        ANEW,
+        /// Its files are copied as they are.
+        COPIED,
+        /// Its files are cloned, and copied where the file system does not have that.
+        CLONED
+    }
+
     /// Of a window where nothing else is asked for.
     public static final int WINDOW_BYTES = 1 << 20;
 
@@ -37,6 +49,7 @@ public record RunOptions(
                 false,
                 false,
                 true,
+                Unchanged.ANEW,
                 () -> false);
     }
 
@@ -50,6 +63,7 @@ public record RunOptions(
                 dropBehind,
                 readBack,
                 checksWeights,
+                unchanged,
                 cancelled);
     }
 
@@ -63,6 +77,7 @@ public record RunOptions(
                 dropBehind,
                 readBack,
                 checksWeights,
+                unchanged,
                 cancelled);
     }
 
@@ -76,6 +91,7 @@ public record RunOptions(
                 dropBehind,
                 readBack,
                 checksWeights,
+                unchanged,
                 cancelled);
     }
 
@@ -89,6 +105,7 @@ public record RunOptions(
                 dropBehind,
                 readBack,
                 checksWeights,
+                unchanged,
                 cancelled);
     }
 
@@ -102,6 +119,7 @@ public record RunOptions(
                 dropBehind,
                 readBack,
                 checksWeights,
+                unchanged,
                 cancelled);
     }
 
@@ -115,6 +133,7 @@ public record RunOptions(
                 changed,
                 readBack,
                 checksWeights,
+                unchanged,
                 cancelled);
     }
 
@@ -128,6 +147,7 @@ public record RunOptions(
                 dropBehind,
                 changed,
                 checksWeights,
+                unchanged,
                 cancelled);
     }
 
@@ -141,6 +161,7 @@ public record RunOptions(
                 dropBehind,
                 readBack,
                 changed,
+                unchanged,
                 cancelled);
     }
 
@@ -154,6 +175,21 @@ public record RunOptions(
                 dropBehind,
                 readBack,
                 checksWeights,
+                unchanged,
                 changed);
+    }
+
+    public RunOptions withUnchanged(Unchanged changed) {
+        return new RunOptions(
+                threads,
+                windowBytes,
+                strict,
+                output,
+                maxRate,
+                dropBehind,
+                readBack,
+                checksWeights,
+                changed,
+                cancelled);
     }
 }

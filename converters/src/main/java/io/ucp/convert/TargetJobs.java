@@ -6,25 +6,32 @@ import io.ucp.bind.TargetBinder;
 import io.ucp.bind.TargetRequest;
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.Coordinate;
 import io.ucp.formats.Origin;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetJob;
 import io.ucp.lang.Ucl;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.SourceText;
+import io.ucp.tensor.Shape;
 
 import java.io.IOException;
-import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 /// The job that a request asks for, over what its source holds.
 final class TargetJobs {
     private TargetJobs() {}
 
+    /// @param same whether the source is what a job of this layout would have written
+    record Asked(TargetBinder.Bound bound, boolean same) {}
+
     /// @return nothing for targets that hold every parameter whole
-    static Optional<TargetBinder.Bound> of(Request request, Described described, TargetNames names)
+    static Optional<Asked> of(Request request, Described described, TargetNames names)
             throws IOException {
         if (request.target().isEmpty()) {
             return Optional.empty();
@@ -36,13 +43,10 @@ final class TargetJobs {
                         spec(request, described, names),
                         request.target().get(),
                         request.settings());
-        if (!described.isHeld(names.inventory())
-                || !isSame(request, described, source, bound.job())) {
-            return Optional.of(bound);
-        }
-        List<String> notes = new ArrayList<>(bound.notes());
-        notes.add("the source has this layout already: nothing to do but to copy it");
-        return Optional.of(new TargetBinder.Bound(bound.job(), notes));
+        boolean same =
+                described.isHeld(names.inventory())
+                        && isSame(request, described, source, bound.job());
+        return Optional.of(new Asked(bound, same));
     }
 
     private static boolean isSame(
@@ -50,12 +54,38 @@ final class TargetJobs {
         TargetRequest asked = request.target().orElseThrow();
         return described.source().index().format().equals(request.to())
                 && request.options().isEmpty()
-                && described.sharding().map(TargetJobs::isUnchanged).orElse(true)
-                && asked.stages().isEmpty()
-                && asked.partition().isEmpty()
+                && asked.vocabulary() == TargetRequest.VocabularyPadding.KEEP
                 && job.stage() == source.stage()
                 && job.virtual() == source.hints().numbers().getOrDefault("vpp", 1L)
-                && Set.copyOf(job.mesh()).equals(Set.copyOf(source.mesh()));
+                && Set.copyOf(job.mesh()).equals(Set.copyOf(source.mesh()))
+                && described.sharding().map(s -> isUnchanged(s) && isHeldAs(s, job)).orElse(true);
+    }
+
+    /// Every rank is to hold what it holds.
+    private static boolean isHeldAs(Sharding sharding, TargetJob job) {
+        return sharding.parameters().stream()
+                .allMatch(
+                        p ->
+                                p.shards().stream()
+                                        .map(s -> new Held(s.localName(), s.at(), s.shape()))
+                                        .collect(Collectors.toSet())
+                                        .equals(held(job, p.name())));
+    }
+
+    /// Part of a parameter, by where it is: the rules that cut it are the same ones.
+    private record Held(String localName, Map<String, Integer> at, Shape shape) {
+        Held(String localName, Coordinate at, Shape shape) {
+            this(localName, new HashMap<>(at.indices()), shape);
+            this.at.values().removeIf(index -> index == 0);
+            this.at.remove("edp");
+        }
+    }
+
+    private static Set<Held> held(TargetJob job, String parameter) {
+        return job.shards().getOrDefault(parameter, List.of()).stream()
+                .filter(s -> s.real() == s.shape().count())
+                .map(s -> new Held(s.localName(), s.at(), s.shape()))
+                .collect(Collectors.toSet());
     }
 
     /// The spec leaves nothing out and casts nothing.

@@ -22,6 +22,7 @@ final class Execution {
     private final Differences differences = new Differences();
     private final AtomicLong done = new AtomicLong();
     private final LongAdder bytesWritten = new LongAdder();
+    private final LongAdder bytesCloned = new LongAdder();
     private final LongAdder filesWritten = new LongAdder();
     private final LongAdder windows = new LongAdder();
     private final AtomicBoolean stopped = new AtomicBoolean();
@@ -81,6 +82,12 @@ final class Execution {
         progress.at(done.addAndGet(bytes), total);
     }
 
+    /// A whole target became a clone of its source.
+    void cloned(long bytes) {
+        bytesCloned.add(bytes);
+        progress.at(done.addAndGet(bytes), total);
+    }
+
     void written() {
         filesWritten.increment();
     }
@@ -108,6 +115,7 @@ final class Execution {
                         sources.bytesRead(),
                         bytesWritten.sum(),
                         options.journal().map(Journal::bytesKept).orElse(0L),
+                        bytesCloned.sum(),
                         sources.opened(),
                         filesWritten.sum(),
                         windows.sum()));

@@ -46,6 +46,7 @@ public record ExecutionResult(
     /// @param bytesRead from sources
     /// @param bytesWritten to targets
     /// @param bytesKept of targets, which an earlier run had written
+    /// @param bytesCloned of targets, which share the blocks of their sources
     /// @param sourcesOpened how often a source was opened
     /// @param filesWritten targets
     /// @param windows filled
@@ -53,6 +54,7 @@ public record ExecutionResult(
             long bytesRead,
             long bytesWritten,
             long bytesKept,
+            long bytesCloned,
             long sourcesOpened,
             long filesWritten,
             long windows) {}

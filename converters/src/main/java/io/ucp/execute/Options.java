@@ -20,6 +20,8 @@ import java.util.function.BooleanSupplier;
 /// @param cancelled asked before every window; true stops with a
 ///   [java.util.concurrent.CancellationException]
 /// @param checksWeights whether weights made of a master are held against those that the source has
+/// @param clones whether a target that is a whole source file becomes a clone of it where the file
+///   system has such; what is cloned is not read
 public record Options(
         int threads,
         int bufferBytes,
@@ -29,7 +31,8 @@ public record Options(
         List<Checksummed> checksums,
         Observer observer,
         BooleanSupplier cancelled,
-        boolean checksWeights) {
+        boolean checksWeights,
+        boolean clones) {
     public Options {
         if (threads < 1 || bufferBytes < 1 || openSources < 1) {
             throw new IllegalArgumentException("threads, buffers and sources start at 1");
@@ -48,7 +51,8 @@ public record Options(
                 List.of(),
                 Observer.NONE,
                 () -> false,
-                true);
+                true,
+                false);
     }
 
     public Options withThreads(int changed) {
@@ -61,7 +65,8 @@ public record Options(
                 checksums,
                 observer,
                 cancelled,
-                checksWeights);
+                checksWeights,
+                clones);
     }
 
     public Options withBufferBytes(int changed) {
@@ -74,7 +79,8 @@ public record Options(
                 checksums,
                 observer,
                 cancelled,
-                checksWeights);
+                checksWeights,
+                clones);
     }
 
     public Options withOpenSources(int changed) {
@@ -87,7 +93,8 @@ public record Options(
                 checksums,
                 observer,
                 cancelled,
-                checksWeights);
+                checksWeights,
+                clones);
     }
 
     public Options withSync(boolean changed) {
@@ -100,7 +107,8 @@ public record Options(
                 checksums,
                 observer,
                 cancelled,
-                checksWeights);
+                checksWeights,
+                clones);
     }
 
     public Options withJournal(Journal changed) {
@@ -113,7 +121,8 @@ public record Options(
                 checksums,
                 observer,
                 cancelled,
-                checksWeights);
+                checksWeights,
+                clones);
     }
 
     public Options withChecksums(List<Checksummed> changed) {
@@ -126,7 +135,8 @@ public record Options(
                 changed,
                 observer,
                 cancelled,
-                checksWeights);
+                checksWeights,
+                clones);
     }
 
     public Options withObserver(Observer changed) {
@@ -139,7 +149,8 @@ public record Options(
                 checksums,
                 changed,
                 cancelled,
-                checksWeights);
+                checksWeights,
+                clones);
     }
 
     public Options withCancelled(BooleanSupplier changed) {
@@ -152,7 +163,8 @@ public record Options(
                 checksums,
                 observer,
                 changed,
-                checksWeights);
+                checksWeights,
+                clones);
     }
 
     public Options withCheckedWeights(boolean changed) {
@@ -165,6 +177,21 @@ public record Options(
                 checksums,
                 observer,
                 cancelled,
+                changed,
+                clones);
+    }
+
+    public Options withClones(boolean changed) {
+        return new Options(
+                threads,
+                bufferBytes,
+                openSources,
+                sync,
+                journal,
+                checksums,
+                observer,
+                cancelled,
+                checksWeights,
                 changed);
     }
 }

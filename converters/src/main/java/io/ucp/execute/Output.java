@@ -1,5 +1,6 @@
 package io.ucp.execute;
 
+import io.ucp.io.NativeFiles;
 import io.ucp.io.WindowAssembler;
 import io.ucp.plan.TargetPlan;
 
@@ -75,6 +76,17 @@ abstract sealed class Output implements AutoCloseable {
             throw OpenSources.named(path.toString(), e);
         }
         bytesWritten.add(at - offset);
+    }
+
+    /// Makes it a clone of a file of that size.
+    ///
+    /// @return false where that is not possible; windows can be taken then as before
+    final boolean becomes(Path source, long size) throws IOException {
+        if (!NativeFiles.clone(source, path)) {
+            return false;
+        }
+        channel.truncate(size);
+        return channel.size() == size;
     }
 
     /// Fills in a checksum field; its zeros were counted as written.

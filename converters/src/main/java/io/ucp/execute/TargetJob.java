@@ -1,7 +1,9 @@
 package io.ucp.execute;
 
 import io.ucp.io.ChecksumField;
+import io.ucp.io.PlainFile;
 import io.ucp.plan.DigestRegion;
+import io.ucp.plan.Step;
 import io.ucp.plan.TargetPlan;
 
 import org.jspecify.annotations.Nullable;
@@ -23,6 +25,7 @@ final class TargetJob implements AutoCloseable {
     private final AtomicLong left;
     private final IdentityHashMap<ChecksumField, Integer> checksums = new IdentityHashMap<>();
     private @Nullable Output output;
+    private boolean mayClone;
 
     /// @param number of the target in the plan
     TargetJob(int number, TargetPlan plan, Execution execution) {
@@ -35,11 +38,13 @@ final class TargetJob implements AutoCloseable {
                         execution.options().bufferBytes(),
                         execution.folder().isPresent() && plan.assembler().isPresent());
         this.left = new AtomicLong(windows.count());
+        this.mayClone = execution.options().clones() && execution.folder().isPresent();
     }
 
     /// Fills windows until none is left to claim.
     void work(Worker worker) throws IOException {
         long count = windows.count();
+        cloneWhole(count);
         while (claimed.get() < count) {
             long window = claimed.getAndIncrement();
             if (window >= count) {
@@ -91,6 +96,25 @@ final class TargetJob implements AutoCloseable {
             output().take(window, from, bytes, !worker.filler().differed());
         }
         execution.done(to - from);
+    }
+
+    /// Claims all windows at once where the target is a whole file of the source and becomes a
+    /// clone of it.
+    private synchronized void cloneWhole(long count) throws IOException {
+        if (!mayClone) {
+            return;
+        }
+        mayClone = false;
+        if (plan.steps().size() == 1
+                && plan.steps().getFirst() instanceof Step.Bytes(long _, var source, long at, _)
+                && at == 0
+                && source.size() == plan.size()
+                && source instanceof PlainFile
+                && output().becomes(source.path(), plan.size())) {
+            claimed.set(count);
+            execution.cloned(plan.size());
+            finish();
+        }
     }
 
     /// Opened by the first window.

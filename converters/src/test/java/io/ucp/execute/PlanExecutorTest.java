@@ -171,7 +171,8 @@ class PlanExecutorTest {
                             seen.accumulateAndGet(done, Math::max);
                         });
         assertThat(result.counts())
-                .isEqualTo(new ExecutionResult.Counts(64 * 96 * 4, 64 + 64 * 96 * 4, 0, 4, 1, 25));
+                .isEqualTo(
+                        new ExecutionResult.Counts(64 * 96 * 4, 64 + 64 * 96 * 4, 0, 0, 4, 1, 25));
         assertThat(seen).hasValue(plan.size());
     }
 

@@ -25,6 +25,8 @@ public final class NativeFiles {
     private static final int READ_ONLY = 0; // O_RDONLY
     private static final int WRITE_AND_WAIT = 7; // SYNC_FILE_RANGE_WAIT_BEFORE, _WRITE, _WAIT_AFTER
     private static final int FORGET = 4; // POSIX_FADV_DONTNEED
+    private static final int WRITE_ONLY = 1; // O_WRONLY
+    private static final long CLONE = 0x40049409L; // FICLONE
 
     /// Where the system lacks a function.
     private static final MethodHandle NONE = MethodHandles.constant(int.class, -1);
@@ -80,10 +82,40 @@ public final class NativeFiles {
         }
     }
 
+    /// Makes `to`, which is there, a second file of the blocks that `from` has, each to be copied
+    /// only when it is written to (`ioctl`, `FICLONE`). Not a hard link: neither sees what is
+    /// written to the other.
+    ///
+    /// @return false where this is not possible here; `to` holds what it held then
+    public static boolean clone(Path from, Path to) {
+        if (!Calls.CLONES || !isSystems(from) || !isSystems(to)) {
+            return false;
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            int source = (int) Calls.OPEN.invokeExact(name(arena, from), READ_ONLY);
+            int target = (int) Calls.OPEN.invokeExact(name(arena, to), WRITE_ONLY);
+            int failed =
+                    source < 0 || target < 0
+                            ? -1
+                            : (int) Calls.CLONE.invokeExact(target, CLONE, source);
+            int ignored = source < 0 ? 0 : (int) Calls.CLOSE.invokeExact(source);
+            ignored = target < 0 ? 0 : (int) Calls.CLOSE.invokeExact(target);
+            return failed == 0;
+        } catch (RuntimeException | Error e) {
+            throw e;
+        } catch (Throwable e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private static boolean isSystems(Path file) {
+        return file.getFileSystem().equals(FileSystems.getDefault());
+    }
+
     /// Has the system write out what of a file is not on the disk yet, and forget what of it is. As
     /// far as that goes: nothing depends on it.
     public static void drop(Path file) {
-        if (!Calls.READY || !file.getFileSystem().equals(FileSystems.getDefault())) {
+        if (!Calls.READY || !isSystems(file)) {
             return;
         }
         try (Arena arena = Arena.ofConfined()) {
@@ -101,7 +133,7 @@ public final class NativeFiles {
         }
     }
 
-    /// The system's functions, looked up when the first file is dropped.
+    /// The system's functions, looked up when the first file is dropped or cloned.
     private static final class Calls {
         static final MethodHandle OPEN =
                 function("open", ValueLayout.ADDRESS, ValueLayout.JAVA_INT);
@@ -120,9 +152,27 @@ public final class NativeFiles {
                         ValueLayout.JAVA_LONG,
                         ValueLayout.JAVA_LONG,
                         ValueLayout.JAVA_INT);
+        static final MethodHandle CLONE = ioctl();
+        static final boolean CLONES = Stream.of(OPEN, CLOSE, CLONE).noneMatch(NONE::equals);
         static final boolean READY = Stream.of(OPEN, CLOSE, SYNC, ADVISE).noneMatch(NONE::equals);
 
         private Calls() {}
+
+        @SuppressWarnings("restricted")
+        private static MethodHandle ioctl() {
+            return symbol("ioctl")
+                    .map(
+                            s ->
+                                    LINKER.downcallHandle(
+                                            s,
+                                            FunctionDescriptor.of(
+                                                    ValueLayout.JAVA_INT,
+                                                    ValueLayout.JAVA_INT,
+                                                    ValueLayout.JAVA_LONG,
+                                                    ValueLayout.JAVA_INT),
+                                            Linker.Option.firstVariadicArg(2)))
+                    .orElse(NONE);
+        }
 
         @SuppressWarnings("restricted")
         private static MethodHandle function(String name, MemoryLayout... arguments) {
