@@ -88,7 +88,16 @@ class DcpSampleTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"fsdp4", "fsdp2", "named", "numbered", "weights"})
+    @ValueSource(
+            strings = {
+                "fsdp4",
+                "fsdp2",
+                "named",
+                "numbered",
+                "weights",
+                "kinds/fsdp1",
+                "kinds/fsdp2tp2"
+            })
     void isTheSameAgain(String name) throws IOException {
         Path source = WRITTEN_BY_TORCH.resolve(name);
         assertSame(source, run(source, "dcp", "again", Map.of()));
@@ -100,6 +109,51 @@ class DcpSampleTest {
         Path source = WRITTEN_BY_TORCH.resolve(name);
         Path universal = run(source, "universal", "universal", Map.of());
         assertSame(source, run(universal, "dcp", "back", Map.of()));
+    }
+
+    /// Flat parameters of FSDP1 in chunks of their own, replicas, and two dims cut: `NAME-whole` is
+    /// what torch itself loaded of it, on one rank.
+    @ParameterizedTest
+    @ValueSource(strings = {"fsdp1", "hsdp1", "fsdp2tp2"})
+    void holdsWhatTorchLoadsFromIt(String kind) throws IOException {
+        Path kinds = WRITTEN_BY_TORCH.resolve("kinds");
+        Verification.Verdict verdict =
+                Verification.compare(
+                        described(kinds.resolve(kind)),
+                        described(kinds.resolve(kind + "-whole")),
+                        RunOptions.standard(),
+                        Progress.NONE);
+        assertThat(verdict.differences()).isEmpty();
+        assertThat(verdict.states()).isEqualTo(13);
+    }
+
+    private static Described described(Path path) throws IOException {
+        return Conversion.describe(path, Optional.empty(), Optional.empty(), Map.of());
+    }
+
+    @Test
+    void whatTorch113WroteIsTheSameStateInTodaysForm() throws IOException {
+        Path source = WRITTEN_BY_TORCH.resolve("kinds/torch-1.13");
+        Path today = run(source, "dcp", "today", Map.of());
+        Verification.Verdict verdict =
+                Verification.compare(
+                        described(source), described(today), RunOptions.standard(), Progress.NONE);
+        assertThat(verdict.differences()).isEmpty();
+        assertThat(verdict.states()).isEqualTo(6);
+        assertThat(DistcpMetadata.read(today).entries())
+                .containsOnlyKeys(DistcpMetadata.read(source).entries().keySet());
+    }
+
+    /// Replicas hold nothing else, so the files are laid out for one of them.
+    @Test
+    void replicasAreWrittenOnce() throws IOException {
+        Path source = WRITTEN_BY_TORCH.resolve("kinds/hsdp1");
+        Path again = run(source, "dcp", "again", Map.of());
+        assertThat(files(source)).hasSize(4);
+        assertThat(files(again)).containsExactly("__0_0.distcp", "__1_0.distcp");
+        assertThat(DistcpMetadata.read(again).entries().keySet())
+                .containsExactlyInAnyOrderElementsOf(
+                        DistcpMetadata.read(source).entries().keySet());
     }
 
     @Test

@@ -39,6 +39,16 @@ final class TorchRoot implements AutoCloseable {
         return new TorchRoot(root, Files.createTempDirectory(root.resolve("tmp"), "ucp"));
     }
 
+    /// A folder for what a script makes, below the scratch folder.
+    Path scratch(String name) {
+        return scratch.resolve(name);
+    }
+
+    /// A path inside the root as the root sees it.
+    String seen(Path path) {
+        return "/" + root.relativize(path);
+    }
+
     /// Copies a file or a folder into the scratch folder.
     ///
     /// @return its path as the root sees it
@@ -65,12 +75,15 @@ final class TorchRoot implements AutoCloseable {
                         return FileVisitResult.CONTINUE;
                     }
                 });
-        return "/" + root.relativize(to);
+        return seen(to);
     }
 
     /// Runs a script of `src/test/python` and gives what it said; it has to end well.
     String python(String script, String... arguments) throws IOException, InterruptedException {
-        String placed = put(Path.of("src/test/python", script), script);
+        String placed = seen(scratch.resolve(script));
+        if (Files.notExists(scratch.resolve(script))) {
+            put(Path.of("src/test/python", script), script);
+        }
         List<String> command =
                 new ArrayList<>(List.of("chroot", root.toString(), "python3", placed));
         command.addAll(List.of(arguments));

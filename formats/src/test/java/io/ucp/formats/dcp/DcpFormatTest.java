@@ -9,16 +9,22 @@ import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.TensorEntry;
 import io.ucp.formats.WholeParameter;
+import io.ucp.formats.WholeParameter.Placed;
 import io.ucp.formats.distcp.SmallCheckpoint;
 import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.formats.torch.pickle.PyList;
 import io.ucp.formats.torch.pickle.PyText;
+import io.ucp.io.ByteReader;
+import io.ucp.tensor.DType;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -107,6 +113,52 @@ class DcpFormatTest {
                 .singleElement()
                 .asString()
                 .contains("`param_names` beside its `params`");
+    }
+
+    /// Of two ranks, by `save_state_dict` of torch 1.13: each sharded tensor is in halves, each
+    /// half counts from 1000 on the first rank, from 2000 on the second.
+    @Test
+    void readsWhatTheFirstReleaseWrote() throws IOException {
+        CheckpointIndex index = index(WRITTEN_BY_TORCH.resolve("kinds/torch-1.13"));
+        Map<String, WholeParameter> wholes =
+                index.wholes().stream().collect(Collectors.toMap(w -> w.facts().name(), w -> w));
+        assertThat(wholes.keySet())
+                .containsExactlyInAnyOrder(
+                        "block.weight", "block.bias", "head.weight", "scale", "half", "count");
+        for (String name : List.of("block.weight", "block.bias", "head.weight")) {
+            List<Placed> halves =
+                    Optional.ofNullable(
+                                    Optional.ofNullable(wholes.get(name))
+                                            .orElseThrow()
+                                            .states()
+                                            .get("weight"))
+                            .orElseThrow();
+            assertThat(halves).hasSize(2);
+            for (Placed half : halves) {
+                float first = half.piece().firstIndex() == 0 ? 1000 : 2000;
+                for (int i = 0; i < half.tensor().shape().count(); i++) {
+                    assertThat(floatAt(half.tensor(), i)).isEqualTo(first + i);
+                }
+            }
+        }
+        assertThat(fact(index, "half").states()).containsEntry("weight", DType.BFLOAT16);
+        Placed transposed =
+                Optional.ofNullable(wholes.get("scale"))
+                        .orElseThrow()
+                        .states()
+                        .values()
+                        .iterator()
+                        .next()
+                        .getFirst();
+        assertThat(transposed.tensor().strides()).containsExactly(1, 4);
+    }
+
+    private static float floatAt(TensorEntry tensor, int index) throws IOException {
+        ByteBuffer four = ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN);
+        try (ByteReader reader = tensor.source().open()) {
+            reader.read(tensor.offset() + 4L * index, four);
+        }
+        return four.getFloat(0);
     }
 
     @Test
