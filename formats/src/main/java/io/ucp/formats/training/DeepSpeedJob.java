@@ -7,6 +7,7 @@ import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyObject;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -71,7 +72,7 @@ public record DeepSpeedJob(Map<String, List<CarriedFile>> roles) {
             Set.of("zero_optimization", "bf16", "fp16", "data_types");
 
     TrainingState state() {
-        PyDict root = dict(first(MODEL));
+        PyDict root = dict(of(MODEL));
         Optional<PyDict> schedule =
                 Schedule.of(root.find("lr_scheduler")).or(() -> Schedule.of(root.find(SCHEDULE)));
         List<String> rest = new ArrayList<>();
@@ -95,11 +96,12 @@ public record DeepSpeedJob(Map<String, List<CarriedFile>> roles) {
             rest.add("loss_scaler");
         }
         return new TrainingState(
-                or(number(root, "iteration"), number(root, "global_steps")),
-                or(
-                        or(number(root, "args", TRAIN_SAMPLES), number(root, TRAIN_SAMPLES)),
+                first(number(root, "iteration"), number(root, "global_steps")),
+                first(
+                        number(root, "args", TRAIN_SAMPLES),
+                        number(root, TRAIN_SAMPLES),
                         number(root, "global_samples")),
-                or(number(root, "args", VALID_SAMPLES), number(root, VALID_SAMPLES)),
+                first(number(root, "args", VALID_SAMPLES), number(root, VALID_SAMPLES)),
                 number(root, "skipped_steps"),
                 number(root, "args", "seq_length"),
                 groups(root),
@@ -107,8 +109,8 @@ public record DeepSpeedJob(Map<String, List<CarriedFile>> roles) {
                 rest);
     }
 
-    private CarriedFile first(String role) {
-        return roles.get(role).stream()
+    private CarriedFile of(String role) {
+        return roles.getOrDefault(role, List.of()).stream()
                 .min(
                         Comparator.comparingInt((CarriedFile f) -> f.at().on("pp"))
                                 .thenComparingInt(f -> f.at().on("tp"))
@@ -117,7 +119,7 @@ public record DeepSpeedJob(Map<String, List<CarriedFile>> roles) {
     }
 
     private Optional<PyDict> held(String role) {
-        return roles.containsKey(role) ? Optional.of(dict(first(role))) : Optional.empty();
+        return roles.containsKey(role) ? Optional.of(dict(of(role))) : Optional.empty();
     }
 
     private static PyDict dict(CarriedFile file) {
@@ -128,8 +130,11 @@ public record DeepSpeedJob(Map<String, List<CarriedFile>> roles) {
         return root.find(path).map(PickleValue::asLong).orElse(OptionalLong.empty());
     }
 
-    private static OptionalLong or(OptionalLong number, OptionalLong other) {
-        return number.isPresent() ? number : other;
+    private static OptionalLong first(OptionalLong... numbers) {
+        return Arrays.stream(numbers)
+                .filter(OptionalLong::isPresent)
+                .findFirst()
+                .orElse(OptionalLong.empty());
     }
 
     /// A scale that moves; one that stays is as good as none.

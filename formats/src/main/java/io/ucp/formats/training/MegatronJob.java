@@ -63,7 +63,7 @@ public record MegatronJob(Map<String, List<CarriedFile>> roles) {
     }
 
     private PyDict first() {
-        return roles.get(MODEL).stream()
+        return roles.getOrDefault(MODEL, List.of()).stream()
                 .min(
                         Comparator.comparingInt((CarriedFile f) -> f.at().on("pp"))
                                 .thenComparingInt(f -> f.at().on("tp"))

@@ -86,9 +86,10 @@ public record TrainingState(
         if (roles.containsKey(MegatronJob.MODEL)) {
             return new MegatronJob(roles).state();
         }
-        return roles.containsKey(StateDictKeys.ROLE)
-                ? StateDictKeys.state(roles.get(StateDictKeys.ROLE).getFirst())
-                : NONE;
+        return roles.getOrDefault(StateDictKeys.ROLE, List.of()).stream()
+                .findFirst()
+                .map(StateDictKeys::state)
+                .orElse(NONE);
     }
 
     /// Of a group that parameters name: where a job has one alone, it is everybody's; experts that
