@@ -77,6 +77,13 @@ public final class MadeArguments {
                 "`args` are made of the names and numbers of the model: what these do not say, the"
                         + " command line of the job has to");
         TrainingState.of(request).counted(request).ifPresent(notes::add);
+        boolean masters =
+                request.parameters().stream()
+                        .filter(p -> p.trainable() && !p.buffer())
+                        .noneMatch(p -> p.states().containsKey("weight"));
+        if (masters) {
+            notes.add("weights are fp32, as the source has masters alone: a job without --bf16");
+        }
         notes.add(
                 "Megatron-LM begins with new random generators: --no-load-rng"
                         + (optimizer ? "" : ", and with a new optimizer: --no-load-optim"));

@@ -201,9 +201,7 @@ record MadeStates(
                             : group);
         }
         PyDict optimizer =
-                PyDict.empty()
-                        .with("state", PyDict.empty())
-                        .with("param_groups", PyList.of(made));
+                PyDict.empty().with("state", PyDict.empty()).with("param_groups", PyList.of(made));
         return dtype() == DType.FLOAT16
                 ? optimizer.with("loss_scaler", LossScale.begun(PyDict.empty()).scaler())
                 : optimizer;
