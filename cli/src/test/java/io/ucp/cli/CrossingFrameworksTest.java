@@ -117,6 +117,34 @@ final class CrossingFrameworksTest {
                 .contains("'wd_mult' 1.0\n", "'wd_mult' 0.0\n", "'weight_decay' 0.1\n");
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"megatron --target-spec THERE", "deepspeed --names hf --pp 1", "dcp"})
+    void whatATargetHasNoPlaceForIsAnErrorWhereThatIsAsked(String options) {
+        Path out = folder.resolve("out");
+        List<Object> all = new ArrayList<>(List.of("convert", SOURCE, "-o", out, "--strict"));
+        all.add("--to");
+        all.addAll(List.of(options.replace("THERE", THERE).split(" ")));
+        Run run = Run.ucp(all.toArray()).endsWith(ExitCode.REFUSED);
+        assertThat(run.err())
+                .contains(
+                        "has no place: ds_config, args, tokens, rng_state; expected nothing lost");
+        assertThat(out).doesNotExist();
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "megatron --target-spec THERE, --no-load-optim",
+        "megatron-dist --target-spec THERE, --no-load-optim",
+        "deepspeed, load_module_only=True",
+    })
+    void aModelWithoutAnOptimizerIsWeightsAlone(String options, String told) throws IOException {
+        Path model = SmallLlama.in(Files.createDirectory(folder.resolve("model")));
+        String[] words = options.replace("THERE", THERE).split(" ");
+        Converted made = convert(model, "out", words[0], List.of(words).subList(1, words.length));
+        assertThat(made.report()).contains(told).doesNotContain("lost ").doesNotContain("exp_avg");
+        Run.ucp("verify", model, made.output(), "--names", "hf").isDone();
+    }
+
     private Path convert(Path source, String name, String options) {
         String[] words = options.replace("THERE", THERE).split(" ");
         return convert(source, name, words[0], List.of(words).subList(1, words.length)).output();
