@@ -2,6 +2,7 @@ package io.ucp.cli;
 
 import com.fasterxml.jackson.core.JsonGenerator;
 
+import io.ucp.checkpoint.Parameter;
 import io.ucp.convert.Prepared;
 import io.ucp.convert.Report;
 import io.ucp.convert.Request;
@@ -63,14 +64,18 @@ final class ConversionReport {
         SourceReport.line(out, "states", states);
         SourceReport.line(out, "output", report.output());
         String heading = "next";
-        for (String step : next(prepared.request(), report.output())) {
+        for (String step : next(prepared, report.output())) {
             SourceReport.line(out, heading, step);
             heading = "";
         }
     }
 
     /// What people do with the output, by format.
-    private static List<String> next(Request request, Path output) {
+    private static List<String> next(Prepared prepared, Path output) {
+        Request request = prepared.request();
+        boolean weights =
+                prepared.inventory().parameters().stream().allMatch(ConversionReport::isWeight);
+        String fresh = weights ? " --no-load-optim" : "";
         return switch (request.to()) {
             case "universal" ->
                     List.of(
@@ -85,7 +90,7 @@ final class ConversionReport {
                                     .formatted(quoted(output)));
             case "deepspeed" ->
                     List.of(
-                            request.weightsOnly()
+                            weights
                                     ? "DeepSpeed loads it at these degrees: load_checkpoint(\"%s\", load_module_only=True)"
                                             .formatted(output)
                                     : "DeepSpeed resumes from it at these degrees: load_checkpoint(\"%s\")"
@@ -95,13 +100,15 @@ final class ConversionReport {
                     List.of(
                             "Megatron-LM resumes from it at these degrees: --load %s"
                                             .formatted(quoted(output))
-                                    + " --ckpt-format torch",
+                                    + " --ckpt-format torch"
+                                    + fresh,
                             "ucp inspect %s".formatted(quoted(output)));
             case "megatron-dist" ->
                     List.of(
                             "Megatron-LM resumes from it at any degrees: --load %s"
                                             .formatted(quoted(output))
-                                    + " --ckpt-format torch_dist",
+                                    + " --ckpt-format torch_dist"
+                                    + fresh,
                             "ucp inspect %s".formatted(quoted(output)));
             case "safetensors", "torch" ->
                     List.of(
@@ -110,6 +117,11 @@ final class ConversionReport {
                             "ucp inspect %s".formatted(quoted(output)));
             case String _ -> List.of();
         };
+    }
+
+    private static boolean isWeight(Parameter parameter) {
+        return parameter.facts().states().keySet().stream()
+                .allMatch(s -> s.equals("weight") || s.equals("fp32"));
     }
 
     /// As a shell takes it.

@@ -42,13 +42,16 @@ final class ArchitectureTest {
                             "dcp",
                             "distcp",
                             "hub",
-                            "statedict"),
+                            "statedict",
+                            "training"),
                     "distcp",
                     List.of("dcp", "megatrondist"),
                     "mcore",
                     List.of("megatron", "megatrondist"),
                     "hub",
-                    List.of("safetensors", "statedict"));
+                    List.of("safetensors", "statedict", "dcp"),
+                    "training",
+                    List.of("deepspeed", "mcore", "dcp"));
 
     /// What is carried along of a source is pickled values, whatever the format: words that all
     /// share.

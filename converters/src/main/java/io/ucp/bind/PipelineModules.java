@@ -23,7 +23,7 @@ import java.util.regex.Pattern;
 /// without parameters have no names: those that Megatron-DeepSpeed puts last (the tied head, the
 /// cast to fp32) are counted as it does. Source: DeepSpeed `runtime/pipe/module.py`;
 /// Megatron-DeepSpeed `model/gpt_model.py`.
-final class PipelineModules {
+public final class PipelineModules {
     private static final Pattern NUMBERED = Pattern.compile("(\\d{1,6})\\.(.+)");
     private static final String TIED = "tied_modules.";
 
@@ -42,7 +42,7 @@ final class PipelineModules {
     }
 
     /// Whether every parameter is named as one of a pipeline.
-    static boolean areNamed(List<ParameterFacts> parameters) {
+    public static boolean areNamed(List<ParameterFacts> parameters) {
         return parameters.stream().anyMatch(p -> NUMBERED.matcher(p.name()).matches())
                 && parameters.stream()
                         .allMatch(

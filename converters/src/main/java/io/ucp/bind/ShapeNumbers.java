@@ -42,7 +42,7 @@ final class ShapeNumbers {
             Spec spec, List<ParameterFacts> parameters, Map<String, Long> known) {
         ShapeNumbers numbers = new ShapeNumbers(spec, known);
         for (ParameterFacts p : parameters) {
-            numbers.declared(p.name(), p.realShape());
+            numbers.declared(p.name(), p.realShape(), true);
         }
         return numbers.all();
     }
@@ -66,7 +66,8 @@ final class ShapeNumbers {
                                         .containsAll(rule.left().getFirst().captures())) {
                             numbers.declared(
                                     rule.left().getFirst().withCaptures(captures.get()),
-                                    p.realShape());
+                                    p.realShape(),
+                                    false);
                         }
                     }
                 }
@@ -96,12 +97,16 @@ final class ShapeNumbers {
                 });
     }
 
-    private void declared(String name, Shape shape) {
+    /// @param counted whether numbers in the name count layers: a framework may count them
+    ///   otherwise than the names on the right do, which are counted then
+    private void declared(String name, Shape shape, boolean counted) {
         for (ParamRule rule : spec.params()) {
             for (NamePattern pattern : rule.patterns()) {
                 Optional<RulePattern.Match> match = RulePattern.of(pattern).match(name);
                 if (match.isPresent()) {
-                    note(match.get().captures());
+                    if (counted) {
+                        note(match.get().captures());
+                    }
                     rule.shape()
                             .filter(s -> s.extents().size() == shape.rank())
                             .ifPresent(s -> extents(s.extents(), shape));

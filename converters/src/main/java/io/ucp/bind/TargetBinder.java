@@ -34,8 +34,22 @@ public final class TargetBinder {
     /// @param parameters in the source's own order
     /// @param mesh of the job that wrote it
     /// @param stage ZeRO stage, -1 where it had none
+    /// @param foreign another framework wrote it, whose padding is not the target's
     public record Source(
-            List<ParameterFacts> parameters, LayoutHints hints, List<AxisDegree> mesh, int stage) {
+            List<ParameterFacts> parameters,
+            LayoutHints hints,
+            List<AxisDegree> mesh,
+            int stage,
+            boolean foreign) {
+        /// For the framework that wrote it.
+        public Source(
+                List<ParameterFacts> parameters,
+                LayoutHints hints,
+                List<AxisDegree> mesh,
+                int stage) {
+            this(parameters, hints, mesh, stage, false);
+        }
+
         public Source {
             parameters = List.copyOf(parameters);
             mesh = List.copyOf(mesh);
@@ -226,9 +240,9 @@ public final class TargetBinder {
     }
 
     /// The whole shape in the target.
-    private static Shape padded(ParameterFacts facts, List<Reading.Padding> padding) {
+    private Shape padded(ParameterFacts facts, List<Reading.Padding> padding) {
         if (padding.isEmpty()) {
-            return facts.shape();
+            return source.foreign() ? facts.realShape() : facts.shape();
         }
         Shape whole = facts.realShape();
         for (Reading.Padding p : padding) {

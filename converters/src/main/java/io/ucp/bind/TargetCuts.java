@@ -179,7 +179,8 @@ final class TargetCuts {
     /// source's form stripped them; else as many rows as there were.
     private static List<Reading.Padding> padding(
             ParameterFacts p, long multiple, TargetBinder.Source source, TargetDegrees degrees) {
-        if (!p.split().vocabulary() && !p.padded()) {
+        boolean even = source.foreign() && p.realShape().dim(0) % degrees.tp() == 0;
+        if (even || (!p.split().vocabulary() && !p.padded())) {
             return List.of();
         }
         Long known = source.hints().numbers().get("padded_vocab");

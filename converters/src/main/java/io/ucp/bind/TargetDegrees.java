@@ -43,7 +43,9 @@ record TargetDegrees(List<AxisDegree> axes, int stage, boolean experts) {
         }
         degrees.forEach((axis, degree) -> axes.add(new AxisDegree(axis, degree)));
         return new TargetDegrees(
-                List.copyOf(axes), request.stage().orElse(Math.max(0, source.stage())), experts);
+                List.copyOf(axes),
+                request.stage().orElse(source.stage() < 0 ? 1 : source.stage()),
+                experts);
     }
 
     /// With the ranks that hold the same experts.

@@ -11,6 +11,7 @@ import io.ucp.layout.Layout;
 import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -65,10 +66,10 @@ final class TargetPatterns {
     }
 
     private static List<Pattern> derived(TargetBinder.Source source, TargetCuts cuts) {
-        List<Pattern> patterns = new ArrayList<>();
         if (cuts.spec().isEmpty()) {
-            return patterns;
+            return named(source, cuts);
         }
+        List<Pattern> patterns = new ArrayList<>();
         for (ParamRule rule : cuts.spec().get().params()) {
             for (NamePattern written : rule.patterns()) {
                 List<ParameterFacts> matched =
@@ -83,6 +84,37 @@ final class TargetPatterns {
             }
         }
         return patterns;
+    }
+
+    /// Of parameters that no rule names: those that differ in numbers alone are one pattern where
+    /// all of them are cut alike.
+    private static List<Pattern> named(TargetBinder.Source source, TargetCuts cuts) {
+        Map<String, List<ParameterFacts>> templates = new LinkedHashMap<>();
+        for (ParameterFacts p : source.parameters()) {
+            String regex = literal(p.name()).replaceAll("\\d+", "\\\\d+");
+            templates.computeIfAbsent(regex, _ -> new ArrayList<>()).add(p);
+        }
+        List<Pattern> patterns = new ArrayList<>();
+        templates.forEach(
+                (regex, members) -> {
+                    List<Optional<Pattern>> each =
+                            members.stream()
+                                    .map(p -> pattern(cuts.of(p), p.shape(), regex))
+                                    .distinct()
+                                    .toList();
+                    if (each.size() == 1) {
+                        each.getFirst().ifPresent(patterns::add);
+                        return;
+                    }
+                    for (ParameterFacts p : members) {
+                        pattern(cuts.of(p), p.shape(), literal(p.name())).ifPresent(patterns::add);
+                    }
+                });
+        return patterns;
+    }
+
+    private static String literal(String name) {
+        return "^" + name.replaceAll("[^\\w/-]", "\\\\$0") + "$";
     }
 
     private static boolean chose(TargetCuts.Cut cut, NamePattern written) {

@@ -176,21 +176,19 @@ public final class Conversion {
     /// The files of the target.
     static TargetTree layout(Request request, TargetNames names, Optional<TargetJob> job) {
         Inventory inventory = names.inventory();
-        boolean renamed = job.isPresent() && names.spec().isPresent();
-        Foreign foreign = renamed ? Foreign.of(inventory.carried()) : Foreign.none(inventory);
-        TargetTree tree =
-                format(request.to())
-                        .layout(
-                                new WriteRequest(
-                                        inventory.index().tag(),
-                                        inventory.index().iteration(),
-                                        inventory.origin(),
-                                        SourceNames.facts(inventory),
-                                        names.hints(),
-                                        foreign.kept(),
-                                        optionsOf(request),
-                                        job));
-        return foreign.told(tree);
+        Foreign files = job.isPresent() ? Foreign.of(inventory.carried()) : Foreign.none(inventory);
+        return format(request.to())
+                .layout(
+                        new WriteRequest(
+                                inventory.index().tag(),
+                                inventory.index().iteration(),
+                                inventory.origin(),
+                                SourceNames.facts(inventory),
+                                names.hints(),
+                                files.kept(),
+                                files.foreign(),
+                                optionsOf(request),
+                                job));
     }
 
     /// Runs a plan into `output`, which appears whole or not at all. What a run that ends before

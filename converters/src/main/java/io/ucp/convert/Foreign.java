@@ -2,17 +2,14 @@ package io.ucp.convert;
 
 import io.ucp.checkpoint.Inventory;
 import io.ucp.formats.CarriedFile;
-import io.ucp.formats.TargetTree;
 
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Collectors;
 
 /// Files that are carried along from a job of another framework: the ranks of a target that has
-/// other names would not know what they hold.
-///
-/// @param left paths
-record Foreign(List<CarriedFile> kept, List<String> left) {
+/// other names would not know what they hold, but take what they say of anything else.
+record Foreign(List<CarriedFile> kept, List<CarriedFile> foreign) {
     private static final int NAMED = 4;
 
     static Foreign none(Inventory inventory) {
@@ -21,25 +18,12 @@ record Foreign(List<CarriedFile> kept, List<String> left) {
 
     static Foreign of(List<CarriedFile> carried) {
         List<CarriedFile> kept = new ArrayList<>();
-        List<String> left = new ArrayList<>();
+        List<CarriedFile> foreign = new ArrayList<>();
         for (CarriedFile file : carried) {
-            if (file.role().startsWith(CarriedFile.BEFORE_RENAME)) {
-                left.add(file.path());
-            } else {
-                kept.add(file);
-            }
+            boolean renamed = file.role().startsWith(CarriedFile.BEFORE_RENAME);
+            (renamed ? foreign : kept).add(file);
         }
-        return new Foreign(kept, left);
-    }
-
-    /// The target, which says what was left behind.
-    TargetTree told(TargetTree tree) {
-        if (left.isEmpty()) {
-            return tree;
-        }
-        List<String> losses = new ArrayList<>(tree.losses());
-        losses.add("left behind, for they are of a job that has other names: " + named(left));
-        return new TargetTree(tree.files(), tree.closing(), tree.pointers(), losses, tree.notes());
+        return new Foreign(kept, foreign);
     }
 
     /// The first few, and how many more.

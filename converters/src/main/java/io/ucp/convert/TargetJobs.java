@@ -1,5 +1,6 @@
 package io.ucp.convert;
 
+import io.ucp.bind.PipelineModules;
 import io.ucp.bind.Sharding;
 import io.ucp.bind.SpecLibrary;
 import io.ucp.bind.TargetBinder;
@@ -39,7 +40,7 @@ final class TargetJobs {
         TargetBinder.Source source = source(described, names);
         TargetBinder.Bound bound =
                 TargetBinder.bind(
-                        source,
+                        familiar(source, described, request.target().get()),
                         spec(request, described, names),
                         request.target().get(),
                         request.settings());
@@ -86,6 +87,31 @@ final class TargetJobs {
                 .filter(s -> s.real() == s.shape().count())
                 .map(s -> new Held(s.localName(), s.at(), s.shape()))
                 .collect(Collectors.toSet());
+    }
+
+    /// DeepSpeed has none of the axes of another framework's experts and contexts, and no pipeline
+    /// of a model whose names are no pipeline's.
+    private static TargetBinder.Source familiar(
+            TargetBinder.Source source, Described described, TargetRequest asked) {
+        boolean own =
+                described.source().index().origin().format().startsWith("deepspeed")
+                        || asked.framework() != TargetRequest.Framework.DEEPSPEED;
+        if (own) {
+            return source;
+        }
+        boolean pipeline = PipelineModules.areNamed(source.parameters());
+        return new TargetBinder.Source(
+                source.parameters(),
+                source.hints(),
+                source.mesh().stream()
+                        .filter(
+                                a ->
+                                        a.axis().equals("dp")
+                                                || a.axis().equals("tp")
+                                                || (pipeline && a.axis().equals("pp")))
+                        .toList(),
+                source.stage(),
+                true);
     }
 
     /// The spec leaves nothing out and casts nothing.

@@ -143,7 +143,13 @@ record TargetNames(Inventory inventory, LayoutHints hints, Optional<Spec> spec) 
             throws IOException {
         return new TargetNames(
                 SourceNames.noted(SourceNames.renamed(pivot, naming, settings), note),
-                described.source().index().hints().withoutNames().withNumbers(naming.numbers()),
+                described
+                        .source()
+                        .index()
+                        .hints()
+                        .withoutNames()
+                        .withNumbers(naming.numbers())
+                        .withNumbers(settings),
                 Optional.of(spec));
     }
 }

@@ -9,6 +9,8 @@ import io.ucp.plan.Comparison;
 import io.ucp.plan.Planner;
 import io.ucp.plan.Step;
 
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -255,6 +257,11 @@ public final class Verification {
         }
     }
 
+    /// Frameworks count steps in integers or in floats.
+    private static boolean sameNumber(@Nullable Scalar a, @Nullable Scalar b) {
+        return a != null && b != null && a.whole().isPresent() && a.whole().equals(b.whole());
+    }
+
     static void scalars(Described first, Described second, List<Difference> differences) {
         Map<String, Parameter> others = new HashMap<>();
         second.inventory().parameters().forEach(p -> others.put(p.name(), p));
@@ -268,7 +275,7 @@ public final class Verification {
             for (String name : names) {
                 Scalar mine = a.facts().scalars().get(name);
                 Scalar theirs = b.facts().scalars().get(name);
-                if (!Objects.equals(mine, theirs)) {
+                if (!Objects.equals(mine, theirs) && !sameNumber(mine, theirs)) {
                     differences.add(
                             new Difference(
                                     a.name(),

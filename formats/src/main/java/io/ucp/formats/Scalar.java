@@ -2,8 +2,11 @@ package io.ucp.formats;
 
 import io.ucp.tensor.DType;
 
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.HexFormat;
+import java.util.OptionalLong;
 
 /// One number that is a state of a parameter (`step`), by its bytes, so that nothing is rounded.
 ///
@@ -19,6 +22,25 @@ public record Scalar(DType dtype, byte[] bytes) {
     @Override
     public byte[] bytes() {
         return bytes.clone();
+    }
+
+    /// The whole number that it is, if it is one, in whatever type it is kept.
+    public OptionalLong whole() {
+        ByteBuffer of = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+        return switch (dtype) {
+            case INT64 -> OptionalLong.of(of.getLong());
+            case INT32 -> OptionalLong.of(of.getInt());
+            case FLOAT64 -> whole(of.getDouble());
+            case FLOAT32 -> whole(of.getFloat());
+            default -> OptionalLong.empty();
+        };
+    }
+
+    /// Above, a float has not every whole number.
+    private static OptionalLong whole(double value) {
+        return value == Math.rint(value) && Math.abs(value) <= 1L << 53
+                ? OptionalLong.of((long) value)
+                : OptionalLong.empty();
     }
 
     @Override

@@ -1,5 +1,6 @@
 package io.ucp.formats.dcp;
 
+import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CarriedFile.Content;
 import io.ucp.formats.CarriedFile.Storage;
 import io.ucp.formats.CheckpointFormat.Candidate;
@@ -25,6 +26,7 @@ import io.ucp.formats.distcp.StateDictEntry;
 import io.ucp.formats.distcp.StateDictEntry.OfObject;
 import io.ucp.formats.distcp.StateDictEntry.OfTensor;
 import io.ucp.formats.distcp.StateDictEntry.Stored;
+import io.ucp.formats.hub.SideFiles;
 import io.ucp.formats.torch.TensorPickles;
 import io.ucp.formats.torch.TorchFile;
 import io.ucp.formats.torch.TorchRecord;
@@ -33,6 +35,7 @@ import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyFloat;
 import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.formats.torch.pickle.PyNone;
+import io.ucp.formats.training.StateDictKeys;
 import io.ucp.io.ByteReader;
 import io.ucp.io.PlainFile;
 import io.ucp.tensor.DType;
@@ -44,11 +47,12 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalLong;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -130,6 +134,7 @@ final class DcpIndex {
     }
 
     private CheckpointIndex index() throws IOException {
+        SideFiles side = side();
         Map<String, List<Chunk>> chunks = new LinkedHashMap<>();
         for (String key : keys.inOrder()) {
             if (metadata.entries().get(key) instanceof OfTensor tensor
@@ -167,16 +172,37 @@ final class DcpIndex {
                 candidate.format(),
                 candidate.folder(),
                 candidate.tag(),
-                OptionalLong.empty(),
+                StateDictKeys.iteration(values),
                 -1,
                 grid.mesh(),
                 List.of(),
                 List.of(),
                 wholes,
                 LayoutHints.NONE,
-                new CarriedStateDict(values, metadata.planner(), objects, chunks, storages).files(),
+                carried(chunks, side),
                 new Origin(candidate.format(), candidate.tag(), -1, grid.mesh(), Optional.empty()),
-                findings());
+                findings(side));
+    }
+
+    private List<CarriedFile> carried(Map<String, List<Chunk>> chunks, SideFiles side) {
+        List<CarriedFile> files =
+                new ArrayList<>(
+                        new CarriedStateDict(values, metadata.planner(), objects, chunks, storages)
+                                .files());
+        files.addAll(side.carried());
+        return files;
+    }
+
+    /// What lies beside the ranks' files.
+    private SideFiles side() throws IOException {
+        Set<String> own = new HashSet<>(Set.of(DistcpMetadata.FILE));
+        for (StateDictEntry entry : metadata.entries().values()) {
+            switch (entry) {
+                case OfObject(Place place) -> own.add(place.file());
+                case OfTensor tensor -> tensor.chunks().forEach(c -> own.add(c.place().file()));
+            }
+        }
+        return SideFiles.read(candidate.folder(), own);
     }
 
     /// The tensor as it is carried: by the elements of a parameter, or by its own bytes.
@@ -368,8 +394,8 @@ final class DcpIndex {
         return new Split(kind, Math.max(dim, 0), List.of(), List.of(), false);
     }
 
-    private List<Finding> findings() {
-        List<Finding> findings = new ArrayList<>();
+    private List<Finding> findings(SideFiles side) {
+        List<Finding> findings = new ArrayList<>(side.findings());
         String place = candidate.folder().toString();
         if (!keys.unpaired().isEmpty()) {
             findings.add(

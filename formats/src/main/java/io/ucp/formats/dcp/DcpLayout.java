@@ -3,6 +3,7 @@ package io.ucp.formats.dcp;
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.Elementwise;
+import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.ParameterFacts.SplitKind;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetFile;
@@ -18,6 +19,7 @@ import io.ucp.formats.distcp.StateDictEntry;
 import io.ucp.formats.distcp.StateDictEntry.OfObject;
 import io.ucp.formats.distcp.StateDictEntry.OfTensor;
 import io.ucp.formats.distcp.StateDictEntry.Stored;
+import io.ucp.formats.hub.SideFiles;
 import io.ucp.formats.torch.TensorPickles;
 import io.ucp.formats.torch.TorchBuilder;
 import io.ucp.formats.torch.TorchTensor;
@@ -25,14 +27,17 @@ import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PickleWriter;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyText;
+import io.ucp.formats.training.TrainingState;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 
 /// The files of a checkpoint for a mesh: one a rank that has something to write, and `.metadata`.
@@ -53,18 +58,36 @@ final class DcpLayout {
         Optional<CarriedStateDict> source = CarriedStateDict.of(request);
         RankGrid before = before(request);
         RankGrid grid = grid(request, before);
-        List<Entry> entries = StateDictEntries.of(request, source, grid, grid.equals(before));
+        TrainingState training = source.isEmpty() ? TrainingState.of(request) : TrainingState.NONE;
+        List<String> losses = new ArrayList<>();
+        List<Entry> entries =
+                StateDictEntries.of(request, source, training, grid, grid.equals(before));
+        training.lost("a state dict", List.of()).ifPresent(losses::add);
         DcpLayout layout = new DcpLayout(entries);
         List<List<SavePlan.Item>> plans = SavePlan.of(entries, grid);
         for (int rank = 0; rank < plans.size(); rank++) {
             layout.file(rank, plans.get(rank));
         }
+        List<TargetFile> files =
+                new ArrayList<>(layout.files.stream().map(ItemFile::file).toList());
+        side(request, files, losses);
         return new TargetTree(
-                layout.files.stream().map(ItemFile::file).toList(),
+                files,
                 _ -> List.of(),
                 List.of(new SmallFile(DistcpMetadata.FILE, layout.metadata())),
-                losses(request),
-                List.of());
+                losses,
+                notes(request));
+    }
+
+    private static List<String> notes(WriteRequest request) {
+        List<String> padded =
+                request.parameters().stream()
+                        .filter(p -> !StateDictEntries.unpadded(p).equals(p.shape()))
+                        .map(ParameterFacts::name)
+                        .toList();
+        return padded.isEmpty()
+                ? List.of()
+                : List.of("rows that pad a vocabulary are left out: " + String.join(", ", padded));
     }
 
     /// Of the job that wrote the state, where that was one of these.
@@ -136,7 +159,7 @@ final class DcpLayout {
                                     bound.state(),
                                     bound.dtype(),
                                     item.chunk().extent().count(),
-                                    List.of(item.chunk().in(bound.shape())));
+                                    List.of(item.chunk().in(bound.whole())));
                     add(
                             file,
                             entry,
@@ -196,26 +219,37 @@ final class DcpLayout {
         return PickleWriter.write(metadata.tree());
     }
 
-    /// Files of a source of another format.
-    private static List<String> losses(WriteRequest request) {
+    /// Files beside a checkpoint, such as a model's `config.json`, lie beside this one: torch reads
+    /// those that `.metadata` names.
+    private static void side(WriteRequest request, List<TargetFile> files, List<String> losses) {
+        Set<String> taken = new HashSet<>(Set.of(DistcpMetadata.FILE));
+        files.forEach(f -> taken.add(f.path()));
         Map<String, Integer> roles = new TreeMap<>();
         for (CarriedFile file : request.carried()) {
-            boolean own =
-                    file.role().equals(CarriedFile.FORM)
-                            || file.role().equals(CarriedStateDict.ROLE)
-                            || file.role().equals(CarriedStateDict.OBJECT);
-            if (!own) {
+            Optional<String> name = SideFiles.nameOf(file).filter(taken::add);
+            if (name.isPresent()) {
+                files.add(SideFiles.written(file, name.get()));
+            } else if (!isTold(file)) {
                 roles.merge(file.role(), 1, Integer::sum);
             }
         }
-        return roles.entrySet().stream()
-                .map(
-                        role ->
+        roles.forEach(
+                (role, count) ->
+                        losses.add(
                                 "%s (%d file%s): a state dict has no place for it"
-                                        .formatted(
-                                                role.getKey(),
-                                                role.getValue(),
-                                                role.getValue() == 1 ? "" : "s"))
-                .toList();
+                                        .formatted(role, count, count == 1 ? "" : "s")));
+    }
+
+    /// Its own, or one whose facts are in the state dict or told as lost one by one.
+    private static boolean isTold(CarriedFile file) {
+        String role = file.role();
+        if (role.startsWith(CarriedFile.BEFORE_RENAME)) {
+            role = role.substring(CarriedFile.BEFORE_RENAME.length());
+        }
+        return role.equals(CarriedFile.FORM)
+                || role.equals(CarriedStateDict.ROLE)
+                || role.equals(CarriedStateDict.OBJECT)
+                || role.equals("beside")
+                || TrainingState.ROLES.contains(role);
     }
 }

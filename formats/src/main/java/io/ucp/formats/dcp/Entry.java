@@ -19,6 +19,7 @@ record Entry(String key, PyTuple path, Value value) {
 
     /// A state of a parameter, cut over the ranks.
     ///
+    /// @param whole shape of the parameter, of which `shape` leaves padding rows out
     /// @param tpDim the dim that tensor parallelism cuts, or [RankGrid#UNCUT]
     /// @param chunks that it has whatever the ranks, none where the ranks decide
     record Bound(
@@ -26,6 +27,7 @@ record Entry(String key, PyTuple path, Value value) {
             String state,
             DType dtype,
             Shape shape,
+            Shape whole,
             boolean requiresGrad,
             int tpDim,
             List<Chunk> chunks)

@@ -13,11 +13,16 @@ import io.ucp.formats.distcp.Chunk;
 import io.ucp.formats.torch.TensorPickles;
 import io.ucp.formats.torch.TorchTensor;
 import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyBool;
+import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyFloat;
 import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.formats.torch.pickle.PyList;
+import io.ucp.formats.torch.pickle.PyNone;
 import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.formats.torch.pickle.PyTuple;
+import io.ucp.formats.training.StateDictKeys;
+import io.ucp.formats.training.TrainingState;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 
@@ -27,9 +32,11 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.TreeMap;
 
@@ -41,6 +48,9 @@ final class StateDictEntries {
     private static final PyText STATE = PyText.of("state");
     private static final PyText PARAM_GROUPS = PyText.of("param_groups");
 
+    private static final String WEIGHT = "weight";
+    private static final String MASTER = "fp32";
+
     /// The largest whole number up to which a float32 has each.
     private static final long EXACT = 1L << 24;
 
@@ -50,12 +60,15 @@ final class StateDictEntries {
     /// Whether the source's own chunks are to be kept where its mesh does not explain them.
     private final boolean asBefore;
 
+    private final TrainingState training;
     private final Map<String, ParameterFacts> parameters = new HashMap<>();
     private final Set<State> written = new HashSet<>();
     private final List<Entry> entries = new ArrayList<>();
 
-    private StateDictEntries(WriteRequest request, RankGrid grid, boolean asBefore) {
+    private StateDictEntries(
+            WriteRequest request, TrainingState training, RankGrid grid, boolean asBefore) {
         this.request = request;
+        this.training = training;
         this.grid = grid;
         this.asBefore = asBefore;
         request.parameters().forEach(facts -> parameters.put(facts.name(), facts));
@@ -64,12 +77,16 @@ final class StateDictEntries {
     static List<Entry> of(
             WriteRequest request,
             Optional<CarriedStateDict> source,
+            TrainingState training,
             RankGrid grid,
             boolean asBefore) {
-        StateDictEntries made = new StateDictEntries(request, grid, asBefore);
+        StateDictEntries made = new StateDictEntries(request, training, grid, asBefore);
         source.ifPresent(made::addSource);
         made.addModel();
         made.addOptimizer(source.isEmpty());
+        if (source.isEmpty()) {
+            made.addCounters();
+        }
         return List.copyOf(made.entries);
     }
 
@@ -134,17 +151,28 @@ final class StateDictEntries {
                 parameter,
                 state,
                 dtype,
+                unpadded(facts),
                 facts.shape(),
                 requiresGrad,
                 cut ? facts.split().dim() : RankGrid.UNCUT,
                 chunks);
     }
 
+    /// Rows that pad a vocabulary are for ranks of a job: without them the others lie as before.
+    static Shape unpadded(ParameterFacts facts) {
+        Shape real = facts.realShape();
+        boolean rows = facts.padded() && facts.shape().with(0, real.dim(0)).equals(real);
+        return rows ? real : facts.shape();
+    }
+
     /// What no key of the source holds.
     private void addModel() {
         for (ParameterFacts facts : request.parameters()) {
-            String held = facts.heldAs("weight").orElse("");
-            if (held.isEmpty() || written.contains(new State(facts.name(), held))) {
+            String held = model(facts);
+            boolean there =
+                    written.contains(new State(facts.name(), held))
+                            || written.contains(new State(facts.name(), WEIGHT));
+            if (held.isEmpty() || there) {
                 continue;
             }
             add(
@@ -158,13 +186,25 @@ final class StateDictEntries {
         }
     }
 
+    /// The model's own copy; of fp32 weights the master, which they are, as torch's optimizers have
+    /// no other.
+    private static String model(ParameterFacts facts) {
+        return isMaster(facts) ? MASTER : facts.heldAs(WEIGHT).orElse("");
+    }
+
+    private static boolean isMaster(ParameterFacts facts) {
+        return facts.states().get(WEIGHT) == DType.FLOAT32
+                && facts.states().get(MASTER) == DType.FLOAT32;
+    }
+
     /// @param whole whether there is no source of this format with groups of its own
     private void addOptimizer(boolean whole) {
         Map<Integer, List<PickleValue>> groups = new TreeMap<>();
         for (ParameterFacts facts : request.parameters()) {
             PyText name = PyText.of(facts.name());
             for (String state : facts.states().keySet()) {
-                if (!written.contains(new State(facts.name(), state))) {
+                boolean twice = isMaster(facts) && state.equals(WEIGHT);
+                if (!twice && !written.contains(new State(facts.name(), state))) {
                     add(
                             PyTuple.of(OPTIM, STATE, name, PyText.of(state)),
                             bound(facts.name(), state, false, List.of()));
@@ -190,9 +230,61 @@ final class StateDictEntries {
     private void addGroups(Map<Integer, List<PickleValue>> groups) {
         int number = 0;
         for (Map.Entry<Integer, List<PickleValue>> group : groups.entrySet()) {
+            PyDict settings = training.group(group.getKey()).orElse(PyDict.empty());
+            for (PyDict.Entry each : complete(settings).entries()) {
+                add(
+                        PyTuple.of(OPTIM, PARAM_GROUPS, PyInt.of(number), each.key()),
+                        new Entry.Pickled(each.value(), Map.of()));
+            }
             add(
                     PyTuple.of(OPTIM, PARAM_GROUPS, PyInt.of(number++), PyText.of("params")),
                     new Entry.Pickled(PyList.of(group.getValue()), Map.of()));
+        }
+    }
+
+    /// With what torch's Adam has besides: a load asks for every key. None changes a number: they
+    /// choose how it computes, or name what the states show not to be (`max_exp_avg_sq`).
+    ///
+    /// Source: torch `optim/adam.py`, `optim/adamw.py`.
+    private static PyDict complete(PyDict settings) {
+        if (!settings.has("betas")) {
+            return settings;
+        }
+        PyDict all = settings.without("step");
+        Map<String, PickleValue> others = new LinkedHashMap<>();
+        others.put("amsgrad", new PyBool(false));
+        others.put("maximize", new PyBool(false));
+        others.put("foreach", PyNone.NONE);
+        others.put("capturable", new PyBool(false));
+        others.put("differentiable", new PyBool(false));
+        others.put("fused", PyNone.NONE);
+        // Fused Adams decay weights apart from gradients unless told otherwise, which no file says.
+        others.put("decoupled_weight_decay", new PyBool(true));
+        for (Map.Entry<String, PickleValue> other : others.entrySet()) {
+            all = all.has(other.getKey()) ? all : all.with(other.getKey(), other.getValue());
+        }
+        return all;
+    }
+
+    /// Under the keys of [StateDictKeys].
+    private void addCounters() {
+        OptionalLong steps = training.iteration();
+        count(StateDictKeys.ITERATION, steps.isPresent() ? steps : request.iteration());
+        count(StateDictKeys.TRAIN_SAMPLES, training.trainSamples());
+        count(StateDictKeys.VALID_SAMPLES, training.validSamples());
+        count(StateDictKeys.SKIPPED_STEPS, training.skippedSteps());
+        for (PyDict.Entry each : training.schedule().orElse(PyDict.empty()).entries()) {
+            add(
+                    PyTuple.of(PyText.of(StateDictKeys.SCHEDULE), each.key()),
+                    new Entry.Pickled(each.value(), Map.of()));
+        }
+    }
+
+    private void count(String key, OptionalLong number) {
+        if (number.isPresent()) {
+            add(
+                    PyTuple.of(PyText.of(key)),
+                    new Entry.Pickled(PyInt.of(number.getAsLong()), Map.of()));
         }
     }
 

@@ -7,6 +7,8 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 
 import io.ucp.formats.Finding;
 import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.training.DeepSpeedJob;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -75,6 +77,13 @@ final class ModelNumbers {
         put(numbers, "padded_vocab", root.find("universal_checkpoint_info", "padded_vocab_size"));
         put(numbers, "experts", first(root.find("num_experts")));
         put(numbers, "experts", first(root.find(ARGS, "num_experts")));
+        for (PyDict.Entry e :
+                root.find(DeepSpeedJob.NUMBERS)
+                        .flatMap(PickleValue::asDict)
+                        .map(PyDict::entries)
+                        .orElse(List.of())) {
+            e.key().asText().ifPresent(name -> put(numbers, name, Optional.of(e.value())));
+        }
         if (beside.isPresent()) {
             config(numbers, beside.get().resolve("config.json"), findings);
         }

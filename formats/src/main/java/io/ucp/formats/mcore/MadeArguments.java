@@ -13,8 +13,10 @@ import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.formats.torch.pickle.PyNone;
 import io.ucp.formats.torch.pickle.PyObject;
 import io.ucp.formats.torch.pickle.PyText;
+import io.ucp.formats.training.TrainingState;
 import io.ucp.tensor.DType;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -42,21 +44,67 @@ public final class MadeArguments {
                     "moe_ffn_hidden_size", "moe_ffn");
 
     private final WriteRequest request;
+    private final TrainingState training;
+    private final boolean sharded;
     private final Map<String, PickleValue> args = new LinkedHashMap<>();
 
-    private MadeArguments(WriteRequest request) {
+    private MadeArguments(WriteRequest request, boolean sharded) {
+        this.sharded = sharded;
         this.request = request;
+        this.training = TrainingState.of(request);
+    }
+
+    /// The request with the iteration that its optimizer counted, where the source says no other:
+    /// of a release without one Megatron-LM loads weights alone.
+    public static WriteRequest dated(WriteRequest request) {
+        OptionalLong steps = TrainingState.of(request).steps(request);
+        return new WriteRequest(
+                request.tag(),
+                steps,
+                request.origin(),
+                request.parameters(),
+                request.hints(),
+                request.carried(),
+                request.foreign(),
+                request.options(),
+                request.job());
+    }
+
+    /// What to tell of a state that another framework wrote.
+    public static List<String> notes(WriteRequest request, boolean optimizer) {
+        List<String> notes = new ArrayList<>();
+        notes.add(
+                "`args` are made of the names and numbers of the model: what these do not say, the"
+                        + " command line of the job has to");
+        TrainingState.of(request).counted(request).ifPresent(notes::add);
+        boolean masters =
+                request.parameters().stream()
+                        .filter(p -> p.trainable() && !p.buffer())
+                        .noneMatch(p -> p.states().containsKey("weight"));
+        if (masters) {
+            notes.add("weights are fp32, as the source has masters alone: a job without --bf16");
+        }
+        notes.add(
+                "Megatron-LM begins with new random generators: --no-load-rng"
+                        + (optimizer ? "" : ", and with a new optimizer: --no-load-optim"));
+        return notes;
     }
 
     /// One rank, whose files hold all that is not a parameter.
-    public static SourceModel of(WriteRequest request) {
-        PyObject namespace = new MadeArguments(request).namespace();
+    ///
+    /// @param sharded of a checkpoint whose optimizer is whoever's shares its parameters
+    public static SourceModel of(WriteRequest request, boolean sharded) {
+        MadeArguments made = new MadeArguments(request, sharded);
+        PyObject namespace = made.namespace();
         Map<String, PickleValue> root = new LinkedHashMap<>();
         root.put("args", namespace);
         root.put("checkpoint_version", new PyFloat(3.0));
         OptionalLong iteration = request.iteration();
         root.put("iteration", PyInt.of(iteration.orElse(0)));
         root.put("model", PyDict.empty());
+        // Whether there is one, and which, the tree of the target says.
+        root.put("optimizer", PyDict.empty());
+        made.training.schedule().ifPresent(s -> root.put("opt_param_scheduler", s));
         PyDict dict = PyDict.of(root);
         CarriedFile file =
                 new CarriedFile(
@@ -104,8 +152,8 @@ public final class MadeArguments {
         is("bf16", dtype == DType.BFLOAT16);
         is("fp16", dtype == DType.FLOAT16);
         args.put("params_dtype", new PyGlobal("torch", dtype.torchName()));
-        args.put("ckpt_format", PyText.of("torch"));
-        is("use_distributed_optimizer", false);
+        args.put("ckpt_format", PyText.of(sharded ? "torch_dist" : "torch"));
+        is("use_distributed_optimizer", sharded);
         is("data_parallel_random_init", false);
         for (String degree :
                 List.of(
@@ -128,8 +176,9 @@ public final class MadeArguments {
             args.put(absent, PyNone.NONE);
         }
         args.put("rank", PyInt.of(0));
-        args.put("consumed_train_samples", PyInt.of(0));
-        args.put("consumed_valid_samples", PyInt.of(0));
+        training.sampleTokens().ifPresent(n -> args.put("seq_length", PyInt.of(n)));
+        args.put("consumed_train_samples", PyInt.of(training.trainSamples().orElse(0)));
+        args.put("consumed_valid_samples", PyInt.of(training.validSamples().orElse(0)));
         return PyObject.namespace(PyDict.of(args));
     }
 

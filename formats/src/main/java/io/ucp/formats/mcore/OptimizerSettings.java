@@ -8,6 +8,8 @@ import io.ucp.formats.torch.pickle.PyBool;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyGlobal;
 import io.ucp.formats.torch.pickle.PyTuple;
+import io.ucp.formats.training.MegatronJob;
+import io.ucp.formats.training.TrainingState;
 import io.ucp.tensor.DType;
 
 import java.util.ArrayList;
@@ -39,8 +41,24 @@ public record OptimizerSettings(
 
     /// Of a state that is to be written; nothing where it has no optimizer that Megatron-LM would
     /// load.
+    ///
+    /// @param made whether another framework trained it
+    /// @param distributed what such a state's optimizer is to be
     public static Optional<OptimizerSettings> of(
-            WriteRequest request, SourceModel source, List<String> losses) {
+            WriteRequest request,
+            SourceModel source,
+            boolean made,
+            boolean distributed,
+            List<String> losses) {
+        if (made) {
+            TrainingState training = TrainingState.of(request);
+            List<String> unplaced = new ArrayList<>();
+            if (training.skippedSteps().orElse(0) > 0) {
+                unplaced.add("skipped_steps");
+            }
+            training.lost("Megatron-LM", unplaced).ifPresent(losses::add);
+            return MadeSettings.of(request, training, distributed, losses);
+        }
         boolean states =
                 request.parameters().stream().anyMatch(p -> p.states().containsKey("exp_avg"))
                         || request.parameters().stream().anyMatch(p -> p.optimizerGroup() >= 0);
@@ -113,15 +131,7 @@ public record OptimizerSettings(
     /// By what the settings say; on a first stage, whose first parameters are decayed, every
     /// release has them right.
     private static int number(PyDict settings, boolean experts, SourceModel source) {
-        boolean decayed = settings.find("wd_mult").map(v -> v.asDouble().orElse(1)).orElse(1.0) > 0;
-        Optional<PickleValue> rate = source.arguments().find("decoupled_lr");
-        boolean own =
-                rate.isPresent()
-                        && (settings.find("is_decoupled_lr")
-                                        .flatMap(PickleValue::asBool)
-                                        .orElse(false)
-                                || settings.find("max_lr").equals(rate));
-        return (experts ? 2 : 0) + (decayed ? 0 : 1) + (own ? 4 : 0);
+        return MegatronJob.number(settings, experts, source.arguments().find("decoupled_lr"));
     }
 
     /// Of a group that the source need not have: experts get an optimizer of their own, with the

@@ -32,6 +32,7 @@ import java.util.Set;
 final class MegatronTree {
     static final String RNG = "rng";
 
+    private final WriteRequest asked;
     private final WriteRequest request;
     private final SourceModel source;
     private final boolean foreign;
@@ -45,14 +46,15 @@ final class MegatronTree {
     private final List<String> notes = new ArrayList<>();
 
     /// @param foreign no job of Megatron-LM wrote the state
-    private MegatronTree(WriteRequest request, TargetJob job, SourceModel source, boolean foreign) {
-        this.request = request;
+    private MegatronTree(WriteRequest asked, TargetJob job, SourceModel source, boolean foreign) {
+        this.asked = asked;
+        this.request = foreign ? MadeArguments.dated(asked) : asked;
         this.source = source;
         this.foreign = foreign;
         this.template = ModelTemplate.of(request, source, foreign);
         this.grid = Grid.of(job);
         this.model = new TargetModel(request, job, grid, template);
-        this.optimizer = OptimizerSettings.of(request, source, losses);
+        this.optimizer = OptimizerSettings.of(request, source, foreign, false, losses);
         this.random = RandomStates.of(request.options().getOrDefault(RNG, "keep"));
     }
 
@@ -77,7 +79,8 @@ final class MegatronTree {
         return new MegatronTree(
                         request,
                         job,
-                        source.orElseGet(() -> MadeArguments.of(request)),
+                        source.orElseGet(
+                                () -> MadeArguments.of(MadeArguments.dated(request), false)),
                         source.isEmpty())
                 .tree();
     }
@@ -104,9 +107,7 @@ final class MegatronTree {
             }
         }
         if (foreign) {
-            notes.add(
-                    "`args` are made of the names and numbers of the model: what these do not say,"
-                            + " the command line of the job has to");
+            notes.addAll(MadeArguments.notes(asked, optimizer.isPresent()));
         }
         SideFiles.add(request, IterationFolder.of(request), files, losses);
         random.tell(source, grid, notes, losses);

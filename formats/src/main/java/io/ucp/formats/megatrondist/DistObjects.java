@@ -65,11 +65,6 @@ record DistObjects(
                         0,
                         common(rerun, items.size() > generators, losses),
                         Map.of()));
-        if (foreign) {
-            notes.add(
-                    "`args` are made of the names and numbers of the model: what these do not say,"
-                            + " the command line of the job has to");
-        }
         return items;
     }
 

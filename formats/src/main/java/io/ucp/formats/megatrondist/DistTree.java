@@ -59,17 +59,20 @@ final class DistTree {
 
     private record Held(DistKeys.Key key, DistKeys.Part part) {}
 
-    private DistTree(WriteRequest request, TargetJob job) {
-        this.request = request;
+    private DistTree(WriteRequest asked, TargetJob job) {
         this.job = job;
-        Optional<SourceModel> own = SourceModel.of(request);
+        Optional<SourceModel> own = SourceModel.of(asked);
         boolean foreign = own.isEmpty();
-        this.source = own.orElseGet(() -> MadeArguments.of(request));
+        this.request = foreign ? MadeArguments.dated(asked) : asked;
+        this.source = own.orElseGet(() -> MadeArguments.of(request, true));
         this.grid = Grid.of(job);
         ModelTemplate template = ModelTemplate.of(request, source, foreign);
         TargetModel model = new TargetModel(request, job, grid, template);
-        this.optimizer = OptimizerSettings.of(request, source, losses);
+        this.optimizer = OptimizerSettings.of(request, source, foreign, true, losses);
         this.folder = IterationFolder.of(request);
+        if (foreign) {
+            notes.addAll(MadeArguments.notes(asked, optimizer.isPresent()));
+        }
         this.objects = new DistObjects(request, source, grid, template, model, optimizer, foreign);
     }
 

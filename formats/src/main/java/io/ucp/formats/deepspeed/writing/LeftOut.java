@@ -69,6 +69,7 @@ public final class LeftOut {
                         request.parameters(),
                         request.hints(),
                         request.carried().stream().map(out::edited).toList(),
+                        request.foreign(),
                         request.options(),
                         request.job());
     }

@@ -64,7 +64,7 @@ record LossScale(boolean dynamic, PyDict known, PyDict fp16) {
     }
 
     /// As a job begins that had none.
-    private static LossScale begun(PyDict fp16) {
+    static LossScale begun(PyDict fp16) {
         double fixed = fp16.find("loss_scale").map(v -> v.asDouble().orElse(0)).orElse(0.0);
         if (fixed != 0) {
             return new LossScale(false, PyDict.empty().with(SCALE, new PyFloat(fixed)), fp16);

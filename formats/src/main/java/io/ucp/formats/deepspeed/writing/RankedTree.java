@@ -47,13 +47,22 @@ public final class RankedTree {
     private final Choices choices;
     private final SourceFiles source;
     private final OptimizerModel optimizer;
+    private final boolean made;
     private final List<TargetFile> files = new ArrayList<>();
     private final List<String> losses = new ArrayList<>();
     private final List<String> notes = new ArrayList<>();
 
-    private RankedTree(WriteRequest request, TargetJob job) {
-        this.request = request;
+    private RankedTree(WriteRequest asked, TargetJob job) {
         this.job = job;
+        this.made = MadeJob.isNeeded(asked);
+        if (made) {
+            MadeJob own = MadeJob.of(asked, job);
+            this.request = own.request();
+            losses.addAll(own.losses());
+            notes.addAll(own.notes());
+        } else {
+            this.request = asked;
+        }
         this.target = Ranks.of(job);
         this.choices = Choices.of(request.options());
         if (job.degree("cp") > 1) {
@@ -99,7 +108,7 @@ public final class RankedTree {
                         .flatMap(PickleValue::asDict)
                         .orElse(PyDict.empty());
         Batch batch = Batch.of(config, choices, source.ranks(), target);
-        boolean sameStage = job.stage() == request.origin().stage();
+        boolean sameStage = !made && job.stage() == request.origin().stage();
         Configuration configuration =
                 Configuration.of(config, batch, job.stage(), sameStage, choices.dtype());
         Kind kind = kind(configuration);

@@ -1,0 +1,198 @@
+package io.ucp.formats.deepspeed.writing;
+
+import io.ucp.formats.Origin;
+import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.RefusedException;
+import io.ucp.formats.TargetJob;
+import io.ucp.formats.WriteRequest;
+import io.ucp.formats.training.DeepSpeedJob;
+import io.ucp.formats.training.TrainingState;
+import io.ucp.tensor.DType;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+
+/// The files of a job of DeepSpeed's that there was none of, for a state that another framework
+/// wrote: what `load_checkpoint` asks for, as far as the state says it. The shape of the rest is
+/// that of a job of one rank, which every rank of the target is made of.
+///
+/// Source: DeepSpeed `runtime/engine.py` (`_save_checkpoint`, `_load_checkpoint`).
+///
+/// @param request with these files, and with optimizer groups numbered from 0 on
+record MadeJob(WriteRequest request, List<String> losses, List<String> notes) {
+    /// Whether no job of DeepSpeed's wrote the state, or it has other names by now.
+    static boolean isNeeded(WriteRequest request) {
+        return request.carried().stream().noneMatch(f -> f.role().equals(SourceFiles.MODEL_STATES));
+    }
+
+    static MadeJob of(WriteRequest request, TargetJob job) {
+        return new Maker(request, job).made();
+    }
+
+    private static final class Maker {
+        private final WriteRequest request;
+        private final TargetJob job;
+        private final TrainingState training;
+        private final List<String> losses = new ArrayList<>();
+        private final List<String> notes = new ArrayList<>();
+
+        /// Numbers of the optimizer groups in the source, in the target's order.
+        private final List<Integer> groups = new ArrayList<>();
+
+        private final MadeStates states;
+
+        Maker(WriteRequest request, TargetJob job) {
+            this.request = request;
+            this.job = job;
+            this.training = TrainingState.of(request);
+            this.states = new MadeStates(request, job, training, groups);
+        }
+
+        MadeJob made() {
+            if (!states.pipeline() && job.degree("pp") > 1) {
+                throw new RefusedException(
+                        request.tag(),
+                        "pp %d of a model whose names are no pipeline's of DeepSpeed's"
+                                .formatted(job.degree("pp")),
+                        "pp 1, or the names of one",
+                        "--pp 1, or --target-spec megatron_deepspeed_llama (`ucp spec list`)");
+            }
+            boolean weights = weightsOnly();
+            List<ParameterFacts> parameters =
+                    request.parameters().stream().map(p -> renumbered(p, weights)).toList();
+            Map<String, String> options = new HashMap<>(request.options());
+            if (weights) {
+                options.put("weights-only", "");
+            }
+            tell(weights);
+            WriteRequest of =
+                    new WriteRequest(
+                            request.tag(),
+                            request.iteration(),
+                            new Origin("deepspeed", request.tag(), -1, List.of(), Optional.empty()),
+                            parameters,
+                            request.hints(),
+                            states.files(weights),
+                            List.of(),
+                            options,
+                            request.job());
+            return new MadeJob(of, losses, notes);
+        }
+
+        private void tell(boolean weights) {
+            notes.add(
+                    "no job of DeepSpeed's with these names wrote the state: its files are made of"
+                            + " what the state says, batch sizes and all else are its"
+                            + " configuration's");
+            if (weights) {
+                notes.add("weights alone: load_checkpoint(.., load_module_only=True)");
+            } else if (states.schedule().isNone()) {
+                notes.add(
+                        "a script with a scheduler begins with a new one:"
+                                + " load_checkpoint(.., load_lr_scheduler_states=False)");
+            }
+            if (states.script() && !weights) {
+                notes.add(
+                        "random generators and `args` are the script's own: Megatron-DeepSpeed"
+                                + " needs --no-load-rng");
+            }
+            training.lost("DeepSpeed", List.of()).ifPresent(losses::add);
+            String returned =
+                    states.client().entries().stream()
+                            .map(e -> e.key().asText().orElseThrow())
+                            .filter(k -> !k.equals(DeepSpeedJob.NUMBERS))
+                            .collect(Collectors.joining(", "));
+            if (!returned.isEmpty()) {
+                notes.add("load_checkpoint returns with the script's client state: " + returned);
+            }
+            training.counted(request).ifPresent(notes::add);
+            if (!weights) {
+                widened();
+            }
+        }
+
+        private void widened() {
+            for (ParameterFacts p : request.parameters()) {
+                if (isTrained(p)
+                        && !p.states().containsKey(Held.FP32)
+                        && MadeStates.weight(p) != DType.FLOAT32) {
+                    notes.add(
+                            "fp32 masters are the %s weights, widened: the source has no others"
+                                    .formatted(MadeStates.weight(p).torchName()));
+                    return;
+                }
+            }
+        }
+
+        private static boolean isTrained(ParameterFacts p) {
+            return p.trainable() && !p.buffer();
+        }
+
+        private static Set<String> statesOf(ParameterFacts p) {
+            Set<String> states = new TreeSet<>(p.states().keySet());
+            states.remove(Held.FP32);
+            states.remove(Held.WEIGHT);
+            return states;
+        }
+
+        /// Asked for, or because there are no states of an optimizer, or none that one could have.
+        private boolean weightsOnly() {
+            List<ParameterFacts> trained =
+                    request.parameters().stream().filter(Maker::isTrained).toList();
+            Set<String> names =
+                    trained.stream()
+                            .flatMap(p -> statesOf(p).stream())
+                            .collect(Collectors.toCollection(TreeSet::new));
+            if (request.options().containsKey("weights-only")) {
+                return true;
+            }
+            if (names.isEmpty()) {
+                return true;
+            }
+            Optional<ParameterFacts> without =
+                    trained.stream()
+                            .filter(
+                                    p ->
+                                            p.optimizerGroup() < 0
+                                                    || training.group(p.optimizerGroup()).isEmpty())
+                            .findFirst();
+            if (without.isPresent()) {
+                losses.add(
+                        ("states of the optimizer (%s): the source does not say the settings of the"
+                             + " group of '%s', which DeepSpeed would load; it begins with new"
+                             + " ones")
+                                .formatted(String.join(", ", names), without.get().name()));
+                return true;
+            }
+            trained.stream()
+                    .map(ParameterFacts::optimizerGroup)
+                    .sorted()
+                    .distinct()
+                    .forEach(groups::add);
+            return false;
+        }
+
+        private ParameterFacts renumbered(ParameterFacts p, boolean weights) {
+            int group = weights || !isTrained(p) ? -1 : groups.indexOf(p.optimizerGroup());
+            return new ParameterFacts(
+                    p.name(),
+                    p.shape(),
+                    p.realShape(),
+                    p.states(),
+                    p.scalars(),
+                    p.split(),
+                    p.trainable(),
+                    p.buffer(),
+                    group,
+                    p.aliases(),
+                    p.digests(),
+                    p.notes());
+        }
+    }
+}
