@@ -327,6 +327,7 @@ final class CheckpointCommandsTest {
                         "bytes_read",
                         "bytes_written",
                         "bytes_kept",
+                        "bytes_cloned",
                         "seconds",
                         "digests",
                         "differences",
