@@ -6,6 +6,7 @@ import io.ucp.checkpoint.Parameter;
 import io.ucp.convert.Prepared;
 import io.ucp.convert.Report;
 import io.ucp.convert.Request;
+import io.ucp.formats.ParameterFacts;
 
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -74,7 +75,10 @@ final class ConversionReport {
     private static List<String> next(Prepared prepared, Path output) {
         Request request = prepared.request();
         boolean weights =
-                prepared.inventory().parameters().stream().allMatch(ConversionReport::isWeight);
+                request.weightsOnly()
+                        || prepared.inventory().parameters().stream()
+                                .map(Parameter::facts)
+                                .allMatch(ConversionReport::isWeight);
         String fresh = weights ? " --no-load-optim" : "";
         return switch (request.to()) {
             case "universal" ->
@@ -119,9 +123,9 @@ final class ConversionReport {
         };
     }
 
-    private static boolean isWeight(Parameter parameter) {
-        return parameter.facts().states().keySet().stream()
-                .allMatch(s -> s.equals("weight") || s.equals("fp32"));
+    /// An optimizer may keep nothing of a parameter, and have it in a group.
+    static boolean isWeight(ParameterFacts facts) {
+        return facts.optimizerGroup() < 0 && facts.optimizerStates().isEmpty();
     }
 
     /// As a shell takes it.

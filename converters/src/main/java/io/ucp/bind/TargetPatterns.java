@@ -91,7 +91,7 @@ final class TargetPatterns {
     private static List<Pattern> named(TargetBinder.Source source, TargetCuts cuts) {
         Map<String, List<ParameterFacts>> templates = new LinkedHashMap<>();
         for (ParameterFacts p : source.parameters()) {
-            String regex = literal(p.name()).replaceAll("\\d+", "\\\\d+");
+            String regex = Pattern.literally(p.name()).replaceAll("\\d+", "\\\\d+");
             templates.computeIfAbsent(regex, _ -> new ArrayList<>()).add(p);
         }
         List<Pattern> patterns = new ArrayList<>();
@@ -107,14 +107,11 @@ final class TargetPatterns {
                         return;
                     }
                     for (ParameterFacts p : members) {
-                        pattern(cuts.of(p), p.shape(), literal(p.name())).ifPresent(patterns::add);
+                        pattern(cuts.of(p), p.shape(), Pattern.literally(p.name()))
+                                .ifPresent(patterns::add);
                     }
                 });
         return patterns;
-    }
-
-    private static String literal(String name) {
-        return "^" + name.replaceAll("[^\\w/-]", "\\\\$0") + "$";
     }
 
     private static boolean chose(TargetCuts.Cut cut, NamePattern written) {

@@ -2,6 +2,7 @@ package io.ucp.convert;
 
 import java.util.OptionalLong;
 import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
 
 /// How a conversion is run.
 ///
@@ -54,142 +55,89 @@ public record RunOptions(
     }
 
     public RunOptions withThreads(int changed) {
-        return new RunOptions(
-                changed,
-                windowBytes,
-                strict,
-                output,
-                maxRate,
-                dropBehind,
-                readBack,
-                checksWeights,
-                unchanged,
-                cancelled);
+        return with(draft -> draft.threads = changed);
     }
 
     public RunOptions withWindowBytes(int changed) {
-        return new RunOptions(
-                threads,
-                changed,
-                strict,
-                output,
-                maxRate,
-                dropBehind,
-                readBack,
-                checksWeights,
-                unchanged,
-                cancelled);
+        return with(draft -> draft.windowBytes = changed);
     }
 
     public RunOptions withStrict(boolean changed) {
-        return new RunOptions(
-                threads,
-                windowBytes,
-                changed,
-                output,
-                maxRate,
-                dropBehind,
-                readBack,
-                checksWeights,
-                unchanged,
-                cancelled);
+        return with(draft -> draft.strict = changed);
     }
 
     public RunOptions withOutput(OutputFolder.Rules changed) {
-        return new RunOptions(
-                threads,
-                windowBytes,
-                strict,
-                changed,
-                maxRate,
-                dropBehind,
-                readBack,
-                checksWeights,
-                unchanged,
-                cancelled);
+        return with(draft -> draft.output = changed);
     }
 
     public RunOptions withMaxRate(OptionalLong changed) {
-        return new RunOptions(
-                threads,
-                windowBytes,
-                strict,
-                output,
-                changed,
-                dropBehind,
-                readBack,
-                checksWeights,
-                unchanged,
-                cancelled);
+        return with(draft -> draft.maxRate = changed);
     }
 
     public RunOptions withDropBehind(boolean changed) {
-        return new RunOptions(
-                threads,
-                windowBytes,
-                strict,
-                output,
-                maxRate,
-                changed,
-                readBack,
-                checksWeights,
-                unchanged,
-                cancelled);
+        return with(draft -> draft.dropBehind = changed);
     }
 
     public RunOptions withReadBack(boolean changed) {
-        return new RunOptions(
-                threads,
-                windowBytes,
-                strict,
-                output,
-                maxRate,
-                dropBehind,
-                changed,
-                checksWeights,
-                unchanged,
-                cancelled);
+        return with(draft -> draft.readBack = changed);
     }
 
     public RunOptions withCheckedWeights(boolean changed) {
-        return new RunOptions(
-                threads,
-                windowBytes,
-                strict,
-                output,
-                maxRate,
-                dropBehind,
-                readBack,
-                changed,
-                unchanged,
-                cancelled);
+        return with(draft -> draft.checksWeights = changed);
     }
 
     public RunOptions withCancelled(BooleanSupplier changed) {
-        return new RunOptions(
-                threads,
-                windowBytes,
-                strict,
-                output,
-                maxRate,
-                dropBehind,
-                readBack,
-                checksWeights,
-                unchanged,
-                changed);
+        return with(draft -> draft.cancelled = changed);
     }
 
     public RunOptions withUnchanged(Unchanged changed) {
-        return new RunOptions(
-                threads,
-                windowBytes,
-                strict,
-                output,
-                maxRate,
-                dropBehind,
-                readBack,
-                checksWeights,
-                changed,
-                cancelled);
+        return with(draft -> draft.unchanged = changed);
+    }
+
+    private RunOptions with(Consumer<Draft> change) {
+        Draft draft = new Draft(this);
+        change.accept(draft);
+        return draft.done();
+    }
+
+    /// The same, to be changed.
+    private static final class Draft {
+        private int threads;
+        private int windowBytes;
+        private boolean strict;
+        private OutputFolder.Rules output;
+        private OptionalLong maxRate;
+        private boolean dropBehind;
+        private boolean readBack;
+        private boolean checksWeights;
+        private Unchanged unchanged;
+        private BooleanSupplier cancelled;
+
+        Draft(RunOptions of) {
+            this.threads = of.threads;
+            this.windowBytes = of.windowBytes;
+            this.strict = of.strict;
+            this.output = of.output;
+            this.maxRate = of.maxRate;
+            this.dropBehind = of.dropBehind;
+            this.readBack = of.readBack;
+            this.checksWeights = of.checksWeights;
+            this.unchanged = of.unchanged;
+            this.cancelled = of.cancelled;
+        }
+
+        RunOptions done() {
+            return new RunOptions(
+                    threads,
+                    windowBytes,
+                    strict,
+                    output,
+                    maxRate,
+                    dropBehind,
+                    readBack,
+                    checksWeights,
+                    unchanged,
+                    cancelled);
+        }
     }
 }

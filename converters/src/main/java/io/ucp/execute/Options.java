@@ -5,6 +5,7 @@ import io.ucp.io.Checksummed;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
 
 /// How to execute.
 ///
@@ -56,142 +57,89 @@ public record Options(
     }
 
     public Options withThreads(int changed) {
-        return new Options(
-                changed,
-                bufferBytes,
-                openSources,
-                sync,
-                journal,
-                checksums,
-                observer,
-                cancelled,
-                checksWeights,
-                clones);
+        return with(draft -> draft.threads = changed);
     }
 
     public Options withBufferBytes(int changed) {
-        return new Options(
-                threads,
-                changed,
-                openSources,
-                sync,
-                journal,
-                checksums,
-                observer,
-                cancelled,
-                checksWeights,
-                clones);
+        return with(draft -> draft.bufferBytes = changed);
     }
 
     public Options withOpenSources(int changed) {
-        return new Options(
-                threads,
-                bufferBytes,
-                changed,
-                sync,
-                journal,
-                checksums,
-                observer,
-                cancelled,
-                checksWeights,
-                clones);
+        return with(draft -> draft.openSources = changed);
     }
 
     public Options withSync(boolean changed) {
-        return new Options(
-                threads,
-                bufferBytes,
-                openSources,
-                changed,
-                journal,
-                checksums,
-                observer,
-                cancelled,
-                checksWeights,
-                clones);
+        return with(draft -> draft.sync = changed);
     }
 
     public Options withJournal(Journal changed) {
-        return new Options(
-                threads,
-                bufferBytes,
-                openSources,
-                sync,
-                Optional.of(changed),
-                checksums,
-                observer,
-                cancelled,
-                checksWeights,
-                clones);
+        return with(draft -> draft.journal = Optional.of(changed));
     }
 
     public Options withChecksums(List<Checksummed> changed) {
-        return new Options(
-                threads,
-                bufferBytes,
-                openSources,
-                sync,
-                journal,
-                changed,
-                observer,
-                cancelled,
-                checksWeights,
-                clones);
+        return with(draft -> draft.checksums = changed);
     }
 
     public Options withObserver(Observer changed) {
-        return new Options(
-                threads,
-                bufferBytes,
-                openSources,
-                sync,
-                journal,
-                checksums,
-                changed,
-                cancelled,
-                checksWeights,
-                clones);
+        return with(draft -> draft.observer = changed);
     }
 
     public Options withCancelled(BooleanSupplier changed) {
-        return new Options(
-                threads,
-                bufferBytes,
-                openSources,
-                sync,
-                journal,
-                checksums,
-                observer,
-                changed,
-                checksWeights,
-                clones);
+        return with(draft -> draft.cancelled = changed);
     }
 
     public Options withCheckedWeights(boolean changed) {
-        return new Options(
-                threads,
-                bufferBytes,
-                openSources,
-                sync,
-                journal,
-                checksums,
-                observer,
-                cancelled,
-                changed,
-                clones);
+        return with(draft -> draft.checksWeights = changed);
     }
 
     public Options withClones(boolean changed) {
-        return new Options(
-                threads,
-                bufferBytes,
-                openSources,
-                sync,
-                journal,
-                checksums,
-                observer,
-                cancelled,
-                checksWeights,
-                changed);
+        return with(draft -> draft.clones = changed);
+    }
+
+    private Options with(Consumer<Draft> change) {
+        Draft draft = new Draft(this);
+        change.accept(draft);
+        return draft.done();
+    }
+
+    /// The same, to be changed.
+    private static final class Draft {
+        private int threads;
+        private int bufferBytes;
+        private int openSources;
+        private boolean sync;
+        private Optional<Journal> journal;
+        private List<Checksummed> checksums;
+        private Observer observer;
+        private BooleanSupplier cancelled;
+        private boolean checksWeights;
+        private boolean clones;
+
+        Draft(Options of) {
+            this.threads = of.threads;
+            this.bufferBytes = of.bufferBytes;
+            this.openSources = of.openSources;
+            this.sync = of.sync;
+            this.journal = of.journal;
+            this.checksums = of.checksums;
+            this.observer = of.observer;
+            this.cancelled = of.cancelled;
+            this.checksWeights = of.checksWeights;
+            this.clones = of.clones;
+        }
+
+        Options done() {
+            return new Options(
+                    threads,
+                    bufferBytes,
+                    openSources,
+                    sync,
+                    journal,
+                    checksums,
+                    observer,
+                    cancelled,
+                    checksWeights,
+                    clones);
+        }
     }
 }

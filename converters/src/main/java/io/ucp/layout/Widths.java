@@ -27,9 +27,19 @@ public sealed interface Widths {
     ///
     /// @throws ImpossibleLayoutException where there are none
     default long[] of(long extent, int degree) {
+        if (this instanceof Listed(var listed)) {
+            long sum = listed.stream().mapToLong(Long::longValue).sum();
+            if (listed.size() != degree || sum != extent) {
+                throw new ImpossibleLayoutException(
+                        "widths %s, %d in all".formatted(listed, sum),
+                        "%d %s that sum to %d"
+                                .formatted(degree, degree == 1 ? "width" : "widths", extent));
+            }
+            return listed.stream().mapToLong(Long::longValue).toArray();
+        }
         long[] widths = new long[degree];
-        switch (this) {
-            case Rule.EVEN -> {
+        switch ((Rule) this) {
+            case EVEN -> {
                 if (extent % degree != 0) {
                     throw new ImpossibleLayoutException(
                             "%d does not divide by %d".formatted(extent, degree),
@@ -37,26 +47,16 @@ public sealed interface Widths {
                 }
                 Arrays.fill(widths, extent / degree);
             }
-            case Rule.CEIL -> {
+            case CEIL -> {
                 long each = Math.ceilDiv(extent, degree);
                 for (int i = 0; i < degree; i++) {
                     widths[i] = Math.clamp(extent - i * each, 0, each);
                 }
             }
-            case Rule.BALANCED -> {
+            case BALANCED -> {
                 for (int i = 0; i < degree; i++) {
                     widths[i] = extent / degree + (i < extent % degree ? 1 : 0);
                 }
-            }
-            case Listed(var listed) -> {
-                long sum = listed.stream().mapToLong(Long::longValue).sum();
-                if (listed.size() != degree || sum != extent) {
-                    throw new ImpossibleLayoutException(
-                            "widths %s, %d in all".formatted(listed, sum),
-                            "%d %s that sum to %d"
-                                    .formatted(degree, degree == 1 ? "width" : "widths", extent));
-                }
-                Arrays.setAll(widths, listed::get);
             }
         }
         return widths;

@@ -131,6 +131,11 @@ public record LayoutHints(
                 return false;
             }
         }
+
+        /// One that is of this name alone, to its end.
+        public static String literally(String name) {
+            return "^" + name.replaceAll("[^\\w/-]", "\\\\$0") + "$";
+        }
     }
 
     /// In upstream's order of precedence (`deepspeed/checkpoint/ds_to_universal.py`,

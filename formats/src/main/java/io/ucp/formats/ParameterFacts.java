@@ -8,6 +8,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.SortedSet;
+import java.util.TreeSet;
 
 /// What is known of a parameter apart from its bytes.
 ///
@@ -59,6 +61,15 @@ public record ParameterFacts(
                             default -> null;
                         })
                 .filter(states::containsKey);
+    }
+
+    /// What the optimizer keeps beside the values themselves (`weight`, `fp32`): its tensors, in
+    /// alphabetical order.
+    public SortedSet<String> optimizerStates() {
+        SortedSet<String> names = new TreeSet<>(states.keySet());
+        names.remove("weight");
+        names.remove("fp32");
+        return names;
     }
 
     public boolean padded() {

@@ -61,7 +61,7 @@ final class MadeSettings {
                 request.parameters().stream().filter(p -> p.trainable() && !p.buffer()).toList();
         TreeSet<String> states =
                 trained.stream()
-                        .flatMap(p -> states(p).stream())
+                        .flatMap(p -> p.optimizerStates().stream())
                         .collect(Collectors.toCollection(TreeSet::new));
         if (states.isEmpty()) {
             return Optional.empty();
@@ -92,19 +92,12 @@ final class MadeSettings {
                         distributed, !distributed && masters, true, RULE, groups, PyDict.empty()));
     }
 
-    private static Set<String> states(ParameterFacts p) {
-        Set<String> states = new TreeSet<>(p.states().keySet());
-        states.remove("weight");
-        states.remove("fp32");
-        return states;
-    }
-
     private Optional<String> problem(List<ParameterFacts> trained) {
         for (ParameterFacts p : trained) {
-            if (!states(p).equals(ADAM)) {
+            if (!p.optimizerStates().equals(ADAM)) {
                 return Optional.of(
                         "'%s' has %s, and Megatron-LM's Adam exp_avg and exp_avg_sq"
-                                .formatted(p.name(), states(p)));
+                                .formatted(p.name(), p.optimizerStates()));
             }
             boolean known =
                     p.optimizerGroup() >= 0

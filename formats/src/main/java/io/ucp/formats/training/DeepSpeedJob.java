@@ -96,14 +96,14 @@ public record DeepSpeedJob(Map<String, List<CarriedFile>> roles) {
             rest.add("loss_scaler");
         }
         return new TrainingState(
-                first(number(root, "iteration"), number(root, "global_steps")),
+                first(root.findLong("iteration"), root.findLong("global_steps")),
                 first(
-                        number(root, "args", TRAIN_SAMPLES),
-                        number(root, TRAIN_SAMPLES),
-                        number(root, "global_samples")),
-                first(number(root, "args", VALID_SAMPLES), number(root, VALID_SAMPLES)),
-                number(root, "skipped_steps"),
-                number(root, "args", "seq_length"),
+                        root.findLong("args", TRAIN_SAMPLES),
+                        root.findLong(TRAIN_SAMPLES),
+                        root.findLong("global_samples")),
+                first(root.findLong("args", VALID_SAMPLES), root.findLong(VALID_SAMPLES)),
+                root.findLong("skipped_steps"),
+                root.findLong("args", "seq_length"),
                 groups(root),
                 schedule,
                 rest);
@@ -124,10 +124,6 @@ public record DeepSpeedJob(Map<String, List<CarriedFile>> roles) {
 
     private static PyDict dict(CarriedFile file) {
         return file.root().flatMap(PickleValue::asDict).orElse(PyDict.empty());
-    }
-
-    private static OptionalLong number(PyDict root, String... path) {
-        return root.find(path).map(PickleValue::asLong).orElse(OptionalLong.empty());
     }
 
     private static OptionalLong first(OptionalLong... numbers) {

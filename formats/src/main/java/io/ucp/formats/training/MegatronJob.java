@@ -52,11 +52,11 @@ public record MegatronJob(Map<String, List<CarriedFile>> roles) {
             rest.add(OBJECTS);
         }
         return new TrainingState(
-                number(root, "iteration"),
-                number(root, "args", "consumed_train_samples"),
-                number(root, "args", "consumed_valid_samples"),
+                root.findLong("iteration"),
+                root.findLong("args", "consumed_train_samples"),
+                root.findLong("args", "consumed_valid_samples"),
                 OptionalLong.empty(),
-                number(root, "args", "seq_length"),
+                root.findLong("args", "seq_length"),
                 groups(optimizers, root.find("args", "decoupled_lr").filter(v -> !v.isNone())),
                 schedule,
                 rest);
@@ -71,10 +71,6 @@ public record MegatronJob(Map<String, List<CarriedFile>> roles) {
                 .flatMap(CarriedFile::root)
                 .flatMap(PickleValue::asDict)
                 .orElse(PyDict.empty());
-    }
-
-    private static OptionalLong number(PyDict root, String... path) {
-        return root.find(path).map(PickleValue::asLong).orElse(OptionalLong.empty());
     }
 
     private static List<PickleValue> optimizers(PyDict root) {

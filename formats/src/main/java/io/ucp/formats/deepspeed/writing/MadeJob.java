@@ -134,20 +134,13 @@ record MadeJob(WriteRequest request, List<String> losses, List<String> notes) {
             return p.trainable() && !p.buffer();
         }
 
-        private static Set<String> statesOf(ParameterFacts p) {
-            Set<String> states = new TreeSet<>(p.states().keySet());
-            states.remove(Held.FP32);
-            states.remove(Held.WEIGHT);
-            return states;
-        }
-
         /// Asked for, or because there are no states of an optimizer, or none that one could have.
         private boolean weightsOnly() {
             List<ParameterFacts> trained =
                     request.parameters().stream().filter(Maker::isTrained).toList();
             Set<String> names =
                     trained.stream()
-                            .flatMap(p -> statesOf(p).stream())
+                            .flatMap(p -> p.optimizerStates().stream())
                             .collect(Collectors.toCollection(TreeSet::new));
             if (request.options().containsKey("weights-only")) {
                 return true;

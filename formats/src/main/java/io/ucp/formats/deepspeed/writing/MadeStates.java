@@ -3,6 +3,7 @@ package io.ucp.formats.deepspeed.writing;
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CarriedFile.Storage;
 import io.ucp.formats.Coordinate;
+import io.ucp.formats.LayoutHints;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetJob;
@@ -250,11 +251,7 @@ record MadeStates(
         for (ParameterFacts p : request.parameters()) {
             Shape padded = job.padded().getOrDefault(p.name(), p.shape());
             if (!padded.equals(p.realShape()) && padded.rank() > 0) {
-                names.add(
-                        PyText.of(
-                                "^"
-                                        + p.name().replaceAll("([.^$*+?()\\[\\]{}|\\\\])", "\\\\$1")
-                                        + "$"));
+                names.add(PyText.of(LayoutHints.Pattern.literally(p.name())));
                 of =
                         of.with("original_vocab_size", PyInt.of(p.realShape().dim(0)))
                                 .with("padded_vocab_size", PyInt.of(padded.dim(0)));

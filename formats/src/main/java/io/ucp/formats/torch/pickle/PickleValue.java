@@ -107,6 +107,11 @@ public sealed interface PickleValue
         return at;
     }
 
+    /// A whole number of nested dicts.
+    default OptionalLong findLong(String... path) {
+        return find(path).map(PickleValue::asLong).orElse(OptionalLong.empty());
+    }
+
     default boolean isNone() {
         return this instanceof PyNone;
     }
