@@ -19,8 +19,8 @@ import java.util.stream.Stream;
 /// Builds what the launcher runs, from the jars that Maven has made; run by Maven at `package`, in
 /// the JDK 25 toolchain.
 ///
-/// - the application, `target/app`: `lib/*.jar`, the start-up cache `lib/ucp.aot` and `jdk`, the
-///   Java home that it fits;
+/// - the application, `target/app`: `lib/*.jar`, the start-up caches `lib/*.aot` and `jdk`, the
+///   Java home that they fit;
 /// - the distribution, `target/dist/ucp-VERSION`: the same and a `jlink` runtime, the launcher,
 ///   completions and man pages.
 ///
@@ -63,7 +63,7 @@ final class Distribution {
         delete(unfinished);
         libraries(unfinished.resolve("lib"), version);
         Files.writeString(unfinished.resolve("jdk"), jdk + "\n");
-        recordStartUpCache(unfinished.resolve("lib"), jdk);
+        recordStartUpCaches(unfinished.resolve("lib"), jdk);
         delete(target.resolve("app"));
         Files.move(unfinished, target.resolve("app"));
     }
@@ -78,7 +78,7 @@ final class Distribution {
         Files.setPosixFilePermissions(launcher, PosixFilePermissions.fromString("rwxr-xr-x"));
         Files.copy(cli.resolveSibling("LICENSE"), home.resolve("LICENSE"));
         Pages.write(home.resolve("share"), version, time.toInstant());
-        recordStartUpCache(home.resolve("lib"), home.resolve("runtime"));
+        recordStartUpCaches(home.resolve("lib"), home.resolve("runtime"));
     }
 
     private void libraries(Path lib, String version) throws IOException {
@@ -152,10 +152,16 @@ final class Distribution {
         return runtime;
     }
 
+    /// One for all commands, and one for what the launcher runs without a checkpoint.
+    private void recordStartUpCaches(Path lib, Path java) throws IOException {
+        recordStartUpCache(lib.resolve("ucp.aot"), java, "rehearsal.txt");
+        recordStartUpCache(lib.resolve("ucp-light.aot"), java, "rehearsal-light.txt");
+    }
+
     /// Runs the rehearsal with the launcher's own flags, which the cache is bound to as well.
-    private void recordStartUpCache(Path lib, Path java) throws IOException {
+    private void recordStartUpCache(Path cache, Path java, String rehearsal) throws IOException {
         Path configuration = target.resolve("start-up-cache.config");
-        Path jar = lib.resolve("ucp.jar");
+        Path jar = cache.resolveSibling("ucp.jar");
         java(
                 java,
                 "-XX:AOTMode=record",
@@ -163,17 +169,17 @@ final class Distribution {
                 "-jar",
                 jar,
                 "rehearse",
-                cli.resolve("src/dist/rehearsal.txt"));
+                cli.resolve("src/dist").resolve(rehearsal));
         java(
                 java,
                 "-XX:AOTMode=create",
                 "-XX:AOTConfiguration=" + configuration,
-                "-XX:AOTCache=" + lib.resolve("ucp.aot"),
+                "-XX:AOTCache=" + cache,
                 "-jar",
                 jar);
         Files.delete(configuration);
-        if (!Files.exists(lib.resolve("ucp.aot"))) {
-            throw new IllegalStateException("the JVM wrote no start-up cache to " + lib);
+        if (!Files.exists(cache)) {
+            throw new IllegalStateException("the JVM wrote no start-up cache " + cache);
         }
     }
 

@@ -21,6 +21,7 @@ import java.util.Optional;
                 "Turns any distributed training checkpoint into any other layout, bit for bit.",
         synopsisSubcommandLabel = "COMMAND",
         versionProvider = Version.class,
+        addMethodSubcommands = false, // spares a search among the methods
         footer = {"", "Run `ucp COMMAND --help` for what a command does and takes."})
 public final class Main implements Runnable {
     private static final int HELP_COLUMNS = 80;
