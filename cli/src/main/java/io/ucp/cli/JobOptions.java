@@ -109,7 +109,8 @@ final class JobOptions {
             paramLabel = "METHOD",
             description =
                     "How DeepSpeed cuts the pipeline: type:REGEX, uniform or parameters;"
-                            + " type:transformer if not given.")
+                            + " if not given, its stages stay where they are as many, else the"
+                            + " source's own method, or type:transformer.")
     private Optional<String> partition = Optional.empty();
 
     @Option(

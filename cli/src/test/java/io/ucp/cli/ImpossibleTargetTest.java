@@ -46,7 +46,7 @@ final class ImpossibleTargetTest {
                     --tp 0 | --tp is 0; expected 1 to 1048576
                     --gpus 4 --tp 2 | --gpus finds the degrees; expected it without degrees and stages
                     --gpus 7 | hint: `ucp layouts --gpus 7` says why
-                    --partition type:nothing | --partition type:nothing; expected uniform, parameters, or a type
+                    --partition type:nothing | a pipeline cut by type:nothing; expected uniform, parameters, or a type
                     """)
     void aJobThatCannotBeIsWrongUsage(String options, String message) {
         assertThat(convert(options.split(" ")).endsWith(ExitCode.USAGE).err()).contains(message);

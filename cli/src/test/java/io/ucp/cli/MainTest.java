@@ -17,6 +17,10 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 final class MainTest {
     private final StringWriter out = new StringWriter();
@@ -110,6 +114,50 @@ final class MainTest {
     void exitCodeIsInTheDocs(ExitCode code) throws IOException {
         assertThat(Files.readString(Path.of("../docs/exit-codes.md")))
                 .contains("| %d | %s |".formatted(code.code(), code.meaning()));
+    }
+
+    @ParameterizedTest
+    @EnumSource(Subcommand.class)
+    void everyOptionIsInTheDocs(Subcommand subcommand) throws IOException {
+        StringBuilder docs = new StringBuilder(Files.readString(Path.of("../README.md")));
+        try (Stream<Path> pages = Files.list(Path.of("../docs"))) {
+            for (Path page : pages.filter(p -> p.toString().endsWith(".md")).toList()) {
+                docs.append(Files.readString(page));
+            }
+        }
+        assertThat(
+                        options(
+                                requireNonNull(
+                                        Main.commandLine()
+                                                .getSubcommands()
+                                                .get(subcommand.label()))))
+                .allSatisfy(
+                        option ->
+                                assertThat(docs)
+                                        .as("README.md or a page of docs")
+                                        .containsPattern(Pattern.quote(option) + "(?![a-z-])"));
+    }
+
+    @Test
+    void thePageOfOptionsNamesNoneThatIsNotThere() throws IOException {
+        Set<String> known = new TreeSet<>();
+        Main.commandLine().getSubcommands().values().forEach(c -> known.addAll(options(c)));
+        assertThat(
+                        Pattern.compile("`(--[a-z-]+)")
+                                .matcher(Files.readString(Path.of("../docs/options.md")))
+                                .results()
+                                .map(m -> m.group(1)))
+                .isSubsetOf(known);
+    }
+
+    /// The long names of what a command and those below it take.
+    private static Set<String> options(CommandLine command) {
+        Set<String> names = new TreeSet<>();
+        command.getCommandSpec().options().stream()
+                .filter(o -> !o.hidden())
+                .forEach(o -> names.add(o.longestName()));
+        command.getSubcommands().values().forEach(below -> names.addAll(options(below)));
+        return names;
     }
 
     private int run(String... args) {

@@ -5,18 +5,23 @@ import io.ucp.layout.ImpossibleLayoutException;
 import io.ucp.tensor.DType;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.NavigableMap;
 import java.util.NavigableSet;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+import java.util.stream.Stream;
 
 /// The modules of a DeepSpeed pipeline as the names of its parameters show them: `5.mlp.weight` is
 /// of module 5, `tied_modules.embed.weight` of one that the first and the last stage hold. Modules
@@ -29,6 +34,16 @@ public final class PipelineModules {
 
     /// What Megatron-DeepSpeed calls a transformer layer.
     private static final String LAYER_CLASS = "ParallelTransformerLayerPipe";
+
+    /// What it calls the norm behind them, by its settings.
+    private static final Set<String> NORM_CLASSES =
+            new TreeSet<>(
+                    List.of(
+                            "FusedRMSNorm",
+                            "LayerNorm",
+                            "MixedFusedLayerNorm",
+                            "MixedFusedRMSNorm",
+                            "RMSNorm"));
 
     private final NavigableMap<Integer, List<ParameterFacts>> modules;
     private final List<ParameterFacts> tied;
@@ -102,43 +117,147 @@ public final class PipelineModules {
 
     /// The first module of each stage, and the number of modules.
     ///
-    /// @throws ImpossibleLayoutException where there are not so many stages
-    List<Integer> parts(int stages, TargetRequest request) {
-        if (request.stages().isPresent()) {
-            return listed(request.stages().get(), stages);
-        }
+    /// @param method as DeepSpeed's `partition_method`
+    /// @throws ImpossibleLayoutException where there are not so many stages, or for a method that
+    ///   is none or counts modules whose classes the names do not tell
+    List<Integer> parts(int stages, String method) {
         if (layers.size() < stages) {
             throw new ImpossibleLayoutException(
                     "pp %d over %d layers".formatted(stages, layers.size()),
                     "a layer or more for every stage: pp 1 to %d".formatted(layers.size()));
         }
-        String method =
-                request.partition().orElse("type:transformer").toLowerCase(java.util.Locale.ROOT);
-        if (method.equals("uniform")) {
+        String lower = method.toLowerCase(Locale.ROOT);
+        if (lower.equals("uniform")) {
             return StageCut.uniform(count(), stages);
         }
-        if (method.equals("parameters")) {
-            return StageCut.balanced(weights(true), stages);
+        if (lower.equals("parameters")) {
+            return StageCut.balanced(elements(), stages);
         }
-        if (!method.startsWith("type:")
-                || !Pattern.compile(method.substring(5), Pattern.CASE_INSENSITIVE)
-                        .matcher(LAYER_CLASS)
-                        .find()) {
-            throw new ImpossibleLayoutException(
-                    "--partition " + request.partition().orElse(""),
-                    "uniform, parameters, or a type that %s matches\nhint: give the layers of each stage, --stages N,N,.."
-                            .formatted(LAYER_CLASS));
-        }
-        return StageCut.balanced(weights(false), stages);
+        return StageCut.balanced(classes(method, lower), stages);
     }
 
-    /// @param elements trainable elements of each module, else 1 for a layer and 0 for another
-    private List<Long> weights(boolean elements) {
-        List<Long> weights = new ArrayList<>(Collections.nCopies(count(), 0L));
-        if (!elements) {
-            layers.forEach(l -> weights.set(l, 1L));
-            return weights;
+    /// The stages as they were held.
+    ///
+    /// @param held parameter -> its stages (frozen ones are not among them)
+    /// @return nothing where that are no runs of modules
+    Optional<List<Integer>> held(Map<String, Set<Integer>> held, int stages) {
+        int[] first = new int[stages];
+        Arrays.fill(first, -1);
+        for (Map.Entry<Integer, List<ParameterFacts>> module : modules.descendingMap().entrySet()) {
+            for (ParameterFacts p : module.getValue()) {
+                for (int stage : held.getOrDefault(p.name(), Set.of())) {
+                    if (stage < stages) {
+                        first[stage] = module.getKey();
+                    }
+                }
+            }
         }
+        List<Integer> parts = new ArrayList<>(List.of(count()));
+        for (int s = stages - 1; s > 0; s--) {
+            boolean tiedAlone = first[s] < 0 && s == stages - 1;
+            parts.addFirst(tiedAlone ? lastTied() : first[s] < 0 ? parts.getFirst() : first[s]);
+        }
+        parts.addFirst(0);
+        boolean runs =
+                all().filter(p -> held.containsKey(p.name()))
+                        .allMatch(p -> stages(p.name(), parts).equals(held.get(p.name())));
+        boolean known = all().anyMatch(p -> held.containsKey(p.name()));
+        return runs && known ? Optional.of(List.copyOf(parts)) : Optional.empty();
+    }
+
+    private Stream<ParameterFacts> all() {
+        return Stream.concat(tied.stream(), modules.values().stream().flatMap(List::stream));
+    }
+
+    /// Whether all parameters have the same stages.
+    boolean same(List<Integer> parts, List<Integer> others) {
+        return all().allMatch(p -> stages(p.name(), parts).equals(stages(p.name(), others)));
+    }
+
+    /// In words: layers of each stage.
+    String described(List<Integer> parts) {
+        List<String> counts = new ArrayList<>();
+        for (int s = 0; s + 1 < parts.size(); s++) {
+            int from = parts.get(s);
+            int to = parts.get(s + 1);
+            counts.add(Integer.toString(from < to ? layers.subSet(from, to).size() : 0));
+        }
+        return "%s layers from modules %s on"
+                .formatted(
+                        String.join(",", counts),
+                        String.join(
+                                ",",
+                                parts.subList(0, parts.size() - 1).stream()
+                                        .map(String::valueOf)
+                                        .toList()));
+    }
+
+    /// 1 for each module whose class a `type:REGEX` finds, else 0.
+    private List<Long> classes(String method, String lower) {
+        Pattern wanted = wanted(method, lower);
+        List<Long> weights = zeros();
+        for (int module = 0; module < weights.size(); module++) {
+            Set<String> classes = classes(module);
+            long found = classes.stream().filter(c -> wanted.matcher(c).find()).count();
+            if (found > 0 && found < classes.size()) {
+                throw new ImpossibleLayoutException(
+                        "a pipeline cut by %s, where module %d may be %s"
+                                .formatted(method, module, String.join(" or ", classes)),
+                        "a type that matches all of these or none\n"
+                                + "hint: give the layers of each stage, --stages N,N,..");
+            }
+            weights.set(module, found > 0 ? 1L : 0L);
+        }
+        return weights;
+    }
+
+    private static Pattern wanted(String method, String lower) {
+        if (lower.startsWith("type:")) {
+            try {
+                Pattern type = Pattern.compile(lower.substring(5), Pattern.CASE_INSENSITIVE);
+                if (type.matcher(LAYER_CLASS).find()) {
+                    return type;
+                }
+            } catch (PatternSyntaxException _) {
+                // It finds nothing.
+            }
+        }
+        throw new ImpossibleLayoutException(
+                "a pipeline cut by " + method,
+                "uniform, parameters, or a type that %s matches, as --partition\nhint: give the layers of each stage, --stages N,N,.."
+                        .formatted(LAYER_CLASS));
+    }
+
+    /// What the class of a module may be called, of Megatron-DeepSpeed's; empty for those that the
+    /// names do not tell, which no usual type means.
+    private Set<String> classes(int module) {
+        if (layers.contains(module)) {
+            return Set.of(LAYER_CLASS);
+        }
+        if (!tied.isEmpty() && (module == firstTied() || module == lastTied())) {
+            return Set.of("EmbeddingPipe");
+        }
+        Set<String> suffixes = new TreeSet<>();
+        modules.getOrDefault(module, List.of())
+                .forEach(p -> suffixes.add(p.name().substring(p.name().indexOf('.') + 1)));
+        if (suffixes.stream().anyMatch(s -> s.startsWith("word_embeddings."))) {
+            return Set.of("EmbeddingPipe");
+        }
+        if (suffixes.stream().anyMatch(s -> s.startsWith("lm_head."))) {
+            return Set.of("LMHeadPipe");
+        }
+        return suffixes.contains("weight") && Set.of("weight", "bias").containsAll(suffixes)
+                ? NORM_CLASSES
+                : Set.of();
+    }
+
+    private List<Long> zeros() {
+        return new ArrayList<>(Collections.nCopies(count(), 0L));
+    }
+
+    /// Trainable elements of each module.
+    private List<Long> elements() {
+        List<Long> weights = zeros();
         modules.forEach((number, held) -> weights.set(number, trainable(held)));
         if (!tied.isEmpty()) {
             weights.set(firstTied(), trainable(tied));
@@ -162,7 +281,10 @@ public final class PipelineModules {
         return modules.lastKey() + 1;
     }
 
-    private List<Integer> listed(List<Integer> counts, int stages) {
+    /// The layers of each stage, as they are given.
+    ///
+    /// @throws ImpossibleLayoutException where that are no stages of this model
+    List<Integer> listed(List<Integer> counts, int stages) {
         int sum = counts.stream().mapToInt(Integer::intValue).sum();
         if (counts.size() != stages
                 || sum != layers.size()

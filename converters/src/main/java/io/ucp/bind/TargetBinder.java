@@ -5,6 +5,7 @@ import io.ucp.formats.Coordinate;
 import io.ucp.formats.LayoutHints;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.RankShard;
+import io.ucp.formats.SavedPipeline;
 import io.ucp.formats.TargetJob;
 import io.ucp.lang.ast.Spec;
 import io.ucp.layout.Chain;
@@ -35,19 +36,21 @@ public final class TargetBinder {
     /// @param mesh of the job that wrote it
     /// @param stage ZeRO stage, -1 where it had none
     /// @param foreign another framework wrote it, whose padding is not the target's
+    /// @param saved its pipeline, as that job had cut it
     public record Source(
             List<ParameterFacts> parameters,
             LayoutHints hints,
             List<AxisDegree> mesh,
             int stage,
-            boolean foreign) {
-        /// For the framework that wrote it.
+            boolean foreign,
+            SavedPipeline saved) {
+        /// For the framework that wrote it, of which nothing says how it cut a pipeline.
         public Source(
                 List<ParameterFacts> parameters,
                 LayoutHints hints,
                 List<AxisDegree> mesh,
                 int stage) {
-            this(parameters, hints, mesh, stage, false);
+            this(parameters, hints, mesh, stage, false, SavedPipeline.NONE);
         }
 
         public Source {
@@ -217,11 +220,11 @@ public final class TargetBinder {
             return stages;
         }
         PipelineModules modules = PipelineModules.of(source.parameters());
-        List<Integer> parts =
-                degrees.pp() == 1 && request.stages().isEmpty()
-                        ? List.of(0, Integer.MAX_VALUE)
-                        : modules.parts(degrees.pp(), request);
-        source.parameters().forEach(p -> stages.put(p.name(), modules.stages(p.name(), parts)));
+        int before = TargetDegrees.degree(source, "pp", OptionalInt.empty());
+        PipelineCut cut = PipelineCut.of(modules, source.saved(), before, degrees.pp(), request);
+        cut.note().ifPresent(notes::add);
+        source.parameters()
+                .forEach(p -> stages.put(p.name(), modules.stages(p.name(), cut.parts())));
         return stages;
     }
 

@@ -9,7 +9,8 @@ import java.util.OptionalInt;
 /// @param stage ZeRO stage
 /// @param stages layers of each pipeline stage, in order; absent for what the framework does
 /// @param partition how the framework cuts a pipeline: `type:REGEX`, `uniform` or `parameters`;
-///   absent for `type:transformer`
+///   absent for the source's own stages where they are as many, else for its own method, or
+///   `type:transformer`
 /// @param vocabulary what becomes of padding rows
 /// @param framework that is to load it
 /// @param virtual model chunks of each stage

@@ -6,10 +6,12 @@ import io.ucp.bind.SpecLibrary;
 import io.ucp.bind.TargetBinder;
 import io.ucp.bind.TargetRequest;
 import io.ucp.formats.AxisDegree;
+import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.Origin;
 import io.ucp.formats.RefusedException;
+import io.ucp.formats.SavedPipeline;
 import io.ucp.formats.TargetJob;
 import io.ucp.lang.Ucl;
 import io.ucp.lang.ast.Spec;
@@ -111,7 +113,8 @@ final class TargetJobs {
                                                 || (pipeline && a.axis().equals("pp")))
                         .toList(),
                 source.stage(),
-                true);
+                true,
+                source.saved());
     }
 
     /// The spec leaves nothing out and casts nothing.
@@ -130,7 +133,18 @@ final class TargetJobs {
                 SourceNames.facts(names.inventory()),
                 names.hints(),
                 mesh,
-                sharding.isPresent() ? index.stage() : origin.stage());
+                sharding.isPresent() ? index.stage() : origin.stage(),
+                false,
+                saved(origin.format(), names));
+    }
+
+    /// By the files of the job that wrote the state first, whatever form it has by now.
+    private static SavedPipeline saved(String framework, TargetNames names) {
+        return CheckpointFormat.all().stream()
+                .filter(f -> f.name().equals(framework))
+                .map(f -> f.pipeline(names.inventory().carried()))
+                .findFirst()
+                .orElse(SavedPipeline.NONE);
     }
 
     /// The one named, else the one that the source was read by or remembers. Under other names only

@@ -54,6 +54,12 @@ public interface CheckpointFormat {
         return Set.of();
     }
 
+    /// How a job of this framework had cut its model into stages, by the files of it that were
+    /// carried along.
+    default SavedPipeline pipeline(List<CarriedFile> carried) {
+        return SavedPipeline.NONE;
+    }
+
     /// Whose names parameters have in this format: [#HUGGING_FACE], or the framework that the
     /// bundled families are named after (`megatron_core`); empty where it takes any names.
     default String naming() {

@@ -1,12 +1,14 @@
 package io.ucp.formats.deepspeed;
 
 import io.ucp.formats.AxisDegree;
+import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Finding;
 import io.ucp.formats.FlatGroup;
 import io.ucp.formats.HeldTensor;
 import io.ucp.formats.Origin;
+import io.ucp.formats.SavedPipeline;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
 import io.ucp.formats.deepspeed.writing.RankedTree;
@@ -118,6 +120,11 @@ public final class DeepSpeedFormat implements CheckpointFormat {
     @Override
     public Set<String> options() {
         return RankedTree.OPTIONS;
+    }
+
+    @Override
+    public SavedPipeline pipeline(List<CarriedFile> carried) {
+        return PipelineStages.of(carried);
     }
 
     @Override

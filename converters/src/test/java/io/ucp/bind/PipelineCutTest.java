@@ -1,0 +1,198 @@
+package io.ucp.bind;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.ucp.formats.AxisDegree;
+import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.SavedPipeline;
+import io.ucp.formats.TargetJob;
+import io.ucp.layout.ImpossibleLayoutException;
+
+import org.junit.jupiter.api.Test;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
+import java.util.TreeSet;
+
+/// Llama's modules are 1 the embedding, 2 to 6 the layers, 7 the norm and 8 the head; GPT's 1 and 8
+/// are one tied module.
+class PipelineCutTest {
+    private static final OptionalInt ONE = OptionalInt.of(1);
+
+    /// A source whose stages begin at these modules.
+    private static TargetBinder.Source source(
+            TargetModel model, Optional<String> method, Integer... first) {
+        TargetBinder.Source plain = model.source(new AxisDegree("pp", first.length));
+        Map<String, Set<Integer>> stages = new LinkedHashMap<>();
+        for (ParameterFacts p : plain.parameters()) {
+            boolean tied = p.name().startsWith("tied_modules.");
+            stages.put(
+                    p.name(),
+                    tied
+                            ? Set.of(0, first.length - 1)
+                            : Set.of(stage(Integer.parseInt(p.name().split("\\.")[0]), first)));
+        }
+        return saved(plain, new SavedPipeline(stages, method));
+    }
+
+    private static TargetBinder.Source saved(TargetBinder.Source plain, SavedPipeline pipeline) {
+        return new TargetBinder.Source(
+                plain.parameters(), plain.hints(), plain.mesh(), plain.stage(), false, pipeline);
+    }
+
+    private static int stage(int module, Integer... first) {
+        int stage = 0;
+        while (stage + 1 < first.length && first[stage + 1] <= module) {
+            stage++;
+        }
+        return stage;
+    }
+
+    private static TargetRequest to(OptionalInt pp, Optional<String> partition) {
+        TargetRequest same = TargetRequest.SAME;
+        return new TargetRequest(
+                ONE,
+                pp,
+                ONE,
+                same.ep(),
+                same.stage(),
+                Optional.empty(),
+                partition,
+                same.vocabulary());
+    }
+
+    private static TargetBinder.Bound bound(TargetBinder.Source source, TargetRequest to) {
+        return TargetBinder.bind(source, Optional.empty(), to, Map.of());
+    }
+
+    /// The numbered modules of each stage.
+    private static List<Set<Integer>> modules(TargetJob job) {
+        Map<Integer, Set<Integer>> stages = new java.util.TreeMap<>();
+        job.shards()
+                .forEach(
+                        (name, shards) -> {
+                            if (!name.startsWith("tied_modules.")) {
+                                stages.computeIfAbsent(
+                                                shards.getFirst().at().on("pp"),
+                                                _ -> new TreeSet<>())
+                                        .add(Integer.parseInt(name.split("\\.")[0]));
+                            }
+                        });
+        return List.copyOf(stages.values());
+    }
+
+    @Test
+    void stagesThatStayAsManyStayAsTheyAre() {
+        TargetBinder.Source source = source(TargetModel.llama(1), Optional.empty(), 0, 6);
+        for (OptionalInt pp : List.of(OptionalInt.empty(), OptionalInt.of(2))) {
+            TargetBinder.Bound bound = bound(source, to(pp, Optional.empty()));
+            assertThat(modules(bound.job()))
+                    .containsExactly(Set.of(1, 2, 3, 4, 5), Set.of(6, 7, 8));
+            assertThat(bound.notes())
+                    .containsExactly(
+                            "pipeline stages stay as they are in the source, 4,1 layers from"
+                                    + " modules 0,6 on, which is not how type:transformer cuts (3,2"
+                                    + " layers from modules 0,5 on); --partition or --stages cut"
+                                    + " them otherwise");
+        }
+    }
+
+    @Test
+    void aStageOfTheTiedHeadAloneStays() {
+        TargetBinder.Source source = source(TargetModel.gpt(1), Optional.empty(), 0, 4, 8);
+        assertThat(modules(bound(source, to(OptionalInt.empty(), Optional.empty())).job()))
+                .containsExactly(Set.of(2, 3), Set.of(4, 5, 6, 7));
+        assertThat(
+                        bound(source, to(OptionalInt.empty(), Optional.empty()))
+                                .job()
+                                .shards()
+                                .get("tied_modules.embed.word_embeddings.weight"))
+                .extracting(s -> s.at().on("pp"))
+                .containsExactly(0, 2);
+    }
+
+    @Test
+    void theUsualCutNeedsNoWord() {
+        TargetBinder.Source source = source(TargetModel.llama(1), Optional.empty(), 0, 5);
+        assertThat(bound(source, to(OptionalInt.empty(), Optional.empty())).notes()).isEmpty();
+        assertThat(bound(source, to(OptionalInt.of(3), Optional.empty())).notes()).isEmpty();
+        TargetBinder.Source elsewhere = source(TargetModel.llama(1), Optional.empty(), 0, 6);
+        assertThat(bound(elsewhere, to(ONE, Optional.empty())).notes()).isEmpty();
+    }
+
+    @Test
+    void otherStagesAreCutTheUsualWayAndItIsSaidThatTheSourceWasNot() {
+        TargetBinder.Source source = source(TargetModel.llama(1), Optional.empty(), 0, 4, 7);
+        TargetBinder.Bound bound = bound(source, to(OptionalInt.of(2), Optional.empty()));
+        assertThat(modules(bound.job())).containsExactly(Set.of(1, 2, 3, 4), Set.of(5, 6, 7, 8));
+        assertThat(bound.notes())
+                .containsExactly(
+                        "pipeline stages are cut by type:transformer, 3,2 layers from modules 0,5"
+                            + " on; the source's own, 2,3,0 layers from modules 0,4,7 on, were not"
+                            + " cut so, but as uniform cuts; --partition or --stages cut them"
+                            + " otherwise");
+    }
+
+    @Test
+    void theMethodOfTheSourcesJobIsFollowedAndNamed() {
+        Optional<String> method = Optional.of("type:transformer|embedding");
+        TargetBinder.Source source = source(TargetModel.gpt(1), method, 0, 5);
+        TargetBinder.Bound bound = bound(source, to(OptionalInt.of(3), Optional.empty()));
+        assertThat(modules(bound.job()))
+                .as("the embedding and the head count as layers")
+                .containsExactly(Set.of(2, 3), Set.of(4, 5), Set.of(6, 7));
+        assertThat(bound.notes())
+                .contains(
+                        "pipeline stages are cut by type:transformer|embedding, as the arguments of"
+                                + " the source's job say, 2,2,1 layers from modules 0,4,6 on;"
+                                + " --partition or --stages cut them otherwise");
+    }
+
+    @Test
+    void whatIsAskedForIsDoneWithoutAWord() {
+        TargetBinder.Source source = source(TargetModel.llama(1), Optional.of("uniform"), 0, 6);
+        TargetBinder.Bound bound =
+                bound(source, to(OptionalInt.empty(), Optional.of("type:transformer")));
+        assertThat(modules(bound.job())).containsExactly(Set.of(1, 2, 3, 4), Set.of(5, 6, 7, 8));
+        assertThat(bound.notes()).isEmpty();
+    }
+
+    @Test
+    void stagesThatTheSourceDoesNotTellAreCutAnewAndThatIsSaid() {
+        TargetBinder.Source unknown = TargetModel.llama(1).source(new AxisDegree("pp", 2));
+        assertThat(bound(unknown, to(OptionalInt.empty(), Optional.empty())).notes())
+                .containsExactly(
+                        "the source does not say which of its 2 pipeline stages held what: they are"
+                                + " cut by type:transformer, 3,2 layers from modules 0,5 on;"
+                                + " --partition or --stages cut them otherwise");
+    }
+
+    @Test
+    void aTypeOfModulesThatNamesDoNotTellIsRefused() {
+        TargetBinder.Source source = source(TargetModel.llama(1), Optional.empty(), 0, 5);
+        assertThatThrownBy(
+                        () ->
+                                bound(
+                                        source,
+                                        to(
+                                                OptionalInt.of(2),
+                                                Optional.of("type:transformer|RMSNorm"))))
+                .isInstanceOf(ImpossibleLayoutException.class)
+                .hasMessageContaining("a pipeline cut by type:transformer|RMSNorm, where module 7")
+                .hasMessageContaining("--stages N,N,..");
+    }
+
+    @Test
+    void aMethodOfTheSourcesJobThatIsNoneIsRefused() {
+        TargetBinder.Source source = source(TargetModel.llama(1), Optional.of("manual:0,4"), 0, 5);
+        assertThatThrownBy(() -> bound(source, to(OptionalInt.of(3), Optional.empty())))
+                .isInstanceOf(ImpossibleLayoutException.class)
+                .hasMessageContaining("a pipeline cut by manual:0,4")
+                .hasMessageContaining("as --partition");
+    }
+}
