@@ -4,6 +4,9 @@
     oracle.py reference UNIVERSAL FILE.safetensors   every tensor `NAME/STATE` of FILE equals the universal one; exit 1 where one differs
     oracle.py weights UNIVERSAL                      every fp32 master rounds (to nearest, ties to even) to its bfloat16 `weight`
     oracle.py golden PT.PY GOLDEN OURS               every leaf of every torch file is equal, but for what docs/goldens.md accepts
+    oracle.py returned PT.PY SOURCE BACK             a rank-sharded DeepSpeed checkpoint that went to another layout and came back: every
+                                                     leaf is equal, but for random states, rows past the vocabulary (zeros then) and
+                                                     copies of tied parameters that differed (the first stage's then)
     oracle.py flip FOLDER SEED                       flips one bit of one tensor byte of a file below FOLDER, and says where
 """
 import importlib
@@ -118,6 +121,77 @@ def golden(oracle, theirs, ours):
     return not a or bad
 
 
+VOCABULARY = re.compile(r"(word_embeddings|lm_head)[./]weight$")
+FLAT = re.compile(r"/optimizer_state_dict/(single_partition_of_fp32_groups/\d+|base_optimizer_state/state/\d+/\w+)$")
+
+
+def returned(oracle, source, back):
+    sys.path.insert(0, os.path.dirname(oracle))
+    pt = importlib.import_module(os.path.basename(oracle).removesuffix(".py"))
+    a, b = pt.everything(source), pt.everything(back)
+    differ = [k for k in sorted(a.keys() | b.keys()) if a.get(k) != b.get(k) and "/rng_state" not in k]
+    if not a or a.keys() - b.keys():
+        print("missing:", sorted(a.keys() - b.keys())[:20])
+        return 1
+    args = vars_of(pt.load(next(os.path.join(source, f) for f in sorted(os.listdir(source)) if "model_states" in f and "mp_rank" in f)))
+    bad = [k for k in differ if k not in b or not (FLAT.search(k) or VOCABULARY.search(k))]
+    for name in {k.split(":")[0] for k in differ if k not in bad and not FLAT.search(k)}:
+        tp = int(re.search(r"(?:model|mp_rank)_(\d+)", name).group(1)) % args["tp"]
+        theirs, ours = (dict(pt.tensors(pt.load(os.path.join(f, name)))) for f in (source, back))
+        for path in theirs:
+            x, y = theirs[path], ours[path]
+            if VOCABULARY.search(path) and not unpadded(x.bytes(), y.bytes(), x.shape[0], tp, args["vocab"]):
+                bad.append(name + ":" + path)
+    if any(FLAT.search(k) for k in differ):
+        theirs, ours = local(pt, source), local(pt, back)
+        for mp, name, state in theirs:
+            tp = mp % args["tp"]
+            x, y = theirs[mp, name, state], ours.get((mp, name, state), b"")
+            if name.startswith("tied_modules."):
+                x = theirs[tp, name, state]
+            rows = args["padded"] // args["tp"] if VOCABULARY.search(name) else 0
+            if x != y and not (rows and unpadded(x, y, rows, tp, args["vocab"])):
+                bad.append(f"{name} {state} of rank {mp}")
+    for k in bad[:20]:
+        print("differs:", k)
+    print(f"{len(a)} leaves compared, {len(differ)} differ, {len(bad)} more than they may")
+    return bool(bad)
+
+
+def vars_of(root):
+    info = root.get("universal_checkpoint_info") or {}
+    return {"tp": (root.get("checkpoint_parallel_dimensions") or {}).get("tp_degree") or root.get("mp_world_size") or 1,
+            "vocab": info.get("original_vocab_size", 0), "padded": info.get("padded_vocab_size", 0)}
+
+
+def unpadded(a, b, rows, tp, vocabulary):
+    """Equal in rows of the vocabulary; zeros, or equal too, past it."""
+    width = len(a) // rows
+    real = max(0, min(rows, vocabulary - tp * rows)) * width
+    return len(a) == len(b) and a[:real] == b[:real] and (a[real:] == b[real:] or not any(b[real:]))
+
+
+def local(pt, folder):
+    """(model-parallel rank, parameter, state) -> its bytes, put together of the data-parallel ranks of ZeRO 1 and 2."""
+    held = {}
+    files = [(int(m.group(2)), int(m.group(1)), f) for f in os.listdir(folder)
+             if (m := re.search(r"zero_pp_rank_(\d+)_mp_rank_(\d+)_optim_states", f))]
+    for mp, _, name in sorted(files):
+        states = pt.load(os.path.join(folder, name))["optimizer_state_dict"]
+        base = states["base_optimizer_state"]["state"]
+        for group, members in enumerate(states["param_slice_mappings"]):
+            flat = {"fp32": states["single_partition_of_fp32_groups"][group]}
+            flat.update((k, v) for k, v in base[group].items() if isinstance(v, pt.Tensor) and v.shape)
+            for state, tensor in flat.items():
+                data = tensor.bytes()
+                width = len(data) // max(1, tensor.shape[0])
+                for member, address in members.items():
+                    at = address.state
+                    piece = data[at["start"] * width:(at["start"] + at["numel"]) * width]
+                    held[mp, member, state] = held.get((mp, member, state), b"") + piece
+    return held
+
+
 def flip(folder, seed):
     pick = random.Random(seed)
     places = []
@@ -156,7 +230,7 @@ def flip(folder, seed):
 
 if __name__ == "__main__":
     command, *args = sys.argv[1:] or ["help"]
-    commands = {"reference": reference, "weights": weights, "golden": golden, "flip": lambda d, s: flip(d, int(s))}
+    commands = {"reference": reference, "weights": weights, "golden": golden, "returned": returned, "flip": lambda d, s: flip(d, int(s))}
     if command not in commands:
         print(__doc__)
         sys.exit(2)

@@ -87,8 +87,10 @@ final class HeldStages {
     private Optional<List<Integer>> counts(int stages) {
         List<Integer> counts = new ArrayList<>();
         int stage = -1;
-        long next = 0;
-        for (Map.Entry<Long, Integer> layer : stageByLayer().entrySet()) {
+        TreeMap<Long, Integer> layers = stageByLayer();
+        // DeepSpeed's modules count the embedding too.
+        long next = layers.isEmpty() ? 0 : layers.firstKey();
+        for (Map.Entry<Long, Integer> layer : layers.entrySet()) {
             if (layer.getKey() != next++ || layer.getValue() < 0) {
                 return Optional.empty();
             }
@@ -107,7 +109,7 @@ final class HeldStages {
     }
 
     /// -1 for a layer on two stages.
-    private Map<Long, Integer> stageByLayer() {
+    private TreeMap<Long, Integer> stageByLayer() {
         Map<String, Set<Integer>> places = new HashMap<>();
         for (HeldTensor held : index.tensors()) {
             Integer at = held.at().indices().get(STAGE);
@@ -115,7 +117,7 @@ final class HeldStages {
                 places.computeIfAbsent(held.name(), _ -> new TreeSet<>()).add(at);
             }
         }
-        Map<Long, Integer> stages = new TreeMap<>();
+        TreeMap<Long, Integer> stages = new TreeMap<>();
         for (ParamRule rule : spec.params()) {
             Optional<Clause.StageOf> clause =
                     rule.layout().stream()

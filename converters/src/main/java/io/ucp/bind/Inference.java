@@ -57,7 +57,7 @@ public final class Inference {
     public static Spec infer(CheckpointIndex index) {
         Optional<Spec> family = index.hints().family().flatMap(SpecLibrary::find);
         if (family.isPresent()) {
-            return HeldStages.in(family.get(), index);
+            return SpecLibrary.held(family.get(), index);
         }
         Inference inference = new Inference(index);
         if (inference.tp > 1 && index.hints().version().isEmpty()) {
@@ -69,7 +69,9 @@ public final class Inference {
     /// The bundled spec that fits every name and shape, where exactly one does.
     private static Optional<Spec> bundledFamily(CheckpointIndex index) {
         List<String> fitting = SpecLibrary.fitting(index);
-        return fitting.size() == 1 ? SpecLibrary.find(fitting.getFirst()) : Optional.empty();
+        return fitting.size() == 1
+                ? SpecLibrary.find(fitting.getFirst()).map(s -> SpecLibrary.held(s, index))
+                : Optional.empty();
     }
 
     private RefusedException refusal() {

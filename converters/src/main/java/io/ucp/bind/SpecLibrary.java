@@ -65,7 +65,15 @@ public final class SpecLibrary {
 
     /// The names of those that fit every name and shape of a checkpoint.
     public static List<String> fitting(CheckpointIndex index) {
-        return NAMES.stream().filter(name -> Binder.fits(find(name).orElseThrow(), index)).toList();
+        return NAMES.stream()
+                .filter(name -> Binder.fits(held(find(name).orElseThrow(), index), index))
+                .toList();
+    }
+
+    /// A bundled spec, which is of a family, as one checkpoint of it holds its state: with the
+    /// layers of its pipeline stages and the cut of its ZeRO stage.
+    public static Spec held(Spec family, CheckpointIndex index) {
+        return HeldStages.in(HeldFlattening.in(family, index), index);
     }
 
     public static Optional<Spec> find(String name) {

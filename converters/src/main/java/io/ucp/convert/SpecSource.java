@@ -38,7 +38,10 @@ public record SpecSource(String name, Spec spec, boolean bundled) {
     /// @throws io.ucp.formats.RefusedException where the metadata does not say enough
     public static SpecSource of(Optional<String> named, CheckpointIndex index) throws IOException {
         if (named.isPresent()) {
-            return named(named.get());
+            SpecSource spec = named(named.get());
+            return spec.bundled()
+                    ? new SpecSource(spec.name(), SpecLibrary.held(spec.spec(), index), true)
+                    : spec;
         }
         Optional<String> family = index.hints().family();
         return new SpecSource(
