@@ -12,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 
 /// From one framework to another, by the commands that people type: weights, states of the
 /// optimizer, steps, schedules and counters.
@@ -115,6 +116,32 @@ final class CrossingFrameworksTest {
         assertThat(carried(made.output()))
                 .contains("'global_steps' 3\n", "'global_samples' 72\n", "'num_steps' 72\n")
                 .contains("'wd_mult' 1.0\n", "'wd_mult' 0.0\n", "'weight_decay' 0.1\n");
+    }
+
+    /// DeepSpeed finds a parameter's states by its place among those that the optimizer was given,
+    /// and asks for no name: Megatron-LM's own order would be loaded without a word.
+    @ParameterizedTest
+    @CsvSource({
+        "deepspeed --names hf --tp 1, "
+                + "model.embed_tokens.weight model.layers.0.self_attn.q_proj.weight"
+                + " model.layers.0.self_attn.k_proj.weight model.layers.0.self_attn.v_proj.weight"
+                + " model.layers.0.self_attn.o_proj.weight model.layers.0.mlp.gate_proj.weight"
+                + " model.layers.0.mlp.up_proj.weight model.layers.0.mlp.down_proj.weight"
+                + " model.layers.1.self_attn.q_proj.weight model.layers.3.mlp.down_proj.weight"
+                + " lm_head.weight",
+        "deepspeed --target-spec HERE --tp 1 --pp 1, "
+                + "1.word_embeddings.weight 2.self_attention.query_key_value.weight"
+                + " 2.self_attention.dense.weight 2.mlp.dense_h_to_4h.weight"
+                + " 2.mlp.dense_4h_to_h.weight 3.self_attention.query_key_value.weight"
+                + " 5.mlp.dense_4h_to_h.weight"
+    })
+    void theOptimizerHasItsParametersInTheOrderOfTheModelsModules(String options, String order) {
+        Path there = convert(SOURCE, "there", "megatron --target-spec THERE");
+        Path made = convert(there, "made", options.replace("HERE", HERE));
+        String carried = carried(made);
+        assertThat(carried.substring(carried.indexOf("'param_shapes'")))
+                .containsSubsequence(
+                        Stream.of(order.split(" ")).map(n -> "'" + n + "' Size(").toList());
     }
 
     @ParameterizedTest

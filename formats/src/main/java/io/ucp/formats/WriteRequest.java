@@ -56,4 +56,10 @@ public record WriteRequest(
             Map<String, String> options) {
         this(tag, iteration, origin, parameters, hints, carried, options, Optional.empty());
     }
+
+    /// With other parameters, or the same in another order.
+    public WriteRequest with(List<ParameterFacts> others) {
+        return new WriteRequest(
+                tag, iteration, origin, others, hints, carried, foreign, options, job);
+    }
 }

@@ -105,6 +105,7 @@ public record DeepSpeedJob(Map<String, List<CarriedFile>> roles) {
                 root.findLong("skipped_steps"),
                 root.findLong("args", "seq_length"),
                 groups(root),
+                Map.of(),
                 schedule,
                 rest);
     }

@@ -10,7 +10,10 @@ import io.ucp.formats.training.TrainingState;
 import io.ucp.tensor.DType;
 
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -39,6 +42,7 @@ record MadeJob(WriteRequest request, List<String> losses, List<String> notes) {
         private final WriteRequest request;
         private final TargetJob job;
         private final TrainingState training;
+        private final boolean weights;
         private final List<String> losses = new ArrayList<>();
         private final List<String> notes = new ArrayList<>();
 
@@ -47,10 +51,11 @@ record MadeJob(WriteRequest request, List<String> losses, List<String> notes) {
 
         private final MadeStates states;
 
-        Maker(WriteRequest request, TargetJob job) {
-            this.request = request;
+        Maker(WriteRequest asked, TargetJob job) {
             this.job = job;
-            this.training = TrainingState.of(request);
+            this.training = TrainingState.of(asked);
+            this.weights = weightsOnly(asked);
+            this.request = asked.with(ordered(asked));
             this.states = new MadeStates(request, job, training, groups);
         }
 
@@ -63,14 +68,13 @@ record MadeJob(WriteRequest request, List<String> losses, List<String> notes) {
                         "pp 1, or the names of one",
                         "--pp 1, or --target-spec megatron_deepspeed_llama (`ucp spec list`)");
             }
-            boolean weights = weightsOnly();
             List<ParameterFacts> parameters =
-                    request.parameters().stream().map(p -> renumbered(p, weights)).toList();
+                    request.parameters().stream().map(this::renumbered).toList();
             Map<String, String> options = new HashMap<>(request.options());
             if (weights) {
                 options.put("weights-only", "");
             }
-            tell(weights);
+            tell();
             WriteRequest of =
                     new WriteRequest(
                             request.tag(),
@@ -85,7 +89,61 @@ record MadeJob(WriteRequest request, List<String> losses, List<String> notes) {
             return new MadeJob(of, losses, notes);
         }
 
-        private void tell(boolean weights) {
+        /// As the optimizer of the target has them, for DeepSpeed finds the states of each by its
+        /// place.
+        ///
+        /// @throws RefusedException where no one says the order
+        private List<ParameterFacts> ordered(WriteRequest asked) {
+            Map<String, ParameterFacts> held = new LinkedHashMap<>();
+            List<ParameterFacts> buffers = new ArrayList<>();
+            for (ParameterFacts p : asked.parameters()) {
+                if (p.buffer()) {
+                    buffers.add(p);
+                } else {
+                    held.put(p.name(), p);
+                }
+            }
+            Optional<List<String>> order = ModuleOrder.of(held.keySet());
+            if (order.isEmpty() && weights) {
+                return asked.parameters();
+            }
+            if (order.isEmpty()) {
+                order = said(held.values());
+            }
+            if (order.isEmpty()) {
+                throw new RefusedException(
+                        "optimizer",
+                        "parameters of a model whose order no one says, which DeepSpeed needs to"
+                                + " tell whose states are whose: %s, .."
+                                        .formatted(
+                                                held.keySet().stream()
+                                                        .limit(3)
+                                                        .collect(Collectors.joining(", "))),
+                        "a model of transformers' or Megatron-DeepSpeed's, or a state dict whose"
+                                + " param_groups name their parameters",
+                        "--to deepspeed-universal, which has each parameter by its name; or"
+                                + " --weights-only");
+            }
+            List<ParameterFacts> parameters =
+                    new ArrayList<>(order.get().stream().map(held::get).toList());
+            parameters.addAll(buffers);
+            return parameters;
+        }
+
+        /// By the groups of the source's optimizer, those that it does not have behind them.
+        private Optional<List<String>> said(Collection<ParameterFacts> parameters) {
+            Set<String> order = new LinkedHashSet<>();
+            training.members().values().forEach(order::addAll);
+            List<String> trained =
+                    parameters.stream().filter(Maker::isTrained).map(ParameterFacts::name).toList();
+            if (!order.equals(Set.copyOf(trained))) {
+                return Optional.empty();
+            }
+            parameters.stream().map(ParameterFacts::name).forEach(order::add);
+            return Optional.of(List.copyOf(order));
+        }
+
+        private void tell() {
             notes.add(
                     "no job of DeepSpeed's with these names wrote the state: its files are made of"
                             + " what the state says, batch sizes and all else are its"
@@ -113,8 +171,33 @@ record MadeJob(WriteRequest request, List<String> losses, List<String> notes) {
             }
             training.counted(request).ifPresent(notes::add);
             if (!weights) {
+                grouped();
                 widened();
             }
+        }
+
+        /// What the script's optimizer has to have, for DeepSpeed asks for no names.
+        private void grouped() {
+            List<String> told = new ArrayList<>();
+            for (int number : groups) {
+                List<ParameterFacts> members =
+                        request.parameters().stream()
+                                .filter(p -> isTrained(p) && p.optimizerGroup() == number)
+                                .toList();
+                told.add(
+                        "%d of %s, ..%s"
+                                .formatted(
+                                        members.size(),
+                                        members.getFirst().name(),
+                                        training.group(number)
+                                                .flatMap(g -> g.find("weight_decay"))
+                                                .map(" (weight_decay %s)"::formatted)
+                                                .orElse("")));
+            }
+            notes.add(
+                    "the script's optimizer needs these groups, each in the order of the model's"
+                            + " parameters: "
+                            + String.join("; ", told));
         }
 
         private void widened() {
@@ -135,14 +218,14 @@ record MadeJob(WriteRequest request, List<String> losses, List<String> notes) {
         }
 
         /// Asked for, or because there are no states of an optimizer, or none that one could have.
-        private boolean weightsOnly() {
+        private boolean weightsOnly(WriteRequest asked) {
             List<ParameterFacts> trained =
-                    request.parameters().stream().filter(Maker::isTrained).toList();
+                    asked.parameters().stream().filter(Maker::isTrained).toList();
             Set<String> names =
                     trained.stream()
                             .flatMap(p -> p.optimizerStates().stream())
                             .collect(Collectors.toCollection(TreeSet::new));
-            if (request.options().containsKey("weights-only")) {
+            if (asked.options().containsKey("weights-only")) {
                 return true;
             }
             if (names.isEmpty()) {
@@ -171,7 +254,7 @@ record MadeJob(WriteRequest request, List<String> losses, List<String> notes) {
             return false;
         }
 
-        private ParameterFacts renumbered(ParameterFacts p, boolean weights) {
+        private ParameterFacts renumbered(ParameterFacts p) {
             int group = weights || !isTrained(p) ? -1 : groups.indexOf(p.optimizerGroup());
             return new ParameterFacts(
                     p.name(),

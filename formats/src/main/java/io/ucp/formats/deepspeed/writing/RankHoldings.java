@@ -9,11 +9,12 @@ import io.ucp.tensor.DType;
 import io.ucp.tensor.Floats;
 
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.IntUnaryOperator;
 import java.util.stream.Stream;
@@ -35,31 +36,26 @@ final class RankHoldings {
             Optional<String> dtype) {
         this.dtype = dtype.map(RankHoldings::dtypeOf);
         this.experts = experts;
-        Map<String, ParameterFacts> facts = new HashMap<>();
-        request.parameters().forEach(p -> facts.put(p.name(), p));
         for (int mp = 0; mp < target.mp(); mp++) {
             ranks.add(new ArrayList<>());
             byName.add(new LinkedHashMap<>());
         }
-        job.shards()
-                .forEach(
-                        (name, shards) -> {
-                            ParameterFacts of = facts.get(name);
-                            if (of == null) {
-                                throw new IllegalArgumentException(
-                                        "the job holds '%s', which is no parameter"
-                                                .formatted(name));
-                            }
-                            shards.forEach(shard -> place(of, shard, target));
-                        });
+        Set<String> others = new LinkedHashSet<>(job.shards().keySet());
         for (ParameterFacts p : request.parameters()) {
-            if (!job.shards().containsKey(p.name()) || job.shards().get(p.name()).isEmpty()) {
+            others.remove(p.name());
+            List<RankShard> shards = job.shards().getOrDefault(p.name(), List.of());
+            if (shards.isEmpty()) {
                 throw new RefusedException(
                         p.name(),
                         "no rank of the job holds it",
                         "a holder for every parameter",
                         "give its layout in a spec, or `drop` it there");
             }
+            shards.forEach(shard -> place(p, shard, target));
+        }
+        if (!others.isEmpty()) {
+            throw new IllegalArgumentException(
+                    "the job holds '%s', which is no parameter".formatted(others));
         }
     }
 
