@@ -48,9 +48,9 @@ public class GatherBenchmark {
     private static final long ELEMENTS = 1 << 24;
     private static final int WINDOW = 1 << 20;
 
-    /// `columns_N`: two shards over dim 1, rows of N KiB in each; `qkv`: head by head q, k, v to all
-    /// q, all k, all v; `gate_up`: two shards of both to all gates, all ups; `replicas_2`: two equal
-    /// copies compared; `average_4`: the mean of four.
+    /// `columns_N`: two shards over dim 1, rows of N KiB in each; `qkv`: head by head q, k, v to
+    /// all q, all k, all v; `gate_up`: two shards of both to all gates, all ups; `replicas_2`: two
+    /// equal copies compared; `average_4`: the mean of four.
     @Param({
         "copy",
         "columns_2",
@@ -79,7 +79,10 @@ public class GatherBenchmark {
     private record Layout(Shape shape, List<List<Piece>> copies, DType from, DType to, Piece into) {
         static Layout of(String kind) {
             String[] words = kind.split("_");
-            int number = words.length == 2 && words[1].matches("[0-9]+") ? Integer.parseInt(words[1]) : 1;
+            int number =
+                    words.length == 2 && words[1].matches("[0-9]+")
+                            ? Integer.parseInt(words[1])
+                            : 1;
             Shape square = Shape.of(4096, ELEMENTS / 4096);
             return switch (words[0]) {
                 case "columns" -> {
@@ -150,15 +153,18 @@ public class GatherBenchmark {
             }
             copies.add(new Copy("copy " + copies.size(), fragments));
         }
-        Agreement agreement =
-                kind.startsWith("average") ? Agreement.AVERAGE : Agreement.EQUAL;
+        Agreement agreement = kind.startsWith("average") ? Agreement.AVERAGE : Agreement.EQUAL;
         CopyPlan whole =
                 Planner.plan(
                         Bench.inventory(
                                 folder,
                                 List.of(
                                         Bench.parameter(
-                                                "w", layout.shape, layout.from, copies, agreement))),
+                                                "w",
+                                                layout.shape,
+                                                layout.from,
+                                                copies,
+                                                agreement))),
                         List.of(Bench.target("w", layout.to, layout.into)));
         plan = whole.targets().getFirst();
         buffers = Buffers.in(arena, Buffers.Sizes.of(whole, WINDOW, false));
@@ -176,8 +182,7 @@ public class GatherBenchmark {
     public int fill() throws IOException {
         int seen = 0;
         for (long at = 0; at < plan.size(); at += WINDOW) {
-            filler.fill(
-                    plan.steps(), at, Math.min(plan.size(), at + WINDOW), buffers.window());
+            filler.fill(plan.steps(), at, Math.min(plan.size(), at + WINDOW), buffers.window());
             seen += buffers.window().get(0);
         }
         return seen;

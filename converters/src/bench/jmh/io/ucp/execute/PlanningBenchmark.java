@@ -63,8 +63,7 @@ public class PlanningBenchmark {
         for (int p = 0; p < PARAMETERS; p++) {
             List<Fragment> fragments = new ArrayList<>();
             for (Piece piece : Bench.shards(shape, 0, ways)) {
-                fragments.add(
-                        Bench.fragment(files.get(fragments.size()), DType.FLOAT32, piece));
+                fragments.add(Bench.fragment(files.get(fragments.size()), DType.FLOAT32, piece));
             }
             parameters.add(
                     Bench.parameter(

@@ -111,7 +111,7 @@ final class WindowFiller {
             if (step.averages()) {
                 others = average(step, first, last, window, index);
                 if (!direct && others < step.copies().size()) {
-                    means(from, (int) (last - first), uncast, 0);
+                    Floats.putAll(from, sums, uncast, 0, (int) (last - first));
                 }
             } else {
                 others = 1;
@@ -207,21 +207,13 @@ final class WindowFiller {
             }
             leads = copy;
             summands++;
-            for (int k = 0; k < count; k++) {
-                sums[k] += Floats.get(from, leader, k * from.width());
-            }
+            Floats.add(from, leader, sums, count);
         }
         for (int k = 0; k < count; k++) {
             sums[k] /= summands;
         }
-        means(step.to(), count, window, at);
+        Floats.putAll(step.to(), sums, window, at, count);
         return copy;
-    }
-
-    private void means(DType dtype, int count, ByteBuffer into, int at) {
-        for (int k = 0; k < count; k++) {
-            Floats.put(dtype, into, at + k * dtype.width(), sums[k]);
-        }
     }
 
     /// Fills `other` with what the second source holds of `[from, to)` and compares.

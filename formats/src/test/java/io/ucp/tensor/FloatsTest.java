@@ -99,6 +99,29 @@ class FloatsTest {
     }
 
     @Test
+    void addingAndPuttingManyIsDoingSoWithEach() {
+        int count = 5_000;
+        Random random = new Random(7);
+        for (DType dtype :
+                new DType[] {DType.FLOAT64, DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16}) {
+            ByteBuffer values =
+                    ByteBuffer.allocateDirect(1 + count * dtype.width())
+                            .order(ByteOrder.LITTLE_ENDIAN);
+            double[] numbers = random.doubles(count, -4, 4).toArray();
+            Floats.putAll(dtype, numbers, values, 1, count);
+            double[] sums = numbers.clone();
+            ByteBuffer aligned = values.slice(1, values.capacity() - 1).order(values.order());
+            Floats.add(dtype, aligned, sums, count);
+            for (int k = 0; k < count; k++) {
+                Floats.put(dtype, cell, 0, numbers[k]);
+                double put = Floats.get(dtype, cell, 0);
+                assertThat(Floats.get(dtype, values, 1 + k * dtype.width())).isEqualTo(put);
+                assertThat(sums[k]).isEqualTo(numbers[k] + put);
+            }
+        }
+    }
+
+    @Test
     void everySixteenBitNumberSurvivesWideningAndNarrowing() {
         for (DType dtype : new DType[] {DType.FLOAT16, DType.BFLOAT16}) {
             for (int bits = 0; bits < 1 << 16; bits++) {
