@@ -170,7 +170,9 @@ final class ConversionReport {
                     for (Map.Entry<String, Map<String, String>> parameter :
                             new TreeMap<>(report.digests()).entrySet()) {
                         Json.texts(
-                                digests, parameter.getKey(), new TreeMap<>(parameter.getValue()));
+                                digests,
+                                parameter.getKey(),
+                                ParameterFacts.ofRealElements(parameter.getValue()));
                     }
                 });
         Json.texts(json, "differences", report.differences());

@@ -17,7 +17,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.LongSummaryStatistics;
 import java.util.Map;
-import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -182,7 +181,7 @@ final class ParameterReport {
         json.writeBooleanField("buffer", facts.buffer());
         json.writeNumberField("optimizer_group", facts.optimizerGroup());
         Json.texts(json, "aliases", facts.aliases());
-        Json.texts(json, "digests", new TreeMap<>(facts.digests()));
+        Json.texts(json, "digests", ParameterFacts.ofRealElements(facts.digests()));
         Json.texts(json, "notes", facts.notes());
     }
 

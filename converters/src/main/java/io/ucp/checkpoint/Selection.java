@@ -68,6 +68,7 @@ public final class Selection {
                     if (states.get(state) != dtype) {
                         states.put(state, dtype);
                         digests.remove(state);
+                        digests.remove(ParameterFacts.withPadding(state));
                     }
                 });
         return new Parameter(

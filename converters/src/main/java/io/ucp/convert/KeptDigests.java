@@ -3,6 +3,7 @@ package io.ucp.convert;
 import io.ucp.checkpoint.Parameter;
 import io.ucp.execute.ExecutionResult;
 import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.formats.ParameterFacts;
 import io.ucp.plan.Step;
 import io.ucp.plan.TargetPlan;
 
@@ -27,7 +28,10 @@ final class KeptDigests {
             for (Map.Entry<String, String> kept : parameter.facts().digests().entrySet()) {
                 String found = now.getOrDefault(kept.getKey(), kept.getValue());
                 if (!found.equals(kept.getValue())
-                        && !cast.contains(new State(parameter.name(), kept.getKey()))) {
+                        && !cast.contains(
+                                new State(
+                                        parameter.name(),
+                                        ParameterFacts.digestedState(kept.getKey())))) {
                     throw new IncompleteCheckpointException(
                             "%s: %s: %s"
                                     .formatted(

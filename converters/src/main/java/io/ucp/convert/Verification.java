@@ -4,6 +4,7 @@ import io.ucp.checkpoint.Parameter;
 import io.ucp.execute.ExecutionResult;
 import io.ucp.execute.PlanExecutor;
 import io.ucp.execute.Progress;
+import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.Scalar;
 import io.ucp.plan.Comparison;
 import io.ucp.plan.Planner;
@@ -20,6 +21,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
 
 /// Whether a checkpoint is whole, and whether two hold the same state.
@@ -94,9 +96,10 @@ public final class Verification {
         long recorded = 0;
         for (Parameter parameter : described.inventory().parameters()) {
             states += parameter.states().size();
+            recorded += ParameterFacts.ofRealElements(parameter.facts().digests()).size();
             Map<String, String> now = result.digests().getOrDefault(parameter.name(), Map.of());
-            for (Map.Entry<String, String> kept : parameter.facts().digests().entrySet()) {
-                recorded++;
+            for (Map.Entry<String, String> kept :
+                    new TreeMap<>(parameter.facts().digests()).entrySet()) {
                 String found = now.getOrDefault(kept.getKey(), "none");
                 if (!found.equals(kept.getValue())) {
                     differences.add(

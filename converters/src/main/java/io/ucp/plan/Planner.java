@@ -55,6 +55,7 @@ public final class Planner {
                                 boolean first = place.equals(wholes.getOrDefault(label, place));
                                 if (first && wholes.containsKey(label)) {
                                     digests.addAll(states.digest(file.path(), offset, of));
+                                    digests.addAll(states.padded(file.path(), offset, of));
                                 }
                                 yield states.step(file.path(), offset, of, first);
                             }

@@ -208,13 +208,34 @@ final class StatePlanner {
     List<DigestRegion> digest(String target, long offset, Elementwise of) {
         ParameterFacts facts = find(target, of).facts();
         int label = label(target, of);
-        int width = of.dtype().width();
-        labels.digested(label, facts.realShape().count() * width);
-        Piece real = realPiece(facts);
+        labels.digested(label, facts.realShape().count() * of.dtype().width());
+        return regions(realPiece(facts), label, offset, of);
+    }
+
+    /// The same with the padding, where there is some and all of it lies there.
+    List<DigestRegion> padded(String target, long offset, Elementwise of) {
+        ParameterFacts facts = find(target, of).facts();
+        Piece all = Piece.whole(facts.shape());
+        if (!facts.padded() || !holds(of, all)) {
+            return List.of();
+        }
+        int label =
+                labels.add(
+                        new CopyPlan.Label(
+                                of.parameter(),
+                                ParameterFacts.withPadding(of.state()),
+                                List.of(),
+                                OptionalLong.of(facts.shape().count() * of.dtype().width())));
+        return regions(all, label, offset, of);
+    }
+
+    /// @param counted at the positions that count for the digest
+    private static List<DigestRegion> regions(
+            Piece counted, int label, long offset, Elementwise of) {
         List<DigestRegion> regions = new ArrayList<>();
         for (Piece piece : of.pieces()) {
-            for (Transfer moves : real.intersect(piece)) {
-                regions.add(new DigestRegion(offset, width, moves, label));
+            for (Transfer moves : counted.intersect(piece)) {
+                regions.add(new DigestRegion(offset, of.dtype().width(), moves, label));
             }
         }
         return regions;
@@ -222,17 +243,18 @@ final class StatePlanner {
 
     /// Whether every real element lies there, once.
     boolean isWhole(String target, Elementwise of) {
-        ParameterFacts facts = find(target, of).facts();
-        long count = facts.realShape().count();
-        if (of.count() < count) {
+        return holds(of, realPiece(find(target, of).facts()));
+    }
+
+    private static boolean holds(Elementwise of, Piece elements) {
+        if (of.count() < elements.count()) {
             return false;
         }
-        Piece real = realPiece(facts);
         List<Transfer> moves = new ArrayList<>();
         for (Piece piece : of.pieces()) {
-            moves.addAll(piece.intersect(real));
+            moves.addAll(piece.intersect(elements));
         }
-        return Tiling.exact(moves, count);
+        return Tiling.exact(moves, elements.count());
     }
 
     /// The real elements, at their row-major positions.

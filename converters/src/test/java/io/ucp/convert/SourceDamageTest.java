@@ -2,9 +2,12 @@ package io.ucp.convert;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
 
 import io.ucp.execute.Progress;
 import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.formats.TensorEntry;
+import io.ucp.formats.WholeParameter;
 import io.ucp.formats.torch.TorchFile;
 import io.ucp.formats.torch.TorchRecord;
 import io.ucp.io.MalformedFileException;
@@ -20,6 +23,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
@@ -99,6 +103,39 @@ class SourceDamageTest {
                 .hasMessageContaining("bytes with the digest ")
                 .hasMessageContaining("as the checkpoint recorded");
         assertThat(folder.resolve("out")).doesNotExist();
+    }
+
+    /// They are in no digest that another layout has too.
+    @Test
+    void aFlippedBitOfAPaddingRowIsFound() throws IOException {
+        convert(source, "universal", "universal");
+        Path universal = folder.resolve("universal");
+        WholeParameter padded =
+                OpenedSource.open(universal, Optional.empty()).index().wholes().stream()
+                        .filter(whole -> whole.facts().padded())
+                        .findFirst()
+                        .orElseThrow();
+        for (TensorEntry tensor : padded.tensors().values()) {
+            flip(tensor.source().path(), tensor.offset() + tensor.size() - 1);
+        }
+
+        List<Verification.Difference> differences =
+                Verification.check(
+                                Conversion.describe(
+                                        universal, Optional.empty(), Optional.empty(), Map.of()),
+                                RunOptions.standard(),
+                                Progress.NONE)
+                        .differences();
+        assertThat(differences)
+                .extracting(Verification.Difference::parameter, Verification.Difference::state)
+                .containsExactlyInAnyOrderElementsOf(
+                        padded.facts().states().keySet().stream()
+                                .map(state -> tuple(padded.facts().name(), state + " with padding"))
+                                .toList());
+        assertThatThrownBy(() -> convert(universal, "universal", "out"))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("with padding")
+                .hasMessageContaining("as the checkpoint recorded");
     }
 
     @Test

@@ -25,7 +25,14 @@ final class Mutator {
         Long.MAX_VALUE,
         Long.MIN_VALUE
     };
+
+    /// Bytes that an input may become longer by: inputs that only grow take all the time.
+    private static final int USUAL = 1 << 10;
+
     private static final int LARGEST = 1 << 16;
+
+    /// One in so many may become so long.
+    private static final int RARE = 50;
 
     private final RandomGenerator random;
     private final List<byte[]> words;
@@ -41,9 +48,8 @@ final class Mutator {
         for (int k = 0; k < steps; k++) {
             bytes = step(bytes, other);
         }
-        return bytes.length <= LARGEST + seed.length
-                ? bytes
-                : Arrays.copyOf(bytes, LARGEST + seed.length);
+        int most = seed.length + (random.nextInt(RARE) == 0 ? LARGEST : USUAL);
+        return bytes.length <= most ? bytes : Arrays.copyOf(bytes, most);
     }
 
     private byte[] step(byte[] bytes, byte[] other) {

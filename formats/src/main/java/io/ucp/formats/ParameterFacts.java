@@ -8,7 +8,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.SortedMap;
 import java.util.SortedSet;
+import java.util.TreeMap;
 import java.util.TreeSet;
 
 /// What is known of a parameter apart from its bytes.
@@ -23,7 +25,8 @@ import java.util.TreeSet;
 /// @param buffer true for buffers
 /// @param optimizerGroup number of its optimizer group, -1 where it has none
 /// @param aliases other names of the same parameter (tied)
-/// @param digests state name -> digest of its real elements, where the format keeps one
+/// @param digests state name -> digest of its real elements, where the format keeps one; of a
+///   padded parameter also [#withPadding] of the name -> digest of all elements
 /// @param notes odd things to repeat to the user, e.g. copies that differed
 public record ParameterFacts(
         String name,
@@ -38,6 +41,8 @@ public record ParameterFacts(
         List<String> aliases,
         Map<String, String> digests,
         List<String> notes) {
+    private static final String PADDING = " with padding";
+
     public ParameterFacts {
         states = Collections.unmodifiableMap(new LinkedHashMap<>(states));
         scalars = Collections.unmodifiableMap(new LinkedHashMap<>(scalars));
@@ -70,6 +75,24 @@ public record ParameterFacts(
         names.remove("weight");
         names.remove("fp32");
         return names;
+    }
+
+    /// What the digest of a state is named that counts its padding too: it says what lies in the
+    /// files, and depends on the layout that the padding is for.
+    public static String withPadding(String state) {
+        return state + PADDING;
+    }
+
+    /// The state that a digest is of.
+    public static String digestedState(String name) {
+        return name.endsWith(PADDING) ? name.substring(0, name.length() - PADDING.length()) : name;
+    }
+
+    /// Those of digests by name that do not depend on a layout.
+    public static SortedMap<String, String> ofRealElements(Map<String, String> digests) {
+        SortedMap<String, String> real = new TreeMap<>(digests);
+        real.keySet().removeIf(name -> name.endsWith(PADDING));
+        return real;
     }
 
     public boolean padded() {

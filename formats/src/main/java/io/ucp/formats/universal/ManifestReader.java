@@ -244,6 +244,10 @@ final class ManifestReader {
             if (digest.isPresent()) {
                 digests.put(name, digest.get());
             }
+            Optional<String> padded = state.optionalText("paddedDigest");
+            if (padded.isPresent()) {
+                digests.put(ParameterFacts.withPadding(name), padded.get());
+            }
         }
         ParameterFacts facts =
                 new ParameterFacts(

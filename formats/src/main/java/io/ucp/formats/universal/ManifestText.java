@@ -176,6 +176,10 @@ final class ManifestText {
             if (digest != null) {
                 out.writeStringField("digest", digest);
             }
+            String padded = facts.digests().get(ParameterFacts.withPadding(state.getKey()));
+            if (padded != null) {
+                out.writeStringField("paddedDigest", padded);
+            }
             out.writeEndObject();
         }
         out.writeEndObject();
