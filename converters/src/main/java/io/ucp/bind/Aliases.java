@@ -47,18 +47,8 @@ final class Aliases {
 
     /// A parameter whose rule says `tied to`.
     void tie(Gathered parameter, NamePattern.Glob canonical) {
-        StringBuilder name = new StringBuilder();
-        for (NamePattern.Piece piece : canonical.pieces()) {
-            switch (piece) {
-                case NamePattern.Piece.Text(String text) -> name.append(text);
-                case NamePattern.Piece.Capture(String capture, _) ->
-                        name.append(
-                                parameter.captures().getOrDefault(capture, "{" + capture + "}"));
-                case NamePattern.Piece.Counted(String counted, _) -> name.append(counted);
-                case NamePattern.Piece.Any(boolean deep) -> name.append(deep ? "**" : "*");
-            }
-        }
-        ties.add(new Tie(parameter.name(), name.toString(), Optional.of(canonical)));
+        String name = PatternText.filled(canonical, parameter.captures());
+        ties.add(new Tie(parameter.name(), name, Optional.of(canonical)));
         held.put(parameter.name(), parameter.holdings());
     }
 

@@ -131,7 +131,7 @@ public final class Binder {
                                 numbers,
                                 problems);
         problems.throwIfAny();
-        return new Sharding(mesh.axes(), all, flatten, dropped, renames);
+        return new Sharding(mesh, all, flatten, dropped, renames);
     }
 
     private String better(boolean advising) {
@@ -192,7 +192,8 @@ public final class Binder {
         if (read.isEmpty()) {
             return Optional.empty();
         }
-        Reading reading = new SharedStage(mesh, gathered, problems).of(read.get());
+        Reading reading =
+                new SharedStage(mesh, gathered, problems).of(read.get(), parameter.captures());
         if (reading.tiedTo().isPresent()) {
             aliases.tie(parameter, reading.tiedTo().get());
             return Optional.empty();

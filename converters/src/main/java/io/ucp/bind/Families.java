@@ -166,7 +166,7 @@ final class Families implements MemberPlaces {
         List<Long> sizes = new ArrayList<>(Collections.nCopies(degree, 0L));
         for (var held : family.held.entrySet()) {
             TreeSet<Long> local = held.getValue();
-            if (local.first() != 0 || local.last() != local.size() - 1) {
+            if (!countsFromZero(local)) {
                 throw new ImpossibleLayoutException(
                         "%s %d numbers {%s} as %s"
                                 .formatted(key.axis, held.getKey(), key.capture, local),
@@ -195,6 +195,10 @@ final class Families implements MemberPlaces {
                         "%d of the %d".formatted(said, total));
             }
         }
+    }
+
+    private static boolean countsFromZero(TreeSet<Long> local) {
+        return local.first() == 0 && local.last() == local.size() - 1;
     }
 
     private static List<Long> chunks(Key key, long members, int degree) {
@@ -235,6 +239,9 @@ final class Families implements MemberPlaces {
         if (key.experts || key.virtual != 1) {
             return Optional.empty();
         }
+        if (key.perRank && family.held.values().stream().anyMatch(h -> !countsFromZero(h))) {
+            return Optional.empty();
+        }
         List<Integer> counts = new ArrayList<>();
         long last = -1;
         Set<Long> seen = new HashSet<>();
@@ -251,8 +258,9 @@ final class Families implements MemberPlaces {
             counts.add(held.size());
         }
         return Optional.of(
-                "the checkpoint's own: stage %s over %s stages %s"
-                        .formatted(key.capture, key.axis, counts));
+                "the checkpoint's own: stage %s over %s stages %s%s"
+                        .formatted(
+                                key.capture, key.axis, counts, key.perRank ? " renumbered" : ""));
     }
 
     private int place(Key key, Family family, long member) {

@@ -115,7 +115,7 @@ final class MeshReader {
                         mesh.span(),
                         "the checkpoint was written over %s of degree %d; expected it in the mesh"
                                 .formatted(axis.axis(), axis.degree()),
-                        NearestNames.hint(axis.axis(), names()));
+                        "name it among the axes, at its place from outermost to innermost");
             }
         }
     }

@@ -3,6 +3,7 @@ package io.ucp.bind;
 import io.ucp.lang.ast.NamePattern;
 import io.ucp.lang.ast.NamePattern.Piece;
 
+import java.util.Map;
 import java.util.stream.Collectors;
 
 /// A name pattern as a person reads it in a message.
@@ -24,6 +25,18 @@ final class PatternText {
                     g.pieces().stream().map(PatternText::piece).collect(Collectors.joining());
             case NamePattern.Regex r -> r.expression();
         };
+    }
+
+    /// The one name that a target means where its captures are known; an unknown one stays.
+    static String filled(NamePattern.Glob target, Map<String, String> captures) {
+        StringBuilder name = new StringBuilder();
+        for (Piece piece : target.pieces()) {
+            name.append(
+                    piece instanceof Piece.Capture(String capture, _)
+                            ? captures.getOrDefault(capture, piece(piece))
+                            : piece(piece));
+        }
+        return name.toString();
     }
 
     static String quoted(String text) {

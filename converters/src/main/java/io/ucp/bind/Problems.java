@@ -6,6 +6,7 @@ import io.ucp.lang.diagnostic.SpecException;
 
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -20,6 +21,7 @@ final class Problems {
     private final Set<Diagnostic> seen = new HashSet<>();
     private final Map<Place, List<String>> others = new LinkedHashMap<>();
     private final Map<Place, Integer> firsts = new LinkedHashMap<>();
+    private final Map<Place, Set<String>> parameters = new HashMap<>();
 
     private Optional<Diagnostic> closing = Optional.empty();
 
@@ -48,16 +50,24 @@ final class Problems {
     void error(Span span, String kind, String parameter, String message, Optional<String> hint) {
         Place place = new Place(span, kind);
         if (firsts.containsKey(place)) {
-            others.computeIfAbsent(place, _ -> new ArrayList<>()).add(parameter);
+            if (seen(place).add(parameter)) {
+                others.computeIfAbsent(place, _ -> new ArrayList<>()).add(parameter);
+            }
             return;
         }
         firsts.put(place, found.size());
+        seen(place).add(parameter);
         found.add(
                 new Diagnostic(
                         io.ucp.lang.diagnostic.Severity.ERROR,
                         span,
                         "'%s' %s".formatted(parameter, message),
                         hint));
+    }
+
+    /// Parameters that the error at a place was said of.
+    private Set<String> seen(Place place) {
+        return parameters.computeIfAbsent(place, _ -> new HashSet<>());
     }
 
     /// Said behind all others.

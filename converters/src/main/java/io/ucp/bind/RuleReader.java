@@ -114,7 +114,7 @@ final class RuleReader {
         }
 
         Optional<Reading> read() {
-            Optional<List<Long>> declared = rule.shape().flatMap(s -> numbers.values(s.extents()));
+            Optional<List<Long>> declared = rule.shape().flatMap(this::extents);
             broken |= rule.shape().isPresent() && declared.isEmpty();
             rule.layout().forEach(this::clause);
             if (broken) {
@@ -320,10 +320,8 @@ final class RuleReader {
         }
 
         private void view(Clause.View v) {
-            Optional<List<Long>> extents = numbers.values(v.shape().extents());
-            if (extents.isEmpty() || extents.get().stream().anyMatch(e -> e < 0)) {
-                extents.ifPresent(
-                        e -> fail(v.span(), "view %s; expected extents of 0 or more".formatted(e)));
+            Optional<List<Long>> extents = extents(v.shape());
+            if (extents.isEmpty()) {
                 broken = true;
                 return;
             }
@@ -332,11 +330,25 @@ final class RuleReader {
                             Shape.of(extents.get().stream().mapToLong(Long::longValue).toArray())));
         }
 
+        private Optional<List<Long>> extents(io.ucp.lang.ast.Shape shape) {
+            Optional<List<Long>> extents = numbers.values(shape.extents());
+            Optional<List<Long>> negative =
+                    extents.filter(e -> e.stream().anyMatch(extent -> extent < 0));
+            negative.ifPresent(
+                    e ->
+                            fail(
+                                    shape.span(),
+                                    "the shape %s; expected extents of 0 or more".formatted(e)));
+            return negative.isPresent() ? Optional.empty() : extents;
+        }
+
         private void pad(Clause.Pad p) {
             OptionalLong multiple = numbers.value(p.multiple());
             OptionalLong real = p.extent().map(numbers::value).orElse(OptionalLong.empty());
             if (multiple.isEmpty() || (p.extent().isPresent() && real.isEmpty())) {
                 broken = true;
+            } else if (real.isPresent() && real.getAsLong() < 0) {
+                fail(p.span(), "%d rows; expected 0 or more".formatted(real.getAsLong()));
             } else if (multiple.getAsLong() < 1) {
                 fail(p.span(), "multiple %d; expected 1 or more".formatted(multiple.getAsLong()));
             } else {

@@ -1,25 +1,24 @@
 package io.ucp.bind;
 
-import io.ucp.formats.AxisDegree;
+import io.ucp.mesh.Mesh;
 
 import java.util.List;
 import java.util.Map;
 
 /// A bound spec: where every element of every parameter lies on a given mesh.
 ///
-/// @param mesh outermost first
+/// @param mesh outermost first, with the products that the spec names
 /// @param parameters in the order in which the checkpoint names them
 /// @param flatten state -> how data parallelism cuts it: absent for states that are held whole
 /// @param dropped local names that the spec drops, with the rule that does
 /// @param renames what the parameters become in forms that hold each of them whole
 public record Sharding(
-        List<AxisDegree> mesh,
+        Mesh mesh,
         List<BoundParameter> parameters,
         Map<String, Flatten> flatten,
         Map<String, String> dropped,
         List<Renamed> renames) {
     public Sharding {
-        mesh = List.copyOf(mesh);
         parameters = List.copyOf(parameters);
         flatten = Map.copyOf(flatten);
         dropped = Map.copyOf(dropped);

@@ -25,18 +25,21 @@ final class SharedStage {
     }
 
     /// The placement of `stage with NAME`: where that parameter is held.
-    Reading of(Reading reading) {
+    ///
+    /// @param captures of the parameter's own name
+    Reading of(Reading reading, Map<String, String> captures) {
         if (reading.stagedWith().isEmpty()) {
             return reading;
         }
         NamePattern.Glob with = reading.stagedWith().get();
-        Gathered other = gathered.get(PatternText.bare(with));
+        String name = PatternText.filled(with, captures);
+        Gathered other = gathered.get(name);
         if (other == null) {
             problems.error(
                     with.span(),
                     "no parameter %s; expected one to share the stage of"
-                            .formatted(PatternText.of(with)),
-                    NearestNames.hint(PatternText.bare(with), gathered.keySet()));
+                            .formatted(PatternText.quoted(name)),
+                    NearestNames.hint(name, gathered.keySet()));
             return reading;
         }
         String axis = stageAxis(other, new HashSet<>());
@@ -60,7 +63,8 @@ final class SharedStage {
                     return r.axis().text();
                 }
                 case Clause.StageWith w -> {
-                    Gathered other = gathered.get(PatternText.bare(w.name()));
+                    Gathered other =
+                            gathered.get(PatternText.filled(w.name(), parameter.captures()));
                     if (other != null && asked.add(other.name())) {
                         return stageAxis(other, asked);
                     }

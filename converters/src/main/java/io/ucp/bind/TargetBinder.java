@@ -1,7 +1,7 @@
 package io.ucp.bind;
 
+import io.ucp.bind.TargetLayout.Laid;
 import io.ucp.formats.AxisDegree;
-import io.ucp.formats.Coordinate;
 import io.ucp.formats.LayoutHints;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.RankShard;
@@ -9,7 +9,6 @@ import io.ucp.formats.SavedPipeline;
 import io.ucp.formats.TargetJob;
 import io.ucp.lang.ast.Spec;
 import io.ucp.layout.Chain;
-import io.ucp.layout.Chain.Held;
 import io.ucp.layout.Chain.Step;
 import io.ucp.layout.ImpossibleLayoutException;
 import io.ucp.layout.Layout;
@@ -59,8 +58,9 @@ public final class TargetBinder {
         }
     }
 
+    /// @param layout the same of a reader
     /// @param notes what was decided and a user may want to know
-    public record Bound(TargetJob job, List<String> notes) {
+    public record Bound(TargetJob job, TargetLayout layout, List<String> notes) {
         public Bound {
             notes = List.copyOf(notes);
         }
@@ -103,22 +103,25 @@ public final class TargetBinder {
     private Bound bind(Optional<Spec> spec, Map<String, Long> settings) {
         checkFramework();
         TargetCuts found = TargetCuts.of(source, spec, degrees, request, settings, pipeline);
-        found.note().ifPresent(notes::add);
+        notes.addAll(found.notes());
         Mesh mesh = found.mesh();
         if (!isMegatron()) {
             degrees = degrees.dividedByExperts(degrees.tp() > 1 && areExpertsWhole(found));
         }
         checkHeads(found);
-        Map<String, Set<Integer>> stages = stages();
+        Map<String, Set<Integer>> stages = stages(found);
         Map<String, List<RankShard>> shards = new LinkedHashMap<>();
         Map<String, Shape> padded = new LinkedHashMap<>();
+        TargetLayout layout = new TargetLayout(mesh);
         Impossible impossible = new Impossible();
         for (ParameterFacts facts : source.parameters()) {
             TargetCuts.Cut cut = found.of(facts);
             try {
                 Shape whole = padded(facts, cut.padding());
                 Chain chain = staged(facts, cut.chain(), stages);
-                shards.put(facts.name(), shards(facts, whole, chain, cut.localName(), mesh));
+                Laid laid = new Laid(facts, whole, chain, cut.localName());
+                shards.put(facts.name(), shards(layout, laid));
+                layout.add(laid);
                 padded.put(facts.name(), whole);
             } catch (ImpossibleLayoutException e) {
                 impossible.add(facts.name(), e);
@@ -134,6 +137,7 @@ public final class TargetBinder {
                         Collections.unmodifiableMap(padded),
                         isMegatron() ? List.of() : TargetPatterns.of(source, found, degrees),
                         request.virtual().orElse(1)),
+                layout,
                 notes);
     }
 
@@ -213,19 +217,34 @@ public final class TargetBinder {
         }
     }
 
-    /// The stages of each parameter, where names say them.
-    private Map<String, Set<Integer>> stages() {
+    /// The stages of each parameter, where names say them: cut as the user says, else as a rule
+    /// does, else as the framework would.
+    private Map<String, Set<Integer>> stages(TargetCuts cuts) {
         Map<String, Set<Integer>> stages = new LinkedHashMap<>();
         if (!pipeline) {
             return stages;
         }
         PipelineModules modules = PipelineModules.of(source.parameters());
+        Optional<List<Integer>> said =
+                request.partition().isPresent()
+                        ? Optional.empty()
+                        : cuts.stages().filter(counts -> isOf(modules, counts));
         int before = TargetDegrees.degree(source, "pp", OptionalInt.empty());
-        PipelineCut cut = PipelineCut.of(modules, source.saved(), before, degrees.pp(), request);
+        PipelineCut cut =
+                PipelineCut.of(
+                        modules,
+                        source.saved(),
+                        before,
+                        degrees.pp(),
+                        request.withStages(request.stages().or(() -> said)));
         cut.note().ifPresent(notes::add);
         source.parameters()
                 .forEach(p -> stages.put(p.name(), modules.stages(p.name(), cut.parts())));
         return stages;
+    }
+
+    private static boolean isOf(PipelineModules modules, List<Integer> counts) {
+        return counts.stream().mapToInt(Integer::intValue).sum() == modules.layers();
     }
 
     private Chain staged(ParameterFacts facts, Chain chain, Map<String, Set<Integer>> stages) {
@@ -259,31 +278,21 @@ public final class TargetBinder {
         return whole;
     }
 
-    private List<RankShard> shards(
-            ParameterFacts facts, Shape whole, Chain chain, String localName, Mesh mesh) {
+    private List<RankShard> shards(TargetLayout layout, Laid laid) {
+        ParameterFacts facts = laid.facts();
         boolean kept =
-                whole.equals(facts.shape())
+                laid.whole().equals(facts.shape())
                         && (!facts.padded()
                                 || request.vocabulary() == TargetRequest.VocabularyPadding.KEEP);
-        boolean expert = chain.axes().stream().anyMatch(a -> mesh.factors(a).contains("ep"));
-        List<String> axes = new ArrayList<>(List.of("pp"));
-        axes.add(expert && mesh.has("etp") ? "etp" : "tp");
-        if (expert) {
-            axes.add("ep");
-        }
         List<RankShard> shards = new ArrayList<>();
-        for (Coordinate at : mesh.coordinates(axes)) {
-            Optional<Held> held = chain.at(whole, mesh, at);
-            if (held.isEmpty()) {
-                continue;
-            }
-            Region region = held.get().region();
+        for (TargetLayout.Place place : layout.places(laid)) {
+            Region region = place.held().region();
             Region real = kept ? region : real(region, facts);
             shards.add(
                     new RankShard(
-                            localName,
-                            at,
-                            held.get().shape(),
+                            laid.localName(),
+                            place.at(),
+                            place.held().shape(),
                             real.pieces(),
                             real.shape().count()));
         }

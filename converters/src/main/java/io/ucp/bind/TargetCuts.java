@@ -39,14 +39,20 @@ final class TargetCuts {
     private final Mesh mesh;
     private final Optional<Spec> spec;
     private final Map<String, Cut> cuts;
-    private final Optional<String> note;
+    private final List<String> notes;
+    private final Optional<List<Integer>> stages;
 
     private TargetCuts(
-            Mesh mesh, Optional<Spec> spec, Map<String, Cut> cuts, Optional<String> note) {
+            Mesh mesh,
+            Optional<Spec> spec,
+            Map<String, Cut> cuts,
+            List<String> notes,
+            Optional<List<Integer>> stages) {
         this.mesh = mesh;
         this.spec = spec;
         this.cuts = cuts;
-        this.note = note;
+        this.notes = List.copyOf(notes);
+        this.stages = stages;
     }
 
     /// @param byName stages follow from the names
@@ -132,7 +138,11 @@ final class TargetCuts {
                                                 read.cut(),
                                                 read.localName(),
                                                 Optional.of(read.of()))));
-        return new TargetCuts(degrees.mesh(Optional.of(spec)), Optional.of(spec), cuts, note);
+        Optional<List<Integer>> stages = rules.stages();
+        List<String> notes = new ArrayList<>(rules.notes());
+        note.ifPresent(notes::add);
+        return new TargetCuts(
+                degrees.mesh(Optional.of(spec)), Optional.of(spec), cuts, notes, stages);
     }
 
     /// By what the source's own form keeps of how parameters were cut.
@@ -156,7 +166,11 @@ final class TargetCuts {
                             Optional.empty()));
         }
         return new TargetCuts(
-                degrees.mesh(Optional.empty()), Optional.empty(), cuts, Optional.empty());
+                degrees.mesh(Optional.empty()),
+                Optional.empty(),
+                cuts,
+                List.of(),
+                Optional.empty());
     }
 
     private static Optional<Layout> layout(Split split) {
@@ -235,9 +249,14 @@ final class TargetCuts {
         return spec;
     }
 
-    /// Where the rules come from, if not from the source.
-    Optional<String> note() {
-        return note;
+    /// Where the rules come from, if not from the source, and what they say of other ranks.
+    List<String> notes() {
+        return notes;
+    }
+
+    /// Members of each stage, where the rules say them for as many as the target has.
+    Optional<List<Integer>> stages() {
+        return stages;
     }
 
     Cut of(ParameterFacts facts) {

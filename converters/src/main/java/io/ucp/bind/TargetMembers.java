@@ -7,18 +7,23 @@ import io.ucp.mesh.Mesh;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.OptionalLong;
+import java.util.Set;
 import java.util.TreeSet;
 
-/// Families over the ranks of a target: experts in equal blocks, layers as DeepSpeed cuts a
-/// pipeline.
+/// Families over the ranks of a target: experts in equal blocks, layers as the user says, else as
+/// the rule does where its counts are of as many stages, else as DeepSpeed cuts a pipeline.
 final class TargetMembers implements MemberPlaces {
     private final Mesh mesh;
+    private final Numbers numbers;
     private final Optional<List<Integer>> stages;
     private final int virtual;
+    private final Set<String> notes = new LinkedHashSet<>();
     private final Map<Key, TreeSet<Long>> members = new HashMap<>();
 
     /// Rules that capture under one name over one axis speak of one family.
@@ -27,10 +32,16 @@ final class TargetMembers implements MemberPlaces {
     /// @param stages members of each stage (of each chunk, the first chunk of every stage first),
     ///   where the user gives them
     /// @param virtual chunks of each stage, interleaved
-    TargetMembers(Mesh mesh, Optional<List<Integer>> stages, int virtual) {
+    TargetMembers(Mesh mesh, Numbers numbers, Optional<List<Integer>> stages, int virtual) {
         this.mesh = mesh;
+        this.numbers = numbers;
         this.stages = stages;
         this.virtual = virtual;
+    }
+
+    /// What rules say of another number of stages.
+    Set<String> notes() {
+        return notes;
     }
 
     /// Takes note of a member by its global name.
@@ -109,7 +120,7 @@ final class TargetMembers implements MemberPlaces {
         int count = members.getOrDefault(key(clause), new TreeSet<>()).size();
         return switch (clause) {
             case Clause.Expert e -> experts(count, mesh.degree(e.axis().text()), e.axis().text());
-            case Clause.StageOf s -> layers(count, mesh.degree(s.axis().text()));
+            case Clause.StageOf s -> layers(s, count, mesh.degree(s.axis().text()));
             case Clause _ -> List.of();
         };
     }
@@ -128,7 +139,7 @@ final class TargetMembers implements MemberPlaces {
         return ends;
     }
 
-    private List<Integer> layers(int count, int ranks) {
+    private List<Integer> layers(Clause.StageOf clause, int count, int ranks) {
         int chunks = ranks * virtual;
         if (count < chunks) {
             throw new ImpossibleLayoutException(
@@ -137,20 +148,12 @@ final class TargetMembers implements MemberPlaces {
                             .formatted(virtual > 1 ? "chunk" : "stage", count / virtual));
         }
         if (stages.isPresent()) {
-            List<Integer> ends = new ArrayList<>();
-            int sum = 0;
-            for (int s : stages.get()) {
-                sum += s;
-                ends.add(sum);
-            }
-            if (ends.size() != chunks || sum != count) {
-                throw new ImpossibleLayoutException(
-                        "--stages %s, %d layers on %d stages"
-                                .formatted(stages.get(), sum, ends.size()),
-                        "%d %s, %d layers in all"
-                                .formatted(chunks, virtual > 1 ? "chunks" : "stages", count));
-            }
-            return ends;
+            List<Long> asked = stages.get().stream().map(Integer::longValue).toList();
+            return ends("--stages", asked, chunks, count);
+        }
+        Optional<List<Long>> said = said(clause, chunks);
+        if (said.isPresent()) {
+            return ends("stages", said.get(), chunks, count);
         }
         if (virtual > 1 && count % chunks != 0) {
             throw new ImpossibleLayoutException(
@@ -159,6 +162,46 @@ final class TargetMembers implements MemberPlaces {
                             + "hint: or give those of each, --stages N,N,..");
         }
         return StageCut.balanced(Collections.nCopies(count, 1L), chunks).subList(1, chunks + 1);
+    }
+
+    /// The counts of a rule, where they are of as many stages and chunks, and the user gives none.
+    Optional<List<Long>> said(Clause.StageOf clause, int chunks) {
+        if (stages.isPresent() || chunks == 1) {
+            return Optional.empty();
+        }
+        Optional<List<Long>> counts = clause.counts().flatMap(numbers::values);
+        if (counts.isEmpty()) {
+            return counts;
+        }
+        long said = clause.virtual().map(numbers::value).orElse(OptionalLong.of(1)).orElse(0);
+        if (said == virtual && counts.get().size() == chunks) {
+            return counts;
+        }
+        notes.add(
+                "stages %s of {%s} hold for %d stages; the target's %d are cut evenly"
+                        .formatted(
+                                counts.get(),
+                                clause.capture(),
+                                counts.get().size() / Math.max(1, said),
+                                chunks / virtual));
+        return Optional.empty();
+    }
+
+    /// @param who says the counts
+    private List<Integer> ends(String who, List<Long> counts, int chunks, int count) {
+        List<Integer> ends = new ArrayList<>();
+        long sum = 0;
+        for (long stage : counts) {
+            sum = Math.addExact(sum, stage);
+            ends.add(Math.toIntExact(sum));
+        }
+        if (ends.size() != chunks || sum != count || counts.stream().anyMatch(c -> c < 0)) {
+            throw new ImpossibleLayoutException(
+                    "%s %s, %d layers on %d stages".formatted(who, counts, sum, ends.size()),
+                    "%d %s, %d layers in all"
+                            .formatted(chunks, virtual > 1 ? "chunks" : "stages", count));
+        }
+        return ends;
     }
 
     private String chunked() {

@@ -1,6 +1,9 @@
 package io.ucp.bind;
 
+import io.ucp.lang.ast.Spec;
+
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 
@@ -87,6 +90,20 @@ public record TargetRequest(
                 framework,
                 OptionalInt.of(chunks),
                 etp);
+    }
+
+    /// With the degrees that the mesh of the target's own spec gives and no option does.
+    ///
+    /// @param hints numbers that the source knows
+    /// @throws io.ucp.lang.diagnostic.SpecException where it gives others than the options
+    public TargetRequest completed(Spec spec, Map<String, Long> settings, Map<String, Long> hints) {
+        return SaidDegrees.in(this, spec, settings, hints);
+    }
+
+    /// With as many layers on each stage.
+    TargetRequest withStages(Optional<List<Integer>> counts) {
+        return new TargetRequest(
+                tp, pp, dp, ep, stage, counts, partition, vocabulary, framework, virtual, etp);
     }
 
     /// What becomes of the rows that pad a vocabulary.

@@ -4,11 +4,15 @@ import io.ucp.formats.LayoutHints;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.lang.ast.Clause;
 import io.ucp.lang.ast.Commented;
+import io.ucp.lang.ast.Name;
+import io.ucp.lang.ast.NamePattern;
 import io.ucp.lang.ast.ParamRule;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.ast.Widths;
+import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.lang.diagnostic.Span;
 import io.ucp.lang.diagnostic.SpecException;
+import io.ucp.layout.Chain.Step;
 import io.ucp.layout.ImpossibleLayoutException;
 import io.ucp.mesh.Mesh;
 
@@ -16,6 +20,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -34,7 +39,13 @@ final class TargetRules {
     ///
     /// @param cut whether the rule says what tensor-parallel ranks hold
     /// @param localName in the files of the rank that holds it
-    record Read(Ruled of, Reading reading, boolean cut, String localName) {}
+    record Read(Ruled of, Reading reading, boolean cut, String localName) {
+        Read with(Reading other) {
+            return new Read(of, other, cut, localName);
+        }
+    }
+
+    private static final String STAGE = "pp";
 
     private final Spec spec;
     private final Mesh mesh;
@@ -45,6 +56,8 @@ final class TargetRules {
     private final RuleReader reader;
     private final Map<String, Ruled> ruled = new LinkedHashMap<>();
     private final List<String> unmatched = new ArrayList<>();
+    private final Set<String> notes = new LinkedHashSet<>();
+    private final boolean byName;
 
     /// @param byName stages follow from the names, whatever the spec says of them
     private TargetRules(
@@ -58,8 +71,9 @@ final class TargetRules {
             boolean byName) {
         this.spec = spec;
         this.mesh = mesh;
-        this.members = new TargetMembers(mesh, stages, virtual);
+        this.byName = byName;
         this.numbers = new Numbers(spec, Optional.of(mesh), settings, hints.numbers(), problems);
+        this.members = new TargetMembers(mesh, numbers, stages, virtual);
         this.reader = new RuleReader(mesh, spec.mesh().isPresent(), numbers, members, problems);
         this.rules = new Rules(spec, problems);
         for (ParameterFacts p : parameters) {
@@ -69,7 +83,7 @@ final class TargetRules {
                 unmatched.add(p.name());
                 continue;
             }
-            ParamRule own = forTarget(rule.get(), byName);
+            ParamRule own = forTarget(rule.get());
             ruled.put(p.name(), new Ruled(p, chosen.get(), own));
             own.layout().forEach(c -> members.note(c, chosen.get().match()));
         }
@@ -85,6 +99,32 @@ final class TargetRules {
             int virtual,
             boolean byName) {
         return new TargetRules(spec, mesh, parameters, hints, settings, stages, virtual, byName);
+    }
+
+    /// What rules say of another number of stages or ranks.
+    Set<String> notes() {
+        Set<String> all = new LinkedHashSet<>(members.notes());
+        all.addAll(notes);
+        return all;
+    }
+
+    /// Members of each stage where these follow from the names, and the rules say one list of as
+    /// many as there are stages.
+    Optional<List<Integer>> stages() {
+        if (!byName) {
+            return Optional.empty();
+        }
+        Set<List<Long>> said = new LinkedHashSet<>();
+        for (ParamRule rule : spec.params()) {
+            for (Clause clause : rule.layout()) {
+                if (clause instanceof Clause.StageOf s) {
+                    members.said(s, mesh.degree(s.axis().text())).ifPresent(said::add);
+                }
+            }
+        }
+        return said.size() == 1
+                ? Optional.of(said.iterator().next().stream().map(Math::toIntExact).toList())
+                : Optional.empty();
     }
 
     /// Names that no rule matches.
@@ -130,6 +170,7 @@ final class TargetRules {
                 (name, r) ->
                         reader.read(r.rule, r.chosen.match().captures())
                                 .ifPresent(reading -> all.put(name, read(r, reading))));
+        all.replaceAll((name, read) -> read.with(staged(read, all, Set.of(name))));
         checkStates();
         problems.throwIfAny();
         return all;
@@ -152,6 +193,34 @@ final class TargetRules {
                                                 + " parameters"));
     }
 
+    /// With the stages of the parameter that it shares one with.
+    private Reading staged(Read read, Map<String, Read> all, Set<String> asked) {
+        Optional<NamePattern.Glob> with = read.reading.stagedWith();
+        if (with.isEmpty()) {
+            return read.reading;
+        }
+        String name = PatternText.filled(with.get(), read.of.chosen.match().captures());
+        Read other = all.get(name);
+        if (other == null) {
+            problems.error(
+                    with.get().span(),
+                    "no parameter %s; expected one to share the stage of"
+                            .formatted(PatternText.quoted(name)),
+                    NearestNames.hint(name, all.keySet()));
+            return read.reading;
+        }
+        if (asked.contains(name)) {
+            return read.reading;
+        }
+        Set<String> more = new LinkedHashSet<>(asked);
+        more.add(name);
+        Optional<Step> stage =
+                staged(other, all, more).chain().steps().stream()
+                        .filter(s -> s.axis().equals(STAGE))
+                        .findFirst();
+        return stage.map(read.reading::with).orElse(read.reading);
+    }
+
     private Read read(Ruled r, Reading reading) {
         List<String> tp = new ArrayList<>(mesh.factors("tp"));
         tp.addAll(mesh.factors("etp"));
@@ -171,13 +240,13 @@ final class TargetRules {
         return rule.layout().stream().allMatch(Clause.Pad.class::isInstance);
     }
 
-    private ParamRule forTarget(ParamRule rule, boolean byName) {
-        boolean staged = !byName && mesh.degree("pp") > 1;
+    private ParamRule forTarget(ParamRule rule) {
+        boolean staged = !byName && mesh.degree(STAGE) > 1;
         Predicate<Clause> kept =
                 c ->
                         switch (c) {
                             case Clause.StageOf _, Clause.StageAt _, Clause.StageWith _ -> staged;
-                            case Clause.Replicate r -> staged || !r.axis().text().equals("pp");
+                            case Clause.Replicate r -> staged || !r.axis().text().equals(STAGE);
                             case Clause.Flatten _,
                                     Clause.Frozen _,
                                     Clause.WithStates _,
@@ -219,13 +288,25 @@ final class TargetRules {
     private Clause widened(Clause clause) {
         return switch (clause) {
             case Clause.Shard(var dim, var axis, Widths.Listed(var widths), var span)
-                    when widths.size() != mesh.degree(axis.text()) ->
+                    when isOfOthers(axis, widths.size()) ->
                     new Clause.Shard(dim, axis, Widths.EVEN, span);
             case Clause.ShardEach(var axis, Widths.ByPart(var parts), var span)
-                    when parts.stream()
-                            .anyMatch(p -> p.widths().size() != mesh.degree(axis.text())) ->
+                    when parts.stream().anyMatch(p -> isOfOthers(axis, p.widths().size())) ->
                     new Clause.ShardEach(axis, Widths.EVEN, span);
             case Clause other -> other;
         };
+    }
+
+    private boolean isOfOthers(Name axis, int ranks) {
+        int degree = mesh.degree(axis.text());
+        if (ranks == degree) {
+            return false;
+        }
+        if (degree > 1) {
+            notes.add(
+                    "widths over %s hold for %d ranks; the target's %d are cut evenly"
+                            .formatted(axis, ranks, degree));
+        }
+        return true;
     }
 }

@@ -5,6 +5,7 @@ import io.ucp.bind.Shard;
 import io.ucp.bind.Sharding;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.mesh.Mesh;
 import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
@@ -26,7 +27,10 @@ final class ShardLookup {
 
     private record Own(int parameter, String state, String localName) {}
 
+    private final Mesh mesh;
+
     ShardLookup(Sharding sharding) {
+        this.mesh = sharding.mesh();
         for (int p = 0; p < sharding.parameters().size(); p++) {
             BoundParameter bound = sharding.parameters().get(p);
             for (Shard shard : bound.shards()) {
@@ -54,11 +58,8 @@ final class ShardLookup {
         List<Found> global = byGlobalName.getOrDefault(name, List.of());
         boolean owned =
                 local.stream()
-                        .allMatch(
-                                f ->
-                                        at.indices()
-                                                .keySet()
-                                                .containsAll(f.shard().at().indices().keySet()));
+                        .flatMap(f -> f.shard().at().indices().keySet().stream())
+                        .allMatch(axis -> mesh.index(axis, at).isPresent());
         List<Found> first = owned ? local : global;
         Optional<Found> found = matching(first, name, at);
         return found.isPresent() ? found : matching(owned ? global : local, name, at);
@@ -121,7 +122,7 @@ final class ShardLookup {
         }
     }
 
-    private static Optional<Found> matching(List<Found> candidates, String name, Coordinate at)
+    private Optional<Found> matching(List<Found> candidates, String name, Coordinate at)
             throws IncompleteCheckpointException {
         List<Found> matching = new ArrayList<>(1);
         for (Found candidate : candidates) {
@@ -143,11 +144,9 @@ final class ShardLookup {
         return matching.stream().findFirst();
     }
 
-    private static boolean compatible(Coordinate shard, Coordinate held) {
+    /// The files may say an axis, a product that holds it, or neither.
+    private boolean compatible(Coordinate shard, Coordinate held) {
         return shard.indices().entrySet().stream()
-                .allMatch(
-                        e ->
-                                !held.indices().containsKey(e.getKey())
-                                        || held.on(e.getKey()) == e.getValue());
+                .allMatch(e -> mesh.index(e.getKey(), held).orElse(e.getValue()) == e.getValue());
     }
 }

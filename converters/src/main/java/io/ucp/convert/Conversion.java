@@ -127,7 +127,7 @@ public final class Conversion {
                         names.inventory(),
                         tree,
                         plan,
-                        job,
+                        bound,
                         bound.map(TargetBinder.Bound::notes).orElse(List.of()));
         return asked.isPresent() && asked.get().same()
                 ? prepared.withCopied(CopiedSource.of(described.source().index(), tree))

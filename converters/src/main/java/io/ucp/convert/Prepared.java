@@ -1,5 +1,6 @@
 package io.ucp.convert;
 
+import io.ucp.bind.TargetBinder;
 import io.ucp.checkpoint.Inventory;
 import io.ucp.formats.Finding;
 import io.ucp.formats.TargetJob;
@@ -22,7 +23,7 @@ import java.util.Optional;
 /// @param inventory the parameters by the names that the target has
 /// @param tree the files of the target
 /// @param plan the steps that fill them
-/// @param job the ranks that a rank-sharded target is for
+/// @param bound the ranks that a rank-sharded target is for, and what each is to hold
 /// @param notes what was decided on the way
 /// @param copied the target's files as those of a source that has the wanted layout already
 public record Prepared(
@@ -32,7 +33,7 @@ public record Prepared(
         Inventory inventory,
         TargetTree tree,
         CopyPlan plan,
-        Optional<TargetJob> job,
+        Optional<TargetBinder.Bound> bound,
         List<String> notes,
         Optional<TargetTree> copied) {
     public Prepared {
@@ -47,14 +48,19 @@ public record Prepared(
             Inventory inventory,
             TargetTree tree,
             CopyPlan plan,
-            Optional<TargetJob> job,
+            Optional<TargetBinder.Bound> bound,
             List<String> notes) {
-        this(request, described, List.of(), inventory, tree, plan, job, notes, Optional.empty());
+        this(request, described, List.of(), inventory, tree, plan, bound, notes, Optional.empty());
+    }
+
+    /// The ranks that a rank-sharded target is for.
+    public Optional<TargetJob> job() {
+        return bound.map(TargetBinder.Bound::job);
     }
 
     /// With the files of a source that has the wanted layout already, if it has.
     Prepared withCopied(Optional<TargetTree> files) {
-        return new Prepared(request, described, others, inventory, tree, plan, job, notes, files);
+        return new Prepared(request, described, others, inventory, tree, plan, bound, notes, files);
     }
 
     /// Not with those files, which a note says.
@@ -62,7 +68,7 @@ public record Prepared(
         List<String> more = new ArrayList<>(notes);
         more.add(note);
         return new Prepared(
-                request, described, others, inventory, tree, plan, job, more, Optional.empty());
+                request, described, others, inventory, tree, plan, bound, more, Optional.empty());
     }
 
     /// With those files for the target's.
@@ -75,7 +81,7 @@ public record Prepared(
                 inventory,
                 files,
                 Planner.plan(inventory, files.files()),
-                job,
+                bound,
                 notes,
                 copied);
     }

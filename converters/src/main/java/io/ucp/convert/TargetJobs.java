@@ -40,12 +40,16 @@ final class TargetJobs {
             return Optional.empty();
         }
         TargetBinder.Source source = source(described, names);
+        Optional<Spec> spec = spec(request, described, names);
+        TargetRequest asked = request.target().get();
+        if (request.targetSpec().isPresent()) {
+            asked =
+                    asked.completed(
+                            spec.orElseThrow(), request.settings(), source.hints().numbers());
+        }
         TargetBinder.Bound bound =
                 TargetBinder.bind(
-                        familiar(source, described, request.target().get()),
-                        spec(request, described, names),
-                        request.target().get(),
-                        request.settings());
+                        familiar(source, described, asked), spec, asked, request.settings());
         boolean same =
                 described.isHeld(names.inventory())
                         && isSame(request, described, source, bound.job());

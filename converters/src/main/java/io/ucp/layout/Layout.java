@@ -60,10 +60,10 @@ public sealed interface Layout {
                             .map(p -> shared ? whole / parts.size() : p.extent.getAsLong())
                             .toList();
             long sum = extents.stream().mapToLong(Long::longValue).sum();
-            if (sum != whole) {
+            if (sum != whole || extents.stream().anyMatch(e -> e < 0)) {
                 throw new ImpossibleLayoutException(
                         "parts %s, %d in all".formatted(extents, sum),
-                        "the %d of dimension %d".formatted(whole, dim));
+                        "parts of 0 or more that are the %d of dimension %d".formatted(whole, dim));
             }
             return extents;
         }

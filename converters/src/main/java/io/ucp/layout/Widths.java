@@ -28,6 +28,9 @@ public sealed interface Widths {
     /// @throws ImpossibleLayoutException where there are none
     default long[] of(long extent, int degree) {
         if (this instanceof Listed(var listed)) {
+            if (listed.stream().anyMatch(w -> w < 0)) {
+                throw new ImpossibleLayoutException("widths " + listed, "widths of 0 or more");
+            }
             long sum = listed.stream().mapToLong(Long::longValue).sum();
             if (listed.size() != degree || sum != extent) {
                 throw new ImpossibleLayoutException(

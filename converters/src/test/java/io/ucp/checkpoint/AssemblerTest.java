@@ -27,6 +27,7 @@ import io.ucp.formats.TensorEntry;
 import io.ucp.io.PlainFile;
 import io.ucp.layout.Agreement;
 import io.ucp.layout.Replica;
+import io.ucp.mesh.Mesh;
 import io.ucp.plan.Planner;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Piece;
@@ -71,7 +72,7 @@ final class AssemblerTest {
     void namesWhatTheSpecDrops() throws IOException {
         Sharding sharding =
                 new Sharding(
-                        List.of(),
+                        Mesh.of(),
                         List.of(bound("a", Map.of(), "tp 0")),
                         Map.of(),
                         Map.of("b", "line 3: drop \"b\""),
@@ -407,7 +408,7 @@ final class AssemblerTest {
     }
 
     private static Sharding sharding(BoundParameter... parameters) {
-        return new Sharding(List.of(), List.of(parameters), Map.of(), Map.of(), List.of());
+        return new Sharding(Mesh.of(), List.of(parameters), Map.of(), Map.of(), List.of());
     }
 
     private static CheckpointIndex index(List<HeldTensor> tensors, List<FlatGroup> groups) {

@@ -13,8 +13,10 @@ import io.ucp.checkpoint.Parameter;
 import io.ucp.checkpoint.Renaming;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Elementwise;
+import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.RankShard;
+import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetFile.Part;
 import io.ucp.formats.TargetJob;
@@ -22,6 +24,7 @@ import io.ucp.lang.Ucl;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.SourceText;
 import io.ucp.lang.diagnostic.SpecException;
+import io.ucp.layout.ImpossibleLayoutException;
 import io.ucp.plan.Planner;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Piece;
@@ -64,7 +67,7 @@ class GoldenPlanTest {
         Path golden = FOLDER.resolve(name + ".plan");
         String text = Files.readString(FOLDER.resolve(name + ".ucl"));
         RanksText ranks = RanksText.read(Files.readAllLines(FOLDER.resolve(name + ".ranks")));
-        String plan = plan(SourceText.of(name + ".ucl", text), ranks);
+        String plan = plan(SourceText.of(FOLDER + "/" + name + ".ucl", text), ranks);
         if (Boolean.getBoolean("golden.update")) {
             Files.writeString(golden, plan);
         }
@@ -74,7 +77,7 @@ class GoldenPlanTest {
     @Test
     void noFileStandsAlone() throws IOException {
         List<String> names = names().toList();
-        try (Stream<Path> files = Files.list(FOLDER)) {
+        try (Stream<Path> files = Files.list(FOLDER).filter(Files::isRegularFile)) {
             assertThat(files.map(f -> f.getFileName().toString()).toList())
                     .containsExactlyInAnyOrderElementsOf(
                             names.stream()
@@ -90,25 +93,29 @@ class GoldenPlanTest {
             Sharding sharding = Binder.bind(spec, index, Map.of());
             Inventory held = Assembler.assemble(index, sharding, source.text());
             Inventory inventory = Renaming.apply(held, sharding.renames());
-            List<TargetFile> targets =
+            Optional<TargetBinder.Bound> job =
                     ranks.job().isEmpty()
-                            ? wholes(inventory)
-                            : ofRanks(inventory, job(inventory, spec, ranks));
+                            ? Optional.empty()
+                            : Optional.of(bound(inventory, spec, ranks));
+            List<TargetFile> targets =
+                    job.isEmpty() ? wholes(inventory) : ofRanks(inventory, job.orElseThrow().job());
             String facts =
                     inventory.parameters().stream()
                             .map(Parameter::facts)
                             .map(GoldenPlanTest::facts)
                             .collect(Collectors.joining());
-            String notes =
-                    inventory.findings().stream()
-                            .map(f -> "%s: %s\n".formatted(f.place(), f.message()))
-                            .collect(Collectors.joining());
+            List<String> notes = new ArrayList<>();
+            inventory.findings().forEach(f -> notes.add(f.place() + ": " + f.message()));
+            job.ifPresent(b -> b.notes().forEach(n -> notes.add("job: " + n)));
             return facts
-                    + notes
+                    + notes.stream().map(n -> n + "\n").collect(Collectors.joining())
                     + "\n"
                     + new PlanText(Path.of("")).of(Planner.plan(inventory, targets));
-        } catch (SpecException e) {
-            return e.getMessage() + "\n";
+        } catch (SpecException
+                | ImpossibleLayoutException
+                | RefusedException
+                | IncompleteCheckpointException e) {
+            return String.valueOf(e.getMessage()).replace(FOLDER + "/", "") + "\n";
         }
     }
 
@@ -153,7 +160,7 @@ class GoldenPlanTest {
         return new TargetFile(path, of.size() + zeros, parts, List.of(), Optional.empty());
     }
 
-    private static TargetJob job(Inventory inventory, Spec spec, RanksText ranks) {
+    private static TargetBinder.Bound bound(Inventory inventory, Spec spec, RanksText ranks) {
         CheckpointIndex index = inventory.index();
         TargetBinder.Source source =
                 new TargetBinder.Source(
@@ -161,17 +168,24 @@ class GoldenPlanTest {
                         index.hints(),
                         index.mesh(),
                         index.stage());
-        TargetRequest request =
-                new TargetRequest(
-                        ranks.degree("tp"),
-                        ranks.degree("pp"),
-                        ranks.degree("dp"),
-                        ranks.degree("ep"),
-                        ranks.degree("zero"),
-                        Optional.empty(),
-                        Optional.empty(),
-                        TargetRequest.VocabularyPadding.KEEP);
-        return TargetBinder.bind(source, Optional.of(spec), request, Map.of()).job();
+        return TargetBinder.bind(source, Optional.of(spec), request(ranks), Map.of());
+    }
+
+    private static TargetRequest request(RanksText ranks) {
+        return new TargetRequest(
+                ranks.degree("tp"),
+                ranks.degree("pp"),
+                ranks.degree("dp"),
+                ranks.degree("ep"),
+                ranks.degree("zero"),
+                Optional.empty(),
+                Optional.empty(),
+                TargetRequest.VocabularyPadding.KEEP,
+                ranks.job().containsKey("etp")
+                        ? TargetRequest.Framework.MEGATRON
+                        : TargetRequest.Framework.DEEPSPEED,
+                ranks.degree("vpp"),
+                ranks.degree("etp"));
     }
 
     /// What every rank holds before data parallelism cuts it.

@@ -53,7 +53,8 @@ final class RanksText {
         return text;
     }
 
-    /// Degrees of the job that it becomes; none where it becomes whole parameters.
+    /// Degrees of the job that it becomes, of Megatron-LM where they say `etp`; none where it
+    /// becomes whole parameters.
     Map<String, Integer> job() {
         return job;
     }

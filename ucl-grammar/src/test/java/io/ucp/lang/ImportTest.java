@@ -117,6 +117,27 @@ class ImportTest {
     }
 
     @Test
+    void whatIsNotReplacedOfSeveralPatternsStays() {
+        String own =
+                """
+                ucl 1
+                import several
+                drop "a"
+                frozen "d"
+                """;
+        assertThat(resolved(own))
+                .isEqualTo(
+                        """
+                        ucl 1
+
+                        drop "b"
+                        frozen "c"
+                        drop "a"
+                        frozen "d"
+                        """);
+    }
+
+    @Test
     void theImportedAxesAndStatesAreKnown() {
         String own = "ucl 1\nimport base\nparam \"d\" { shard dim 0 over tq; with states adm }\n";
         assertThat(failure(own))
@@ -191,6 +212,8 @@ class ImportTest {
                     drop "b"
                     frozen "c"
                     """,
+                    "several",
+                    "ucl 1\ndrop \"a\", \"b\"\nfrozen \"c\", \"d\"\n",
                     "base",
                     BASE,
                     "broken",

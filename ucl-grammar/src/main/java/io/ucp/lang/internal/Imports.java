@@ -27,6 +27,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.BiFunction;
+import java.util.function.Predicate;
 import java.util.stream.Stream;
 
 /// Puts the statements of imported specs in the place of the imports. A statement of the importing
@@ -115,7 +116,11 @@ final class Imports {
     }
 
     private static List<String> keys(String kind, List<? extends NamePattern> patterns) {
-        return patterns.stream().map(pattern -> kind + TermPrinter.pattern(pattern)).toList();
+        return patterns.stream().map(pattern -> key(kind, pattern)).toList();
+    }
+
+    private static String key(String kind, NamePattern pattern) {
+        return kind + TermPrinter.pattern(pattern);
     }
 
     /// An imported statement without what the importing spec says itself; nothing when that is all.
@@ -129,24 +134,46 @@ final class Imports {
         if (keys.stream().noneMatch(own::contains)) {
             return Stream.of(statement);
         }
-        if (!(node instanceof ParamRule rule)) {
-            return Stream.empty();
-        }
-        List<NamePattern> left =
-                rule.patterns().stream()
-                        .filter(pattern -> !own.contains(key(rule, pattern)))
-                        .toList();
-        return left.isEmpty()
-                ? Stream.empty()
-                : Stream.of(
-                        new Commented<>(
-                                new ParamRule(
-                                        rule.optional(),
-                                        rule.fallback(),
-                                        left,
-                                        rule.shape(),
-                                        rule.clauses(),
-                                        rule.span()),
-                                statement.comments()));
+        return left(node, own).map(rest -> new Commented<>(rest, statement.comments())).stream();
+    }
+
+    /// A statement of several patterns without those that the importing spec has a rule for.
+    private static Optional<Statement> left(Statement node, Set<String> own) {
+        return switch (node) {
+            case ParamRule r ->
+                    left(r.patterns(), p -> own.contains(key(r, p)))
+                            .map(
+                                    left ->
+                                            new ParamRule(
+                                                    r.optional(),
+                                                    r.fallback(),
+                                                    left,
+                                                    r.shape(),
+                                                    r.clauses(),
+                                                    r.span()));
+            case DropRule r ->
+                    left(r.patterns(), p -> own.contains(key("drop ", p)))
+                            .map(left -> new DropRule(r.optional(), left, r.span()));
+            case FrozenRule r ->
+                    left(r.patterns(), p -> own.contains(key("frozen ", p)))
+                            .map(left -> new FrozenRule(r.optional(), left, r.span()));
+            case Import _,
+                    SpecName _,
+                    Mesh _,
+                    AxisProduct _,
+                    Let _,
+                    States _,
+                    GroupRule _,
+                    CastRule _,
+                    Matching _,
+                    RenameRule _ ->
+                    Optional.empty();
+        };
+    }
+
+    private static Optional<List<NamePattern>> left(
+            List<NamePattern> patterns, Predicate<NamePattern> replaced) {
+        List<NamePattern> left = patterns.stream().filter(replaced.negate()).toList();
+        return left.isEmpty() ? Optional.empty() : Optional.of(left);
     }
 }
