@@ -11,6 +11,7 @@ import io.ucp.checkpoint.Inventory;
 import io.ucp.checkpoint.Parameter;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.io.MalformedFileException;
+import io.ucp.io.WholeFile;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 import io.ucp.tensor.TensorDigest;
@@ -145,7 +146,7 @@ public record DigestFile(List<State> states, List<FileState> files) {
         if (Files.size(file) > LARGEST) {
             throw malformed(file, "%,d bytes".formatted(Files.size(file)));
         }
-        byte[] text = Files.readAllBytes(file);
+        byte[] text = WholeFile.read(file);
         JsonNode json;
         try {
             JsonFactory factory =

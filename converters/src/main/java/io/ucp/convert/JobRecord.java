@@ -9,6 +9,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 
 import io.ucp.formats.RefusedException;
+import io.ucp.io.WholeFile;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -88,7 +89,7 @@ record JobRecord(
         }
         JsonNode json;
         try {
-            json = new JsonMapper(FACTORY).readTree(Files.readAllBytes(file));
+            json = new JsonMapper(FACTORY).readTree(WholeFile.read(file));
         } catch (JsonProcessingException e) {
             return Optional.empty();
         }

@@ -1,5 +1,6 @@
 package io.ucp.execute;
 
+import io.ucp.io.WholeFile;
 import io.ucp.plan.CopyPlan;
 import io.ucp.plan.TargetPlan;
 import io.ucp.tensor.Crc;
@@ -116,7 +117,7 @@ public final class Journal implements Closeable {
                     at += channel.write(slot, at);
                 }
             } catch (IOException e) {
-                throw OpenSources.named(file.toString(), e);
+                throw WholeFile.named(file, e);
             }
         }
 

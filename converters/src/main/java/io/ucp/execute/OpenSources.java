@@ -3,6 +3,7 @@ package io.ucp.execute;
 import io.ucp.io.ByteReader;
 import io.ucp.io.ByteSource;
 import io.ucp.io.MalformedFileException;
+import io.ucp.io.WholeFile;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -50,18 +51,10 @@ final class OpenSources implements AutoCloseable {
         } catch (MalformedFileException | FileSystemException named) {
             throw named;
         } catch (IOException e) {
-            throw named(source.path().toString(), e);
+            throw WholeFile.named(source.path(), e);
         }
         bytesRead.add(size);
         checks.add(source, offset, into.duplicate().position(start).limit(start + size));
-    }
-
-    /// An I/O error that says which file it is about.
-    static IOException named(String file, IOException e) {
-        FileSystemException named =
-                new FileSystemException(file, null, String.valueOf(e.getMessage()));
-        named.initCause(e);
-        return named;
     }
 
     private synchronized Entry acquire(ByteSource source) throws IOException {

@@ -1,6 +1,7 @@
 package io.ucp.execute;
 
 import io.ucp.io.NativeFiles;
+import io.ucp.io.WholeFile;
 import io.ucp.io.WindowAssembler;
 import io.ucp.plan.TargetPlan;
 
@@ -73,7 +74,7 @@ abstract sealed class Output implements AutoCloseable {
         } catch (FileSystemException named) {
             throw named;
         } catch (IOException e) {
-            throw OpenSources.named(path.toString(), e);
+            throw WholeFile.named(path, e);
         }
         bytesWritten.add(at - offset);
     }
@@ -107,7 +108,7 @@ abstract sealed class Output implements AutoCloseable {
             }
             return true;
         } catch (IOException e) {
-            throw OpenSources.named(path.toString(), e);
+            throw WholeFile.named(path, e);
         }
     }
 
@@ -121,7 +122,7 @@ abstract sealed class Output implements AutoCloseable {
         try {
             channel.force(true);
         } catch (IOException e) {
-            throw OpenSources.named(path.toString(), e);
+            throw WholeFile.named(path, e);
         }
     }
 

@@ -9,6 +9,7 @@ import io.ucp.formats.FlatGroup;
 import io.ucp.formats.HeldTensor;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TensorEntry;
+import io.ucp.io.WholeFile;
 import io.ucp.parity.ParityManifest.Pointer;
 
 import java.io.IOException;
@@ -141,7 +142,7 @@ record Listing(
                     && Files.isRegularFile(path)
                     && Files.size(path) <= LONGEST_POINTER
                     && !protectedFiles.containsKey(relative(root, path))) {
-                String text = new String(Files.readAllBytes(path), StandardCharsets.UTF_8);
+                String text = new String(WholeFile.read(path), StandardCharsets.UTF_8);
                 pointers.add(new Pointer(relative(root, path), text));
             }
         }

@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
 import io.ucp.io.MalformedFileException;
+import io.ucp.io.WholeFile;
 import io.ucp.parity.ParityManifest.Pointer;
 import io.ucp.parity.ParitySet.Member;
 import io.ucp.tensor.TensorDigest;
@@ -50,7 +51,7 @@ final class ManifestReader {
         if (Files.size(file) > Integer.MAX_VALUE - 8) {
             throw malformed("%d bytes".formatted(Files.size(file)), "a manifest below 2 GiB");
         }
-        byte[] bytes = Files.readAllBytes(file);
+        byte[] bytes = WholeFile.read(file);
         checkDigest(bytes);
         JsonNode root;
         try {

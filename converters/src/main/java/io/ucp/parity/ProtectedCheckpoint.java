@@ -1,6 +1,7 @@
 package io.ucp.parity;
 
 import io.ucp.io.MalformedFileException;
+import io.ucp.io.WholeFile;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -84,7 +85,7 @@ public record ProtectedCheckpoint(
 
     /// The copies of the manifest that are missing or not like the one that was read, sorted.
     List<Path> otherManifests() throws IOException {
-        byte[] text = Files.readAllBytes(manifestFile);
+        byte[] text = WholeFile.read(manifestFile);
         TreeSet<Path> copies = new TreeSet<>();
         copies.add(parity.resolve(ParityManifest.FILE));
         manifest.parityFiles()
@@ -92,7 +93,7 @@ public record ProtectedCheckpoint(
                 .forEach(file -> copies.add(file.resolveSibling(ParityManifest.FILE)));
         List<Path> unlike = new ArrayList<>();
         for (Path copy : copies) {
-            if (!Files.isRegularFile(copy) || !Arrays.equals(Files.readAllBytes(copy), text)) {
+            if (!Files.isRegularFile(copy) || !Arrays.equals(WholeFile.read(copy), text)) {
                 unlike.add(copy);
             }
         }

@@ -3,6 +3,7 @@ package io.ucp.parity;
 import io.ucp.convert.RunOptions;
 import io.ucp.execute.Progress;
 import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.io.WholeFile;
 import io.ucp.parity.ParityManifest.Pointer;
 import io.ucp.parity.Stripes.Block;
 
@@ -189,7 +190,7 @@ public final class Repair {
 
     /// Copies of the manifest that are missing or not like the one that was read.
     private List<Path> manifests() throws IOException {
-        byte[] text = Files.readAllBytes(health.checkpoint().manifestFile());
+        byte[] text = WholeFile.read(health.checkpoint().manifestFile());
         List<Path> written = health.checkpoint().otherManifests();
         for (Path copy : written) {
             write(copy, text);

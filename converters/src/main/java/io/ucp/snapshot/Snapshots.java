@@ -5,6 +5,7 @@ import io.ucp.convert.OpenedSource;
 import io.ucp.convert.RunOptions;
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointFormat.Candidate;
+import io.ucp.io.WholeFile;
 import io.ucp.parity.Grouping;
 import io.ucp.parity.NewFolder;
 import io.ucp.parity.Protection;
@@ -206,10 +207,10 @@ public final class Snapshots {
         if (!Files.isRegularFile(pointer) || !pointer.startsWith(wishes.root())) {
             return;
         }
-        byte[] text = Files.readAllBytes(pointer);
+        byte[] text = WholeFile.read(pointer);
         boolean same =
                 Files.isRegularFile(target)
-                        && java.util.Arrays.equals(Files.readAllBytes(target), text);
+                        && java.util.Arrays.equals(WholeFile.read(target), text);
         if (!same) {
             Path fresh = target.resolveSibling("." + target.getFileName() + ".ucp-new");
             Files.createDirectories(target.resolveSibling("."));

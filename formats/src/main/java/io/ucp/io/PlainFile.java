@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
-import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -50,10 +49,7 @@ public record PlainFile(Path path, long size) implements ByteSource {
         } catch (ClosedChannelException e) {
             throw e;
         } catch (IOException e) {
-            FileSystemException named =
-                    new FileSystemException(path.toString(), null, String.valueOf(e.getMessage()));
-            named.initCause(e);
-            throw named;
+            throw WholeFile.named(path, e);
         }
     }
 }

@@ -9,6 +9,7 @@ import io.ucp.formats.Finding;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.training.DeepSpeedJob;
+import io.ucp.io.WholeFile;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -119,7 +120,7 @@ final class ModelNumbers {
                                                             .CHARSET_DETECTION) // UTF-8 and nothing
                                             // else
                                             .build())
-                            .readTree(Files.readAllBytes(file));
+                            .readTree(WholeFile.read(file));
             CONFIG.forEach(
                     (name, keys) -> {
                         for (String key : keys) {

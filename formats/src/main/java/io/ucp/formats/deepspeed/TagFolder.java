@@ -3,6 +3,7 @@ package io.ucp.formats.deepspeed;
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.io.WholeFile;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -125,7 +126,7 @@ final class TagFolder {
         }
         return Files.size(file) > LONGEST_POINTER
                 ? Optional.of("")
-                : Optional.of(new String(Files.readAllBytes(file), StandardCharsets.UTF_8).strip());
+                : Optional.of(new String(WholeFile.read(file), StandardCharsets.UTF_8).strip());
     }
 
     /// The folder of a tag in a root. A tag is a folder's name, not a way out of the root.

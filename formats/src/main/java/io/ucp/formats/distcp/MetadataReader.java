@@ -10,6 +10,7 @@ import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyGlobal;
 import io.ucp.formats.torch.pickle.PyObject;
 import io.ucp.io.MalformedFileException;
+import io.ucp.io.WholeFile;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 
@@ -52,7 +53,7 @@ final class MetadataReader {
             throw new MalformedFileException(
                     file, -1, "%d bytes".formatted(size), "less than 2 GiB", "");
         }
-        PickleValue root = PickleReader.read(file, 0, Files.readAllBytes(file));
+        PickleValue root = PickleReader.read(file, 0, WholeFile.read(file));
         RunningCalls.refuse(file, root);
         return new MetadataReader(file).metadata(root);
     }

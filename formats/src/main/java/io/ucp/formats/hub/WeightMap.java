@@ -5,6 +5,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 
 import io.ucp.io.MalformedFileException;
+import io.ucp.io.WholeFile;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -115,7 +116,7 @@ public record WeightMap(Path path, OptionalLong totalSize, Map<String, Place> pl
         if (size > LARGEST) {
             throw malformed(path, 0, "%d bytes".formatted(size), "an index of less than 1 GiB");
         }
-        Reading reading = new Reading(path, JsonText.parser(Files.readAllBytes(path)));
+        Reading reading = new Reading(path, JsonText.parser(WholeFile.read(path)));
         try {
             reading.all();
         } catch (JsonProcessingException e) {

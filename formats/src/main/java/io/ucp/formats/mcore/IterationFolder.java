@@ -4,6 +4,7 @@ import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.TargetTree.SmallFile;
 import io.ucp.formats.WriteRequest;
+import io.ucp.io.WholeFile;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -76,7 +77,7 @@ public final class IterationFolder {
         if (!Files.isRegularFile(file) || Files.size(file) > LONGEST_POINTER) {
             return Optional.empty();
         }
-        String text = new String(Files.readAllBytes(file), StandardCharsets.UTF_8).strip();
+        String text = new String(WholeFile.read(file), StandardCharsets.UTF_8).strip();
         if (text.equals(RELEASE)) {
             return Optional.of(root.resolve(RELEASE));
         }

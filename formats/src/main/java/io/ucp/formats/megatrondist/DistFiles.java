@@ -20,6 +20,7 @@ import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.io.ByteSource;
 import io.ucp.io.MalformedFileException;
 import io.ucp.io.PlainFile;
+import io.ucp.io.WholeFile;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -96,7 +97,7 @@ record DistFiles(
         }
         JsonNode config;
         try {
-            config = MAPPER.readTree(Files.readAllBytes(file));
+            config = MAPPER.readTree(WholeFile.read(file));
         } catch (JsonProcessingException e) {
             throw malformed(file, "no JSON: " + e.getOriginalMessage(), "a JSON object");
         }

@@ -1,10 +1,13 @@
 package io.ucp.formats.universal;
 
 import io.ucp.io.MalformedFileException;
+import io.ucp.io.WholeFile;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileSystemException;
 import java.nio.file.Path;
 
 /// Positional reads that are whole or an error.
@@ -15,7 +18,7 @@ final class Channels {
             throws IOException {
         long at = offset;
         while (into.hasRemaining()) {
-            int n = channel.read(into, at);
+            int n = readSome(channel, path, at, into);
             if (n < 0) {
                 throw new MalformedFileException(
                         path,
@@ -25,6 +28,17 @@ final class Channels {
                         "copy the checkpoint again");
             }
             at += n;
+        }
+    }
+
+    private static int readSome(FileChannel channel, Path path, long at, ByteBuffer into)
+            throws IOException {
+        try {
+            return channel.read(into, at);
+        } catch (ClosedChannelException | FileSystemException e) {
+            throw e;
+        } catch (IOException e) {
+            throw WholeFile.named(path, e);
         }
     }
 

@@ -8,6 +8,7 @@ import io.ucp.formats.Coordinate;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.Scalar;
 import io.ucp.io.MalformedFileException;
+import io.ucp.io.WholeFile;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 
@@ -45,7 +46,7 @@ final class ManifestReader {
         if (size > LONGEST) {
             throw reader.wrong(-1, "%d bytes".formatted(size), "at most %d".formatted(LONGEST), "");
         }
-        byte[] text = Files.readAllBytes(reader.file);
+        byte[] text = WholeFile.read(reader.file);
         reader.checkVersion(text);
         reader.checkSum(text);
         try {

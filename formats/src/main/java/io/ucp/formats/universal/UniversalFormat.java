@@ -11,9 +11,9 @@ import io.ucp.formats.TargetTree;
 import io.ucp.formats.TargetTree.SmallFile;
 import io.ucp.formats.WriteRequest;
 import io.ucp.io.MalformedFileException;
+import io.ucp.io.WholeFile;
 
 import java.io.IOException;
-import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -57,10 +57,7 @@ public final class UniversalFormat implements CheckpointFormat {
         if (!Files.isRegularFile(manifest)) {
             return List.of();
         }
-        byte[] head;
-        try (InputStream in = Files.newInputStream(manifest)) {
-            head = in.readNBytes(HEAD);
-        }
+        byte[] head = WholeFile.head(manifest, HEAD);
         Optional<ManifestReader.Head> read = ManifestReader.Head.of(head);
         if (read.isEmpty() && !Files.isDirectory(path.resolve("states"))) {
             return List.of();

@@ -8,6 +8,7 @@ import io.ucp.formats.WriteRequest;
 import io.ucp.formats.torch.TorchFolder;
 import io.ucp.io.ByteSource;
 import io.ucp.io.Checksummed;
+import io.ucp.io.WholeFile;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -69,7 +70,7 @@ public final class DeepSpeedUniversalFormat implements CheckpointFormat {
         if (!Files.isRegularFile(pointer) || Files.size(pointer) > LONGEST_POINTER) {
             return Optional.empty();
         }
-        String name = new String(Files.readAllBytes(pointer), StandardCharsets.UTF_8).strip();
+        String name = new String(WholeFile.read(pointer), StandardCharsets.UTF_8).strip();
         boolean plain =
                 !name.isEmpty()
                         && !name.equals(".")
