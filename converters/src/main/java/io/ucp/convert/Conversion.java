@@ -3,6 +3,7 @@ package io.ucp.convert;
 import io.ucp.bind.Binder;
 import io.ucp.bind.Sharding;
 import io.ucp.bind.TargetBinder;
+import io.ucp.bind.TargetLayout;
 import io.ucp.checkpoint.Assembler;
 import io.ucp.checkpoint.Inventory;
 import io.ucp.checkpoint.Parameter;
@@ -29,6 +30,7 @@ import io.ucp.io.MalformedFileException;
 import io.ucp.lang.Ucl;
 import io.ucp.plan.CopyPlan;
 import io.ucp.plan.Planner;
+import io.ucp.plan.RoundTrip;
 import io.ucp.plan.Step;
 
 import java.io.IOException;
@@ -96,6 +98,15 @@ public final class Conversion {
                 names);
     }
 
+    /// An output that ranks of a job are to load, by the layout that it was written by.
+    static Described describe(Path output, String format, TargetLayout layout) throws IOException {
+        OpenedSource opened = OpenedSource.open(output, Optional.of(format));
+        CheckpointIndex index = opened.index();
+        Sharding sharding = layout.over(index);
+        Inventory held = Assembler.assemble(index, sharding, "");
+        return new Described(opened, "", "", Optional.of(sharding), held, Optional.empty(), held);
+    }
+
     /// Everything up to the plan; reads no tensor data and writes nothing.
     public static Prepared prepare(Request request) throws IOException {
         return prepare(
@@ -118,6 +129,9 @@ public final class Conversion {
             names = names.with(WeightsOnly.of(names.inventory()));
         }
         Optional<TargetJob> job = bound.map(TargetBinder.Bound::job);
+        if (job.isPresent()) {
+            RoundTrip.prove(SourceNames.facts(names.inventory()), job.get());
+        }
         TargetTree tree = layout(request, names, job);
         CopyPlan plan = Planner.plan(names.inventory(), tree.files());
         Prepared prepared =

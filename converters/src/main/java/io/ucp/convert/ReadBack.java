@@ -50,13 +50,9 @@ final class ReadBack {
         Described described;
         try {
             described =
-                    prepared.job().isPresent()
+                    prepared.bound().isPresent()
                             ? Conversion.describe(
-                                    output,
-                                    Optional.of(request.to()),
-                                    request.targetSpec().or(request::spec),
-                                    request.settings(),
-                                    Names.KEEP)
+                                    output, request.to(), prepared.bound().get().layout())
                             : Conversion.describe(
                                     output,
                                     Optional.of(request.to()),

@@ -26,6 +26,7 @@ import io.ucp.lang.diagnostic.SourceText;
 import io.ucp.lang.diagnostic.SpecException;
 import io.ucp.layout.ImpossibleLayoutException;
 import io.ucp.plan.Planner;
+import io.ucp.plan.RoundTrip;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Piece;
 
@@ -168,7 +169,10 @@ class GoldenPlanTest {
                         index.hints(),
                         index.mesh(),
                         index.stage());
-        return TargetBinder.bind(source, Optional.of(spec), request(ranks), Map.of());
+        TargetBinder.Bound bound =
+                TargetBinder.bind(source, Optional.of(spec), request(ranks), Map.of());
+        RoundTrip.prove(source.parameters(), bound.job());
+        return bound;
     }
 
     private static TargetRequest request(RanksText ranks) {
