@@ -14,6 +14,7 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.NavigableMap;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
@@ -87,7 +88,7 @@ final class HeldStages {
     private Optional<List<Integer>> counts(int stages) {
         List<Integer> counts = new ArrayList<>();
         int stage = -1;
-        TreeMap<Long, Integer> layers = stageByLayer();
+        NavigableMap<Long, Integer> layers = stageByLayer();
         // DeepSpeed's modules count the embedding too.
         long next = layers.isEmpty() ? 0 : layers.firstKey();
         for (Map.Entry<Long, Integer> layer : layers.entrySet()) {
@@ -109,7 +110,7 @@ final class HeldStages {
     }
 
     /// -1 for a layer on two stages.
-    private TreeMap<Long, Integer> stageByLayer() {
+    private NavigableMap<Long, Integer> stageByLayer() {
         Map<String, Set<Integer>> places = new HashMap<>();
         for (HeldTensor held : index.tensors()) {
             Integer at = held.at().indices().get(STAGE);
@@ -117,7 +118,7 @@ final class HeldStages {
                 places.computeIfAbsent(held.name(), _ -> new TreeSet<>()).add(at);
             }
         }
-        TreeMap<Long, Integer> stages = new TreeMap<>();
+        NavigableMap<Long, Integer> stages = new TreeMap<>();
         for (ParamRule rule : spec.params()) {
             Optional<Clause.StageOf> clause =
                     rule.layout().stream()

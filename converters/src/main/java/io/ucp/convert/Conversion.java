@@ -224,6 +224,9 @@ public final class Conversion {
         for (Described each : prepared.sources()) {
             Replaceable.requireApart(each.source().index().folder(), output);
         }
+        if (prepared.copied().isPresent()) {
+            OutputFolder.require(output, options.output());
+        }
         Fingerprint reading = Fingerprint.of(prepared);
         SourceState source = SourceState.of(reading.sources());
         Optional<ExecutionResult> same =

@@ -79,6 +79,27 @@ public final class OutputFolder implements Closeable {
         }
     }
 
+    /// Refuses at once what opening it would, where reading the source comes before that.
+    ///
+    /// @throws OutputExistsException where `target` is there and not to be replaced
+    /// @throws LeftoverException where an earlier run was cut off and the rules do not say what to
+    ///   do about it, or one is running
+    static void require(Path target, Rules rules) throws IOException {
+        Path absolute = target.toAbsolutePath().normalize();
+        if (!Files.exists(WorkFolder.beside(absolute), LinkOption.NOFOLLOW_LINKS)) {
+            requireFree(absolute, rules);
+            return;
+        }
+        OutputFolder folder = new OutputFolder(absolute, rules, WorkFolder.take(absolute));
+        try {
+            if (rules.leftover() == Leftover.REFUSE && folder.work.committing().isEmpty()) {
+                folder.before();
+            }
+        } finally {
+            folder.letGo();
+        }
+    }
+
     private static WorkFolder workFolder(Path absolute, Path parent, Rules rules)
             throws IOException {
         try {
@@ -117,18 +138,31 @@ public final class OutputFolder implements Closeable {
             return false;
         }
         work.commitsNoMore();
-        Optional<JobRecord> before = JobRecord.read(work.job());
-        if (before.isEmpty() || !Files.isDirectory(work.output(), LinkOption.NOFOLLOW_LINKS)) {
+        Optional<JobRecord> before = before();
+        if (before.isEmpty()) {
             return false; // it had hardly begun
         }
         return switch (rules.leftover()) {
-            case REFUSE -> throw LeftoverException.cutOff(target, work.path());
-            case RESTART -> false;
+            case REFUSE, RESTART -> false; // refused by now
             case RESUME -> {
                 job.requireGoesOn(before.get(), work.path());
                 yield true;
             }
         };
+    }
+
+    /// The job that was cut off here, if any had begun.
+    ///
+    /// @throws LeftoverException where the rules do not say what to do about it
+    private Optional<JobRecord> before() throws IOException {
+        Optional<JobRecord> before = JobRecord.read(work.job());
+        if (before.isEmpty() || !Files.isDirectory(work.output(), LinkOption.NOFOLLOW_LINKS)) {
+            return Optional.empty();
+        }
+        if (rules.leftover() == Leftover.REFUSE) {
+            throw LeftoverException.cutOff(target, work.path());
+        }
+        return before;
     }
 
     /// Whether the output has its name, or gets it now because only that was missing.

@@ -180,6 +180,35 @@ class ResumeTest {
     }
 
     @Test
+    void whatWasLeftIsRefusedBeforeAnUnchangedSourceIsRead() throws IOException {
+        Path out = folder.resolve("out");
+        stop(targets().getFirst(), out, 12, OPTIONS);
+        Prepared same =
+                Conversion.prepare(
+                        request(SAMPLE, "deepspeed", Map.of()).withTarget(TargetRequest.SAME));
+        assertThat(same.copied()).isPresent();
+        AtomicInteger asked = new AtomicInteger();
+        RunOptions counting = OPTIONS.withCancelled(() -> asked.getAndIncrement() < 0);
+        assertThatThrownBy(() -> Conversion.run(same, out, counting, Progress.NONE))
+                .isInstanceOf(LeftoverException.class)
+                .hasMessageContaining("hint: --resume goes on");
+        assertThat(asked).hasValue(0);
+        assertThat(names()).containsExactly(".out.ucp");
+    }
+
+    @Test
+    void anOutputThatIsThereIsRefusedBeforeAnUnchangedSourceIsRead() throws IOException {
+        Path out = Files.createDirectory(folder.resolve("out"));
+        Request same = request(SAMPLE, "deepspeed", Map.of()).withTarget(TargetRequest.SAME);
+        AtomicInteger asked = new AtomicInteger();
+        RunOptions counting = OPTIONS.withCancelled(() -> asked.getAndIncrement() < 0);
+        assertThatThrownBy(() -> run(same, out, counting))
+                .isInstanceOf(OutputExistsException.class);
+        assertThat(asked).hasValue(0);
+        assertThat(names()).containsExactly("out");
+    }
+
+    @Test
     void anotherConversionDoesNotGoOnWithIt() throws IOException {
         Path out = folder.resolve("out");
         stop(targets().getFirst(), out, 12, OPTIONS);

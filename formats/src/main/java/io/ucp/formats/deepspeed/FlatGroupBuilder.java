@@ -173,7 +173,7 @@ final class FlatGroupBuilder {
         }
         List<Member> mapped = new FlatOrder(holders, listed, number, extent).members();
         if (!mapped.equals(listed)) {
-            if (!dealtRound(mapped, parts()).equals(listed)) {
+            if (!RoundRobin.dealt(mapped, parts()).equals(listed)) {
                 throw file(0).malformed(
                                 "`param_slice_mappings` of group %d names the parameters in an order"
                                                 .formatted(number)
@@ -189,18 +189,6 @@ final class FlatGroupBuilder {
                                     + " order and not of the file"));
         }
         return listed;
-    }
-
-    /// Parameter `i` to bucket `i mod parts`, the buckets end to end: how DeepSpeed reorders a
-    /// group before it flattens it (`stage_1_and_2.py`, `_round_robin_reorder`).
-    private static List<Member> dealtRound(List<Member> members, int parts) {
-        List<Member> dealt = new ArrayList<>();
-        for (int bucket = 0; bucket < parts; bucket++) {
-            for (int i = bucket; i < members.size(); i += parts) {
-                dealt.add(members.get(i));
-            }
-        }
-        return dealt;
     }
 
     /// States that are flat tensors on every rank; the rest is told of once.

@@ -117,7 +117,12 @@ final class GeneratedFiles {
     Map<String, Object> configuration() {
         SequencedMap<String, Object> config = new LinkedHashMap<>();
         config.put("bf16", Map.of("enabled", of.weights == GeneratedCheckpoint.WEIGHTS));
-        config.put("zero_optimization", Map.of("stage", of.stage));
+        Map<String, Object> zero = new LinkedHashMap<>();
+        zero.put("stage", of.stage);
+        if (of.roundRobin) {
+            zero.put("round_robin_gradients", true);
+        }
+        config.put("zero_optimization", zero);
         return config;
     }
 

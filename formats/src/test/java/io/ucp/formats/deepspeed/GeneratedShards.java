@@ -68,7 +68,7 @@ record GeneratedShards(GeneratedCheckpoint of) {
             if (of.stage == 3) {
                 all.addAll(subGroups(group));
             } else {
-                all.add(of.roundRobin ? dealt(group) : group);
+                all.add(of.roundRobin ? dealt(group, sharing(group)) : group);
             }
         }
         return all;
@@ -93,10 +93,16 @@ record GeneratedShards(GeneratedCheckpoint of) {
         return all;
     }
 
-    private List<Shard> dealt(List<Shard> group) {
+    /// Ranks that a group is cut over.
+    private int sharing(List<Shard> group) {
+        int all = of.dp * (of.expertsAcrossTensor ? of.tp : 1);
+        return group.getFirst().parameter().experts() > 0 ? all / of.ep : of.dp;
+    }
+
+    private List<Shard> dealt(List<Shard> group, int ranks) {
         List<Shard> all = new ArrayList<>();
-        for (int bucket = 0; bucket < of.dp; bucket++) {
-            for (int i = bucket; i < group.size(); i += of.dp) {
+        for (int bucket = 0; bucket < ranks; bucket++) {
+            for (int i = bucket; i < group.size(); i += ranks) {
                 all.add(group.get(i));
             }
         }

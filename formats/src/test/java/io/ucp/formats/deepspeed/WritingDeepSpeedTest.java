@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.FlatGroup;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.deepspeed.GeneratedCheckpoint.Step;
@@ -789,29 +790,65 @@ class WritingDeepSpeedTest {
                 .hasMessageContaining(expected);
     }
 
-    @Test
-    void refusesParametersThatTakeTurns() throws IOException {
-        GeneratedCheckpoint source =
-                transformer()
-                        .degrees(1, 1, 2)
-                        .stage(2)
-                        .roundRobin()
-                        .editing(
-                                (_, root) ->
-                                        root.with(
-                                                "ds_config",
-                                                configuration(
-                                                        Map.of(
-                                                                "zero_optimization",
-                                                                Map.of(
-                                                                        "round_robin_gradients",
-                                                                        true)))))
-                        .writeTo(from());
-        Relayout other = new Relayout(source, from(), transformer().stage(2));
+    @ParameterizedTest
+    @CsvSource({
+        "2, 1, 2, 1, 3",
+        "2, 1, 3, 1, 1",
+        "2, 1, 1, 1, 4",
+        "2, 2, 4, 1, 7",
+        "1, 1, 5, 4, 2",
+        "1, 4, 2, 2, 16"
+    })
+    void dealsParametersThatTakeTurnsToTheRanksOfTheTarget(
+            int stage, int tp, int dp, int newTp, int newDp) throws IOException {
+        assertDealtAsSaved(
+                transformer().degrees(1, tp, dp).stage(stage),
+                transformer().degrees(1, newTp, newDp).stage(stage));
+    }
 
-        assertThatThrownBy(() -> other.tree(Map.of()))
-                .isInstanceOf(RefusedException.class)
-                .hasMessageContaining("round_robin_gradients");
+    @ParameterizedTest
+    @CsvSource({"1, 2, 3, 1", "3, 4, 4, 2", "2, 3, 3, 2"})
+    void dealsExpertsToTheRanksThatShareThem(int ep, int edp, int newEp, int newEdp)
+            throws IOException {
+        assertDealtAsSaved(
+                experts(1, ep * edp, ep, Cut.REPLICATED).stage(2),
+                experts(1, newEp * newEdp, newEp, Cut.REPLICATED).stage(2));
+    }
+
+    private void assertDealtAsSaved(GeneratedCheckpoint source, GeneratedCheckpoint target)
+            throws IOException {
+        source.configured().roundRobin().writeTo(from());
+        target.configured().roundRobin().writeTo(temporary.resolve("saved"));
+
+        CheckpointIndex index = new Relayout(source, from(), target).write(to());
+
+        assertHoldsAll(target, index);
+        assertThat(Leaves.of(to())).isEqualTo(Leaves.of(temporary.resolve("saved")));
+    }
+
+    /// ZeRO 3 lays parameters out in the model's order.
+    @ParameterizedTest
+    @CsvSource({"2, 3", "3, 2", "1, 3"})
+    void parametersTakeTurnsInStages1And2Only(int stage, int newStage) throws IOException {
+        GeneratedCheckpoint source = transformer().degrees(1, 2, 3).stage(stage);
+        GeneratedCheckpoint target = transformer().degrees(1, 1, 4).stage(newStage);
+        source.configured().roundRobin().writeTo(from());
+        target.configured().roundRobin().writeTo(temporary.resolve("saved"));
+
+        CheckpointIndex index = new Relayout(source, from(), target).write(to());
+
+        assertHoldsAll(target, index);
+        assertThat(membersInOrder(index))
+                .isEqualTo(
+                        membersInOrder(
+                                new Relayout(target, temporary.resolve("saved"), target)
+                                        .write(temporary.resolve("again"))));
+    }
+
+    private static List<List<String>> membersInOrder(CheckpointIndex index) {
+        return index.flatGroups().stream()
+                .map(g -> g.members().stream().map(FlatGroup.Member::name).toList())
+                .toList();
     }
 
     @Test

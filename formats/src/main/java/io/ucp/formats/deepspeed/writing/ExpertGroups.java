@@ -30,10 +30,20 @@ final class ExpertGroups {
     record Members(int source, List<Held> members) {}
 
     /// @param unchanged every rank holds as many experts, of the same sizes, as in the source
-    ExpertGroups(OptimizerModel model, SourceFiles source, boolean unchanged) {
+    /// @param dealt the source's parameters took turns over its data-parallel ranks
+    ExpertGroups(OptimizerModel model, SourceFiles source, boolean unchanged, boolean dealt) {
         this.model = model;
         this.unchanged = unchanged;
-        this.order = new FlatOrder(source);
+        this.order =
+                new FlatOrder(
+                        source,
+                        g ->
+                                !dealt
+                                        ? 1
+                                        : g < model.paramGroups().size()
+                                                        && isExpert(model.paramGroups().get(g))
+                                                ? source.expertReplicas()
+                                                : source.ranks().dp());
         for (int g = 0; g < model.paramGroups().size(); g++) {
             firsts.add(g > 0 && wasSplit(source, g) ? firsts.getLast() : g);
         }

@@ -2,6 +2,7 @@ package io.ucp.formats.deepspeed.writing;
 
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.RefusedException;
+import io.ucp.formats.deepspeed.RoundRobin;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 
@@ -9,21 +10,27 @@ import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.IntUnaryOperator;
 
 /// The order in which the optimizer was given its parameters, which is not the model's where the
 /// training script had another: that of the source's `param_shapes`, stage after stage.
 final class FlatOrder {
     private final Map<String, Integer> positions = new HashMap<>();
 
-    FlatOrder(SourceFiles source) {
+    /// @param dealt to how many ranks the source dealt a group's parameters, 1 for none
+    FlatOrder(SourceFiles source, IntUnaryOperator dealt) {
         for (CarriedFile file : source.models()) {
-            for (PickleValue group :
+            List<PickleValue> groups =
                     file.root()
                             .flatMap(r -> r.find("param_shapes"))
                             .flatMap(PickleValue::asSequence)
-                            .orElse(List.of())) {
-                group.asDict().map(PyDict::entries).orElse(List.of()).stream()
-                        .flatMap(e -> e.key().asText().stream())
+                            .orElse(List.of());
+            for (int g = 0; g < groups.size(); g++) {
+                List<String> names =
+                        groups.get(g).asDict().map(PyDict::entries).orElse(List.of()).stream()
+                                .flatMap(e -> e.key().asText().stream())
+                                .toList();
+                RoundRobin.undone(names, dealt.applyAsInt(g))
                         .forEach(name -> positions.putIfAbsent(name, positions.size()));
             }
         }

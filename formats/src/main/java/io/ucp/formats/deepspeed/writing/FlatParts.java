@@ -1,6 +1,7 @@
 package io.ucp.formats.deepspeed.writing;
 
 import io.ucp.formats.TargetFile.Part;
+import io.ucp.formats.deepspeed.RoundRobin;
 import io.ucp.tensor.DType;
 
 import java.util.ArrayList;
@@ -44,6 +45,11 @@ record FlatParts(List<Held> members, long extent, List<List<Slice>> ranks) {
             at = end;
         }
         return new FlatParts(members, extent, ranks);
+    }
+
+    /// The same members, end to end in turns over the ranks.
+    FlatParts dealt() {
+        return endToEnd(RoundRobin.dealt(members, ranks.size()), ranks.size());
     }
 
     /// On one rank, without padding: no ZeRO.

@@ -15,24 +15,28 @@ final class OptimizerGroups {
     /// Model-parallel rank -> expert-parallel rank -> groups.
     private final List<List<List<Cut>>> ranks = new ArrayList<>();
 
-    private record Cut(int source, int number, FlatParts parts) {}
+    private record Cut(int source, int number, FlatParts parts, FlatParts said) {}
 
+    /// @param said where the parts are by `param_slice_mappings`, which knows the model's order
+    ///   only
     /// @param source number of the optimizer group in the source
     /// @param number among the groups that this rank has
     /// @param part the rank's own
-    record Group(int source, int number, FlatParts parts, int part) {
+    record Group(int source, int number, FlatParts parts, FlatParts said, int part) {
         /// Ranks that the group is cut over.
         int count() {
             return parts.ranks().size();
         }
     }
 
+    /// @param dealt parameters take turns over the ranks that share a group
     OptimizerGroups(
             RankHoldings holdings,
             Ranks target,
             ExpertPlaces experts,
             ExpertGroups regrouped,
-            Configuration configuration) {
+            Configuration configuration,
+            boolean dealt) {
         this.experts = experts;
         for (int mp = 0; mp < target.mp(); mp++) {
             List<List<Cut>> ofExperts = new ArrayList<>();
@@ -49,7 +53,7 @@ final class OptimizerGroups {
                                             of.source(),
                                             _ -> cut(of.members(), target.dp(), configuration));
                     for (FlatParts each : parts) {
-                        groups.add(new Cut(of.source(), number, each));
+                        groups.add(new Cut(of.source(), number, dealt ? each.dealt() : each, each));
                     }
                     number++;
                 }
@@ -104,6 +108,7 @@ final class OptimizerGroups {
                                         c.source(),
                                         c.number(),
                                         c.parts(),
+                                        c.said(),
                                         c.parts().ranks().size() == 1
                                                 ? 0
                                                 : isExpert(c.parts().members())

@@ -173,7 +173,7 @@ final class OptimizerStates {
             masters.add(StateTensors.master(torch, group, stored));
             paddings.add(PyInt.of(padding(group, real)));
             counts.add(PyInt.of(group.count()));
-            slices.add(slices(parts, group.part()));
+            slices.add(slices(group.said(), group.part()));
             PyDict held = tensors.states(torch, group, elastic() ? real : parts.extent());
             if (elastic()) {
                 lean.add(held);

@@ -112,7 +112,6 @@ public final class RankedTree {
         Configuration configuration =
                 Configuration.of(config, batch, job.stage(), sameStage, choices.dtype());
         Kind kind = kind(configuration);
-        refuseRoundRobin(configuration, kind);
         refuseTrainableOutsideGroups();
         ExpertPlaces places = places(configuration);
         RankHoldings holdings =
@@ -124,9 +123,16 @@ public final class RankedTree {
                         source,
                         source.expertRanks() == places.degree()
                                 && source.ranks().pp() == target.pp()
-                                && source.ranks().tp() == target.tp());
+                                && source.ranks().tp() == target.tp(),
+                        configuration.roundRobin() && optimizer.kind() == Kind.STAGE_1_2);
         OptimizerGroups groups =
-                new OptimizerGroups(holdings, target, places, regrouped, configuration);
+                new OptimizerGroups(
+                        holdings,
+                        target,
+                        places,
+                        regrouped,
+                        configuration,
+                        configuration.roundRobin() && kind == Kind.STAGE_1_2);
         OptionalLong vocabulary = paddedVocabulary();
         CheckpointInfo checkpoint = new CheckpointInfo(target, job.patterns(), vocabulary);
         Optional<WholeOptimizer> whole =
@@ -240,18 +246,6 @@ public final class RankedTree {
             return optimizer.kind();
         }
         return configuration.wantsBf16Optimizer() ? Kind.BF16 : Kind.STAGE_1_2;
-    }
-
-    private void refuseRoundRobin(Configuration configuration, Kind kind) {
-        boolean before = optimizer.kind() == Kind.STAGE_1_2 && source.ranks().dp() > 1;
-        boolean after = kind == Kind.STAGE_1_2 && target.dp() > 1;
-        if (configuration.roundRobin() && (before || after)) {
-            throw new RefusedException(
-                    "zero_optimization.round_robin_gradients",
-                    "parameters that take turns over the data-parallel ranks",
-                    "parameters in the order of the model",
-                    "--to deepspeed-universal, or --zero 3");
-        }
     }
 
     private void refuseTrainableOutsideGroups() {

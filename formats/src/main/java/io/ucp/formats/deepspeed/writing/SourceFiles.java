@@ -38,6 +38,7 @@ final class SourceFiles {
     private final Optional<CarriedFile> common;
     private final Ranks ranks;
     private final int expertRanks;
+    private final int expertReplicas;
 
     private record Place(int mp, int dp) implements Comparable<Place> {
         @Override
@@ -51,11 +52,8 @@ final class SourceFiles {
         List<AxisDegree> mesh = request.origin().mesh();
         this.ranks = new Ranks(degree(mesh, "pp"), degree(mesh, "dp"), degree(mesh, "tp"));
         this.expertRanks =
-                mesh.stream()
-                        .filter(a -> a.axis().equals("ep"))
-                        .mapToInt(AxisDegree::degree)
-                        .findFirst()
-                        .orElse(0);
+                mesh.stream().anyMatch(a -> a.axis().equals("ep")) ? degree(mesh, "ep") : 0;
+        this.expertReplicas = degree(mesh, "edp");
         boolean named = false;
         @Nullable CarriedFile common = null;
         for (CarriedFile file : request.carried()) {
@@ -143,6 +141,11 @@ final class SourceFiles {
     /// Expert-parallel ranks, 0 where there are no experts.
     int expertRanks() {
         return expertRanks;
+    }
+
+    /// Ranks that hold the same experts.
+    int expertReplicas() {
+        return expertReplicas;
     }
 
     /// The source has this model-parallel coordinate.
