@@ -1,5 +1,6 @@
 package io.ucp.flip;
 
+import io.ucp.bind.TargetRequest;
 import io.ucp.checkpoint.Inventory;
 import io.ucp.checkpoint.Parameter;
 import io.ucp.convert.Conversion;
@@ -27,6 +28,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.stream.Stream;
 
 /// Checkpoints to damage, each beside a copy that stays as it is.
@@ -36,6 +38,21 @@ final class Checkpoints {
             RunOptions.standard()
                     .withThreads(1)
                     .withOutput(new OutputFolder.Rules(Leftover.REFUSE, false, false));
+
+    /// Two ranks that share each tensor.
+    private static final TargetRequest MEGATRON =
+            new TargetRequest(
+                    OptionalInt.of(2),
+                    OptionalInt.empty(),
+                    OptionalInt.empty(),
+                    OptionalInt.empty(),
+                    OptionalInt.empty(),
+                    Optional.empty(),
+                    Optional.empty(),
+                    TargetRequest.VocabularyPadding.KEEP,
+                    TargetRequest.Framework.MEGATRON,
+                    OptionalInt.empty(),
+                    OptionalInt.empty());
 
     private Checkpoints() {}
 
@@ -174,6 +191,9 @@ final class Checkpoints {
             throws IOException {
         Request request =
                 new Request(source, Optional.empty(), to, Optional.empty(), Map.of(), options);
+        if (to.startsWith("megatron")) {
+            request = request.withTarget(MEGATRON);
+        }
         Conversion.run(Conversion.prepare(request), out, QUICK, (done, total) -> {});
         return out;
     }

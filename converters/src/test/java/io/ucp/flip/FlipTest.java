@@ -33,9 +33,15 @@ import java.util.TreeMap;
 final class FlipTest {
     private static final int PLACES = Integer.getInteger("ucp.flip.places", 40);
     private static final long SEED = Long.getLong("ucp.flip.seed", 20_261_128);
+
+    /// A name of one of [#KINDS], empty for all.
+    private static final String ONLY = System.getProperty("ucp.flip.kind", "");
+
     private static final Path DCP = Path.of("../formats/src/test/resources/io/ucp/formats/dcp");
     private static final Path GPT2 =
             Checkpoints.SAMPLES.resolve("gpt2-zero2-tied-frozen/checkpoint");
+
+    private static final Path LLAMA = Checkpoints.SAMPLES.resolve("hf-llama-sharded/checkpoint");
 
     private static final List<String> KINDS =
             List.of(
@@ -45,6 +51,8 @@ final class FlipTest {
                     "universal",
                     "universal-zstd",
                     "dcp",
+                    "megatron",
+                    "megatron-dist",
                     "safetensors",
                     "state-dict",
                     "parity",
@@ -61,6 +69,8 @@ final class FlipTest {
             case "universal" -> converted(name, "universal", Map.of());
             case "universal-zstd" -> converted(name, "universal", Map.of("compress", "zstd"));
             case "dcp" -> Checkpoints.of(name, DCP.resolve("fsdp2"), "\\.metadata", folder);
+            case "megatron" -> made(name, LLAMA, name, Map.of(), ".*json");
+            case "megatron-dist" -> made(name, LLAMA, name, Map.of(), ".*json|\\.metadata");
             case "safetensors" -> sample(name, "hf-llama-sharded", ".*");
             case "state-dict" -> sample(name, "hf-llama-bin", ".*json");
             case "parity" -> Checkpoints.parity(folder);
@@ -77,8 +87,14 @@ final class FlipTest {
 
     private Damaged converted(String name, String to, Map<String, String> options)
             throws IOException {
-        Path made = Checkpoints.converted(GPT2, to, options, folder.resolve("made"));
-        return Checkpoints.of(name, made, Damaged.NONE, folder);
+        return made(name, GPT2, to, options, Damaged.NONE);
+    }
+
+    private Damaged made(
+            String name, Path source, String to, Map<String, String> options, String unsealed)
+            throws IOException {
+        Path made = Checkpoints.converted(source, to, options, folder.resolve("made"));
+        return Checkpoints.of(name, made, unsealed, folder);
     }
 
     static List<String> kinds() {
@@ -87,6 +103,7 @@ final class FlipTest {
         if (!given.isEmpty()) {
             kinds.add(given);
         }
+        kinds.removeIf(kind -> !ONLY.isEmpty() && !kind.equals(ONLY));
         return kinds;
     }
 
