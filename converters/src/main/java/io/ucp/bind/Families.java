@@ -14,6 +14,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.NavigableSet;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
@@ -197,7 +198,7 @@ final class Families implements MemberPlaces {
         }
     }
 
-    private static boolean countsFromZero(TreeSet<Long> local) {
+    private static boolean countsFromZero(NavigableSet<Long> local) {
         return local.first() == 0 && local.last() == local.size() - 1;
     }
 

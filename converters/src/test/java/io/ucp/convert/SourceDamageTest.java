@@ -5,11 +5,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.tuple;
 
 import io.ucp.execute.Progress;
+import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.WholeParameter;
 import io.ucp.formats.torch.TorchFile;
 import io.ucp.formats.torch.TorchRecord;
+import io.ucp.io.Checksummed;
 import io.ucp.io.MalformedFileException;
 
 import org.junit.jupiter.api.BeforeEach;
@@ -38,9 +40,13 @@ class SourceDamageTest {
     @BeforeEach
     void copySample() throws IOException {
         source = folder.resolve("source");
-        try (Stream<Path> all = Files.walk(SAMPLE)) {
+        copy(SAMPLE, source);
+    }
+
+    private static void copy(Path from, Path to) throws IOException {
+        try (Stream<Path> all = Files.walk(from)) {
             for (Path each : all.toList()) {
-                Files.copy(each, source.resolve(SAMPLE.relativize(each).toString()));
+                Files.copy(each, to.resolve(from.relativize(each).toString()));
             }
         }
     }
@@ -83,6 +89,63 @@ class SourceDamageTest {
                         "%s at byte %d: '%s' has the CRC-32 "
                                 .formatted(file, largest.offset(), largest.name()));
         assertThat(folder.resolve("out")).doesNotExist();
+    }
+
+    /// Of torch's distributed container, where items are files within a file, and of a model's
+    /// folder.
+    @ParameterizedTest
+    @CsvSource({
+        "../formats/src/test/resources/io/ucp/formats/dcp/fsdp2, .distcp",
+        "../samples/hf-llama-bin/checkpoint, .bin"
+    })
+    void aFlippedBitOfOtherContainersIsRefusedByFileAndEntry(Path sample, String ending)
+            throws IOException {
+        Path other = folder.resolve("other");
+        copy(sample, other);
+        Path file = largest(other, ending);
+        Request request =
+                new Request(
+                        other, Optional.empty(), "universal", Optional.empty(), Map.of(), Map.of());
+        Prepared prepared = Conversion.prepare(request);
+        Checksummed record = largestRecord(prepared, file);
+        flip(file, record.offset() + record.size() / 2);
+
+        assertThatThrownBy(() -> convert(other, "universal", "out"))
+                .isInstanceOf(MalformedFileException.class)
+                .hasMessageStartingWith("%s at byte %d: ".formatted(file, record.offset()))
+                .hasMessageContaining("has the CRC-32 ");
+        assertThat(folder.resolve("out")).doesNotExist();
+
+        // The very plan that was made before the damage.
+        assertThatThrownBy(
+                        () ->
+                                Conversion.run(
+                                        prepared,
+                                        folder.resolve("out"),
+                                        RunOptions.standard(),
+                                        Progress.NONE))
+                .isInstanceOf(MalformedFileException.class)
+                .hasMessageContaining("has the CRC-32 ");
+        assertThat(folder.resolve("out")).doesNotExist();
+    }
+
+    private static Checksummed largestRecord(Prepared prepared, Path file) throws IOException {
+        CheckpointIndex index = prepared.described().source().index();
+        return Conversion.format(index.format())
+                .checksums(index, Fingerprint.of(prepared).read())
+                .stream()
+                .filter(c -> c.source().path().endsWith(file.getFileName()))
+                .filter(c -> c.name().contains("/data/"))
+                .max(Comparator.comparingLong(Checksummed::size))
+                .orElseThrow();
+    }
+
+    private static Path largest(Path root, String ending) throws IOException {
+        try (Stream<Path> all = Files.walk(root)) {
+            return all.filter(p -> p.toString().endsWith(ending))
+                    .max(Comparator.comparingLong(p -> p.toFile().length()))
+                    .orElseThrow();
+        }
     }
 
     @ParameterizedTest

@@ -1,0 +1,83 @@
+package io.ucp.formats.universal;
+
+import io.ucp.formats.universal.StateFileCheck.Tensor;
+import io.ucp.formats.universal.StateFileFaults.Region;
+import io.ucp.io.MalformedFileException;
+
+import org.apache.arrow.flatbuf.Endianness;
+import org.apache.arrow.flatbuf.Field;
+import org.apache.arrow.flatbuf.KeyValue;
+import org.apache.arrow.flatbuf.Schema;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.List;
+
+/// Holds the schema of a state file, its one column and its index of tensors, against the manifest.
+final class SchemaCheck {
+    private final Manifest.ArrowFile file;
+    private final StateFileFaults faults;
+
+    SchemaCheck(Manifest.ArrowFile file, StateFileFaults faults) {
+        this.file = file;
+        this.faults = faults;
+    }
+
+    /// @param where the schema lies in the file
+    /// @param tensors all of the file
+    void require(Region where, Schema schema, List<Tensor> tensors) throws MalformedFileException {
+        faults.require(where, schema.endianness() == Endianness.Little, "big-endian values");
+        faults.require(
+                where, schema.fieldsLength() == 1, "%d columns".formatted(schema.fieldsLength()));
+        Field field = schema.fields(0);
+        faults.require(
+                where,
+                ArrowFraming.COLUMN.equals(field.name()),
+                "a column \"%s\"".formatted(field.name()));
+        faults.require(where, !field.nullable() && field.dictionary() == null, "a nullable column");
+        faults.require(
+                where,
+                ColumnType.read(field).equals(ColumnType.of(file.dtype())),
+                "a column that does not hold " + file.dtype().torchName());
+        String index = null;
+        for (int i = 0; i < schema.customMetadataLength(); i++) {
+            KeyValue entry = schema.customMetadata(i);
+            index = ArrowFraming.INDEX_KEY.equals(entry.key()) ? entry.value() : index;
+        }
+        if (index == null) {
+            throw faults.wrong(
+                    where.offset(), "no index of tensors", "metadata \"ucp\" in the schema");
+        }
+        index(where, index, tensors);
+    }
+
+    private void index(Region where, String text, List<Tensor> tensors)
+            throws MalformedFileException {
+        JsonObject index;
+        try {
+            Object json = Json.parse(text.getBytes(StandardCharsets.UTF_8));
+            index = JsonObject.of(faults.path(), "index of tensors", json);
+        } catch (IOException e) {
+            throw faults.wrong(
+                    where.offset(), "an index of tensors that is not JSON", e.getMessage() + "");
+        }
+        faults.require(where, index.number("version") == Manifest.VERSION, "another version");
+        faults.require(where, index.text("state").equals(file.state()), "another state");
+        faults.require(where, ManifestFacts.dtype(index) == file.dtype(), "another dtype");
+        List<JsonObject> entries = index.objects("tensors");
+        faults.require(
+                where, entries.size() == tensors.size(), "%d tensors".formatted(entries.size()));
+        for (int t = 0; t < tensors.size(); t++) {
+            Tensor tensor = tensors.get(t);
+            JsonObject entry = entries.get(t);
+            faults.require(
+                    where,
+                    entry.text("name").equals(tensor.name())
+                            && Arrays.equals(entry.numbers("shape"), tensor.shape().dims())
+                            && entry.number("batch") == tensor.place().firstBatch()
+                            && entry.number("batches") == tensor.place().batches(),
+                    "tensor %d is not \"%s\"".formatted(t, tensor.name()));
+        }
+    }
+}
