@@ -37,6 +37,7 @@ final class Relayout {
     private final GeneratedCheckpoint target;
     private final CheckpointIndex index;
     private Set<String> dropped = Set.of();
+    private boolean layers = true;
 
     /// @param folder where `source` was written
     Relayout(GeneratedCheckpoint source, Path folder, GeneratedCheckpoint target)
@@ -49,6 +50,12 @@ final class Relayout {
     /// As where a spec says `drop`.
     Relayout without(Set<String> names) {
         dropped = names;
+        return this;
+    }
+
+    /// As DeepSpeed's universal form carries them.
+    Relayout withoutLayerFiles() {
+        layers = false;
         return this;
     }
 
@@ -73,7 +80,7 @@ final class Relayout {
                 index.origin(),
                 named().stream().map(this::facts).toList(),
                 index.hints(),
-                index.carried(),
+                index.carried().stream().filter(f -> layers || !f.role().equals("layer")).toList(),
                 options,
                 Optional.of(job()));
     }

@@ -18,7 +18,6 @@ record LayerFiles(Ranks target, SourceFiles source, RankHoldings holdings) {
     private static final String TIED = "tied_modules.";
 
     List<TargetFile> files(String folder) {
-        refuseWithoutSource();
         List<TargetFile> files = new ArrayList<>();
         source.layers()
                 .forEach(
@@ -32,25 +31,6 @@ record LayerFiles(Ranks target, SourceFiles source, RankHoldings holdings) {
                             }
                         });
         return files;
-    }
-
-    /// Layers without parameters and layers that share a module have files too, and only the
-    /// source's say which they are.
-    private void refuseWithoutSource() {
-        if (!source.layers().isEmpty()) {
-            return;
-        }
-        holdings.on(0).stream()
-                .filter(h -> h.name().startsWith(TIED) || h.name().matches("\\d+\\..*"))
-                .findFirst()
-                .ifPresent(
-                        h -> {
-                            throw new RefusedException(
-                                    h.name(),
-                                    "a pipeline's layer, and the source has no layer files",
-                                    "layer files, which DeepSpeed's universal form leaves out",
-                                    "convert the checkpoint that it was made from");
-                        });
     }
 
     private TargetFile file(String folder, int layer, int tp, CarriedFile model) {

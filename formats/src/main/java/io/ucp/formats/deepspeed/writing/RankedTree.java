@@ -97,6 +97,7 @@ public final class RankedTree {
                                                 "no job is named",
                                                 "the degrees of the job that is to load it",
                                                 "give --tp, --pp, --dp"));
+        MadeLayerFiles.refuseBuffers(request);
         return new RankedTree(LeftOut.of(request), job).tree();
     }
 
@@ -177,6 +178,11 @@ public final class RankedTree {
         whole.ifPresent(w -> files.addAll(w.expertFiles(request.tag())));
         files.addAll(experts.files(request.tag()));
         files.addAll(new LayerFiles(target, source, holdings).files(request.tag()));
+        if (source.layers().isEmpty()) {
+            MadeLayerFiles layers = new MadeLayerFiles(target, source, holdings, configuration);
+            files.addAll(layers.files(request.tag()));
+            layers.note().ifPresent(notes::add);
+        }
         configuration.dtype().ifPresent(this::tellDtype);
         side();
         randomStates();
