@@ -2,6 +2,7 @@ package io.ucp.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -142,6 +143,27 @@ final class CrossingFrameworksTest {
         assertThat(carried.substring(carried.indexOf("'param_shapes'")))
                 .containsSubsequence(
                         Stream.of(order.split(" ")).map(n -> "'" + n + "' Size(").toList());
+    }
+
+    @Test
+    void numbersThatOnlyTheTargetsSpecReadsAreGivenToIt() {
+        Path plain = Run.sample("llama-zero3-dp4");
+        String heads = " --set heads=6 --set kv_heads=2 --set head_dim=8";
+        Path there = convert(plain, "there", "megatron --target-spec THERE --tp 2" + heads);
+        assertThat(carried(there)).contains("'num_query_groups' 2\n");
+        Run.ucp("convert", plain, "-o", folder.resolve("no"), "--to", "dcp", "--set", "haeds=6")
+                .endsWith(ExitCode.USAGE);
+    }
+
+    /// DeepSpeed would take the first of two ranks' parts for the whole, or look for Megatron's
+    /// names to put them together.
+    @ParameterizedTest
+    @ValueSource(strings = {"megatron --target-spec THERE", "megatron-dist --target-spec THERE"})
+    void aModelOfTransformersIsNotCutUnlessAsked(String other) {
+        Path there = convert(SOURCE, "there", other);
+        Converted made = convert(there, "made", "deepspeed", List.of("--names", "hf"));
+        assertThat(made.report()).contains("job       dp 2 (2 ranks), ZeRO stage 1\n");
+        Run.ucp("verify", SOURCE, made.output(), "--names", "hf").isDone();
     }
 
     @ParameterizedTest

@@ -34,7 +34,7 @@ public final class SettingNames {
     }
 
     /// What a spec reads.
-    static Set<String> of(Spec spec) {
+    public static Set<String> of(Spec spec) {
         SettingNames read = new SettingNames();
         read.spec(spec);
         return read.names;

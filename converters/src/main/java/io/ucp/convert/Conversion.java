@@ -1,6 +1,8 @@
 package io.ucp.convert;
 
 import io.ucp.bind.Binder;
+import io.ucp.bind.ModelFamilies;
+import io.ucp.bind.SettingNames;
 import io.ucp.bind.Sharding;
 import io.ucp.bind.TargetBinder;
 import io.ucp.bind.TargetLayout;
@@ -43,6 +45,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 
@@ -83,7 +86,12 @@ public final class Conversion {
             return SourceNames.whole(opened, spec, settings, names);
         }
         SpecSource found = SpecSource.of(spec, index);
-        Sharding sharding = Binder.bind(found.spec(), index, settings);
+        // A family may read the others, be it the source's or the target's.
+        Set<String> families = ModelFamilies.numbers();
+        Set<String> read = SettingNames.of(found.spec());
+        Map<String, Long> own = new TreeMap<>(settings);
+        own.keySet().removeIf(name -> families.contains(name) && !read.contains(name));
+        Sharding sharding = Binder.bind(found.spec(), index, own);
         String text = Ucl.format(found.spec());
         Inventory held = Assembler.assemble(index, sharding, text);
         Optional<Inventory> renamed =

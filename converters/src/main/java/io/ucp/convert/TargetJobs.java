@@ -20,6 +20,7 @@ import io.ucp.tensor.Shape;
 
 import java.io.IOException;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -49,7 +50,10 @@ final class TargetJobs {
         }
         TargetBinder.Bound bound =
                 TargetBinder.bind(
-                        familiar(source, described, asked), spec, asked, request.settings());
+                        familiar(source, described, names, asked),
+                        spec,
+                        asked,
+                        request.settings());
         boolean same =
                 described.isHeld(names.inventory())
                         && isSame(request, described, source, bound.job());
@@ -96,28 +100,36 @@ final class TargetJobs {
     }
 
     /// DeepSpeed has none of the axes of another framework's experts and contexts, and no pipeline
-    /// of a model whose names are no pipeline's.
+    /// of a model whose names are no pipeline's; a model of transformers' is not cut unless asked.
     private static TargetBinder.Source familiar(
-            TargetBinder.Source source, Described described, TargetRequest asked) {
-        boolean own =
-                described.source().index().origin().format().startsWith("deepspeed")
-                        || asked.framework() != TargetRequest.Framework.DEEPSPEED;
-        if (own) {
+            TargetBinder.Source source,
+            Described described,
+            TargetNames names,
+            TargetRequest asked) {
+        boolean deepspeed = described.source().index().origin().format().startsWith("deepspeed");
+        boolean renamed = !described.isHeld(names.inventory());
+        boolean own = deepspeed && !renamed;
+        if (own || asked.framework() != TargetRequest.Framework.DEEPSPEED) {
             return source;
         }
         boolean pipeline = PipelineModules.areNamed(source.parameters());
+        Set<String> axes = new HashSet<>(Set.of("dp"));
+        if (names.spec().isPresent()) {
+            axes.add("tp");
+        }
+        if (pipeline) {
+            axes.add("pp");
+        }
+        if (deepspeed) {
+            axes.add("ep");
+            axes.add("edp");
+        }
         return new TargetBinder.Source(
                 source.parameters(),
                 source.hints(),
-                source.mesh().stream()
-                        .filter(
-                                a ->
-                                        a.axis().equals("dp")
-                                                || a.axis().equals("tp")
-                                                || (pipeline && a.axis().equals("pp")))
-                        .toList(),
+                source.mesh().stream().filter(a -> axes.contains(a.axis())).toList(),
                 source.stage(),
-                true,
+                !deepspeed,
                 source.saved());
     }
 

@@ -5,12 +5,14 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileVisitOption;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 
 /// A root file system with torch, safetensors and transformers, in which the frameworks themselves
@@ -23,6 +25,7 @@ final class TorchRoot implements AutoCloseable {
 
     private final Path root;
     private final Path scratch;
+    private final List<String> sources = new ArrayList<>();
 
     private TorchRoot(Path root, Path scratch) {
         this.root = root;
@@ -39,6 +42,24 @@ final class TorchRoot implements AutoCloseable {
         return new TorchRoot(root, Files.createTempDirectory(root.resolve("tmp"), "ucp"));
     }
 
+    /// Gives scripts a framework that is not installed in the root.
+    ///
+    /// @param property names a folder with the framework's sources; the test is skipped without
+    /// @param module the folder in it that is imported
+    TorchRoot with(String property, String module) throws IOException {
+        String named = System.getProperty(property, "");
+        assumeTrue(
+                !named.isEmpty() && Files.exists(Path.of(named, module, "__init__.py")),
+                "skipped: no sources with %s at '%s' (-D%s=DIR)"
+                        .formatted(module, named, property));
+        Path folder = Path.of(named).toAbsolutePath();
+        sources.add(
+                folder.startsWith(root.toAbsolutePath())
+                        ? seen(folder)
+                        : seen(copy(folder.resolve(module), scratch.resolve(module)).getParent()));
+        return this;
+    }
+
     /// A folder for what a script makes, below the scratch folder.
     Path scratch(String name) {
         return scratch.resolve(name);
@@ -53,9 +74,14 @@ final class TorchRoot implements AutoCloseable {
     ///
     /// @return its path as the root sees it
     String put(Path from, String as) throws IOException {
-        Path to = scratch.resolve(as);
+        return seen(copy(from, scratch.resolve(as)));
+    }
+
+    private static Path copy(Path from, Path to) throws IOException {
         Files.walkFileTree(
                 from,
+                EnumSet.of(FileVisitOption.FOLLOW_LINKS),
+                Integer.MAX_VALUE,
                 new SimpleFileVisitor<>() {
                     @Override
                     public FileVisitResult preVisitDirectory(
@@ -75,15 +101,16 @@ final class TorchRoot implements AutoCloseable {
                         return FileVisitResult.CONTINUE;
                     }
                 });
-        return seen(to);
+        return to;
     }
 
     /// Runs a script of `src/test/python` and gives what it said; it has to end well.
     String python(String script, String... arguments) throws IOException, InterruptedException {
-        String placed = seen(scratch.resolve(script));
-        if (Files.notExists(scratch.resolve(script))) {
-            put(Path.of("src/test/python", script), script);
+        Path scripts = scratch.resolve("python");
+        if (Files.notExists(scripts)) {
+            copy(Path.of("src/test/python"), scripts);
         }
+        String placed = seen(scripts.resolve(script));
         List<String> command =
                 new ArrayList<>(List.of("chroot", root.toString(), "python3", placed));
         command.addAll(List.of(arguments));
@@ -91,6 +118,9 @@ final class TorchRoot implements AutoCloseable {
         builder.environment().put("OMP_NUM_THREADS", "1");
         builder.environment().put("HF_HUB_OFFLINE", "1");
         builder.environment().put("USE_LIBUV", "0");
+        builder.environment().put("GLOO_SOCKET_IFNAME", "lo");
+        builder.environment().put("PYTHONPATH", String.join(":", sources));
+        builder.environment().put("PYTHONWARNINGS", "ignore");
         Process process = builder.start();
         String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertThat(process.waitFor()).as("%s said:%n%s", script, said).isZero();
