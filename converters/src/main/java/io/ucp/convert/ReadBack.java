@@ -7,6 +7,7 @@ import io.ucp.execute.ExecutionResult;
 import io.ucp.execute.PlanExecutor;
 import io.ucp.execute.Progress;
 import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.RefusedException;
 import io.ucp.io.MalformedFileException;
 import io.ucp.io.NativeFiles;
@@ -136,10 +137,12 @@ final class ReadBack {
             Digests.of(only(prepared.inventory(), unknown), options, progress)
                     .forEach(
                             (parameter, states) ->
-                                    states.forEach(
-                                            (state, digest) ->
-                                                    expected.put(
-                                                            new Place(parameter, state), digest)));
+                                    ParameterFacts.ofRealElements(states)
+                                            .forEach(
+                                                    (state, digest) ->
+                                                            expected.put(
+                                                                    new Place(parameter, state),
+                                                                    digest)));
         }
         return expected;
     }
