@@ -50,10 +50,7 @@ final class TargetJobs {
         }
         TargetBinder.Bound bound =
                 TargetBinder.bind(
-                        familiar(source, described, names, asked),
-                        spec,
-                        asked,
-                        request.settings());
+                        familiar(source, described, names, asked), spec, asked, request.settings());
         boolean same =
                 described.isHeld(names.inventory())
                         && isSame(request, described, source, bound.job());

@@ -35,7 +35,7 @@ class PipelineCutTest {
                     p.name(),
                     tied
                             ? Set.of(0, first.length - 1)
-                            : Set.of(stage(Integer.parseInt(p.name().split("\\.")[0]), first)));
+                            : Set.of(stage(Integer.parseInt(p.name().split("\\.", -1)[0]), first)));
         }
         return saved(plain, new SavedPipeline(stages, method));
     }
@@ -80,7 +80,7 @@ class PipelineCutTest {
                                 stages.computeIfAbsent(
                                                 shards.getFirst().at().on("pp"),
                                                 _ -> new TreeSet<>())
-                                        .add(Integer.parseInt(name.split("\\.")[0]));
+                                        .add(Integer.parseInt(name.split("\\.", -1)[0]));
                             }
                         });
         return List.copyOf(stages.values());

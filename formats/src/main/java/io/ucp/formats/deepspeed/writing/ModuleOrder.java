@@ -60,7 +60,7 @@ final class ModuleOrder {
             Module root = new Module(new LinkedHashMap<>());
             for (String name : parameters) {
                 Module at = root;
-                for (String child : name.split("\\.")) {
+                for (String child : name.split("\\.", -1)) {
                     at = at.children.computeIfAbsent(child, _ -> new Module(new LinkedHashMap<>()));
                 }
             }
@@ -125,7 +125,7 @@ final class ModuleOrder {
 
     private static List<List<Kind>> models() {
         List<List<Kind>> models = new ArrayList<>();
-        for (String paragraph : text().split("\n\n")) {
+        for (String paragraph : text().split("\n\n", -1)) {
             List<Kind> kinds =
                     paragraph.lines().filter(l -> !l.startsWith("#")).map(Kind::parse).toList();
             if (!kinds.isEmpty()) {
