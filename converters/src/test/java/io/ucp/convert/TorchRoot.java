@@ -53,10 +53,12 @@ final class TorchRoot implements AutoCloseable {
                 "skipped: no sources with %s at '%s' (-D%s=DIR)"
                         .formatted(module, named, property));
         Path folder = Path.of(named).toAbsolutePath();
-        sources.add(
-                folder.startsWith(root.toAbsolutePath())
-                        ? seen(folder)
-                        : seen(copy(folder.resolve(module), scratch.resolve(module)).getParent()));
+        if (folder.startsWith(root.toAbsolutePath())) {
+            sources.add(seen(folder));
+        } else {
+            copy(folder.resolve(module), scratch.resolve(module));
+            sources.add(seen(scratch));
+        }
         return this;
     }
 

@@ -66,7 +66,7 @@ final class Seals {
     private static void seal(ByteBuffer bytes, long from, long to, int size) {
         if (from >= 8 && to - from >= 4 && to <= size) {
             int end = (int) to - 4;
-            bytes.putInt(end, crc(bytes.array(), (int) from, end - (int) from));
+            bytes.putInt(end, Crc.CASTAGNOLI.of(bytes.slice((int) from, end - (int) from)));
         }
     }
 
