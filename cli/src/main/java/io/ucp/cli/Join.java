@@ -2,6 +2,7 @@ package io.ucp.cli;
 
 import io.ucp.convert.Joining;
 import io.ucp.convert.Prepared;
+import io.ucp.convert.Request;
 
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -56,10 +57,11 @@ final class Join extends Converting {
         boolean prefixed = named.matches() && !Files.exists(Path.of(part));
         Path given = Path.of(prefixed ? named.group(2) : part);
         Path source = reading.through(given);
+        Request request = target.whole(source, reading);
         return new Joining.Piece(
                 prefixed ? Optional.of(named.group(1)) : Optional.empty(),
-                target.whole(source, reading),
-                reading.describeThrough(source));
+                request,
+                reading.describe(request));
     }
 
     @Override

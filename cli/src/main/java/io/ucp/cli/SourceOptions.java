@@ -2,6 +2,7 @@ package io.ucp.cli;
 
 import io.ucp.convert.Conversion;
 import io.ucp.convert.Described;
+import io.ucp.convert.Request;
 import io.ucp.convert.Settling;
 import io.ucp.parity.Degraded;
 
@@ -96,12 +97,25 @@ final class SourceOptions {
     }
 
     Described describe(Path source) throws IOException {
-        return describeThrough(through(source));
+        Path through = through(source);
+        return settled(through, () -> Conversion.describe(through, from, spec, settings, names()));
     }
 
-    /// Of what [#through] gave.
-    Described describeThrough(Path source) throws IOException {
-        Settling.Reading reading = () -> Conversion.describe(source, from, spec, settings, names());
+    /// The source of a conversion, through which [#through] reads.
+    Described describe(Request request) throws IOException {
+        return settled(
+                request.source(),
+                () ->
+                        Conversion.describe(
+                                request.source(),
+                                from,
+                                spec,
+                                settings,
+                                names(),
+                                Conversion.readElsewhere(request)));
+    }
+
+    private Described settled(Path source, Settling.Reading reading) throws IOException {
         return wait.isPresent()
                 ? Settling.await(source, reading, Settling.Clock.of(Duration.ofSeconds(wait.get())))
                 : Settling.now(source, reading);

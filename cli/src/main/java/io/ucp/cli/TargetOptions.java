@@ -112,15 +112,15 @@ final class TargetOptions {
         Request request = request(source, reading);
         OptionalInt gpus = job.gpus();
         return gpus.isEmpty()
-                ? Conversion.prepare(request, reading.describeThrough(source))
-                : prepare(request, reading.describeThrough(source), gpus.getAsInt());
+                ? Conversion.prepare(request, reading.describe(request))
+                : prepare(request, reading.describe(request), gpus.getAsInt());
     }
 
     /// Parts of what is read.
     Prepared prepare(Path given, SourceOptions reading, Part part) throws IOException {
         Path source = reading.through(given);
         Request request = whole(source, reading);
-        return Conversion.prepare(request, reading.describeThrough(source), part);
+        return Conversion.prepare(request, reading.describe(request), part);
     }
 
     /// For a target that holds every parameter whole: a part of a model has no job.

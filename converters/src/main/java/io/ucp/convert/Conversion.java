@@ -47,6 +47,7 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.stream.Collectors;
 
 /// The chain from source files to target files.
@@ -80,17 +81,45 @@ public final class Conversion {
             Map<String, Long> settings,
             Names names)
             throws IOException {
+        Set<String> families = names == Names.HF ? ModelFamilies.numbers() : Set.of();
+        return describe(source, from, spec, settings, names, families);
+    }
+
+    /// What of `--set` something else than the source's spec may read: the target's, or a family.
+    public static Set<String> readElsewhere(Request request) throws IOException {
+        if (request.settings().isEmpty()) {
+            return Set.of();
+        }
+        Set<String> read = new TreeSet<>();
+        if (request.targetSpec().isPresent()) {
+            read.addAll(SettingNames.of(SpecSource.named(request.targetSpec().get()).spec()));
+        }
+        if (request.names() == Names.HF || !format(request.to()).naming().isEmpty()) {
+            read.addAll(ModelFamilies.numbers());
+        }
+        return read;
+    }
+
+    /// As above.
+    ///
+    /// @param elsewhere settings that the source's spec need not read
+    public static Described describe(
+            Path source,
+            Optional<String> from,
+            Optional<String> spec,
+            Map<String, Long> settings,
+            Names names,
+            Set<String> elsewhere)
+            throws IOException {
         OpenedSource opened = OpenedSource.open(source, from);
         CheckpointIndex index = opened.index();
         if (!index.wholes().isEmpty()) {
             return SourceNames.whole(opened, spec, settings, names);
         }
         SpecSource found = SpecSource.of(spec, index);
-        // A family may read the others, be it the source's or the target's.
-        Set<String> families = ModelFamilies.numbers();
         Set<String> read = SettingNames.of(found.spec());
         Map<String, Long> own = new TreeMap<>(settings);
-        own.keySet().removeIf(name -> families.contains(name) && !read.contains(name));
+        own.keySet().removeIf(name -> elsewhere.contains(name) && !read.contains(name));
         Sharding sharding = Binder.bind(found.spec(), index, own);
         String text = Ucl.format(found.spec());
         Inventory held = Assembler.assemble(index, sharding, text);
@@ -124,7 +153,8 @@ public final class Conversion {
                         request.from(),
                         request.spec(),
                         request.settings(),
-                        request.names()));
+                        request.names(),
+                        readElsewhere(request)));
     }
 
     /// Of a source that is described already.
