@@ -36,60 +36,60 @@ record PipelineCut(List<Integer> parts, Optional<String> note) {
         }
         Optional<List<Integer>> own =
                 before > 1 ? modules.held(saved.stages(), before) : Optional.empty();
-        String method = saved.method().orElse(USUAL);
         if (own.isEmpty()) {
             return anew(modules, saved, before, stages);
         }
-        boolean follows =
-                by(modules, before, method).filter(p -> modules.same(p, own.get())).isPresent();
-        if (stages == before) {
-            return new PipelineCut(
-                    own.get(),
-                    follows
-                            ? Optional.empty()
-                            : Optional.of(
-                                    "pipeline stages stay as they are in the source, %s, which is not how %s cuts%s; %s"
-                                            .formatted(
-                                                    modules.described(own.get()),
-                                                    method,
-                                                    by(modules, before, method)
-                                                            .map(
-                                                                    p ->
-                                                                            " ("
-                                                                                    + modules
-                                                                                            .described(
-                                                                                                    p)
-                                                                                    + ")")
-                                                            .orElse(""),
-                                                    ANEW)));
+        return new Known(modules, saved, before, own.get()).cut(stages);
+    }
+
+    /// A pipeline whose stages are known.
+    ///
+    /// @param own where the source is cut
+    private record Known(
+            PipelineModules modules, SavedPipeline saved, int before, List<Integer> own) {
+        PipelineCut cut(int stages) {
+            PipelineCut wanted =
+                    stages == before ? said(own) : anew(modules, saved, before, stages);
+            if (isCutBy(method())) {
+                return wanted;
+            }
+            String note =
+                    stages == before
+                            ? "pipeline stages stay as they are in the source, %s, which is not how %s cuts%s; %s"
+                                    .formatted(modules.described(own), method(), usually(), ANEW)
+                            : "pipeline stages are cut by %s, %s; the source's own, %s, were not cut so%s; %s"
+                                    .formatted(
+                                            method(),
+                                            modules.described(wanted.parts),
+                                            modules.described(own),
+                                            otherwise(),
+                                            ANEW);
+            return new PipelineCut(wanted.parts, Optional.of(note));
         }
-        PipelineCut cut = anew(modules, saved, before, stages);
-        return follows
-                ? cut
-                : new PipelineCut(
-                        cut.parts,
-                        Optional.of(
-                                "pipeline stages are cut by %s, %s; the source's own, %s, were not cut so%s; %s"
-                                        .formatted(
-                                                method,
-                                                modules.described(cut.parts),
-                                                modules.described(own.get()),
-                                                Stream.of("uniform", "parameters", USUAL)
-                                                        .filter(
-                                                                m ->
-                                                                        by(modules, before, m)
-                                                                                .filter(
-                                                                                        p ->
-                                                                                                modules
-                                                                                                        .same(
-                                                                                                                p,
-                                                                                                                own
-                                                                                                                        .get()))
-                                                                                .isPresent())
-                                                        .findFirst()
-                                                        .map(m -> ", but as %s cuts".formatted(m))
-                                                        .orElse(""),
-                                                ANEW)));
+
+        private String method() {
+            return saved.method().orElse(USUAL);
+        }
+
+        private boolean isCutBy(String method) {
+            return by(modules, before, method).filter(p -> modules.same(p, own)).isPresent();
+        }
+
+        /// Where the method would have cut.
+        private String usually() {
+            return by(modules, before, method())
+                    .map(parts -> " (%s)".formatted(modules.described(parts)))
+                    .orElse("");
+        }
+
+        /// The method that would have cut as the source is.
+        private String otherwise() {
+            return Stream.of("uniform", "parameters", USUAL)
+                    .filter(this::isCutBy)
+                    .findFirst()
+                    .map(", but as %s cuts"::formatted)
+                    .orElse("");
+        }
     }
 
     /// By the job's own method.
