@@ -8,6 +8,7 @@ import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.deepspeed.GroupHolders.Holders;
+import io.ucp.formats.deepspeed.writing.RoundRobin;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.Shape;
 

@@ -2,7 +2,6 @@ package io.ucp.formats.deepspeed.writing;
 
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.RefusedException;
-import io.ucp.formats.deepspeed.RoundRobin;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 

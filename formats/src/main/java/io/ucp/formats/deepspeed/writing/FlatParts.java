@@ -1,7 +1,6 @@
 package io.ucp.formats.deepspeed.writing;
 
 import io.ucp.formats.TargetFile.Part;
-import io.ucp.formats.deepspeed.RoundRobin;
 import io.ucp.tensor.DType;
 
 import java.util.ArrayList;

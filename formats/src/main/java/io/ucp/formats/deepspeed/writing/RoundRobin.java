@@ -1,4 +1,4 @@
-package io.ucp.formats.deepspeed;
+package io.ucp.formats.deepspeed.writing;
 
 import java.util.ArrayList;
 import java.util.List;
