@@ -1,6 +1,5 @@
 package io.ucp.cli;
 
-import io.ucp.convert.Conversion;
 import io.ucp.convert.Described;
 import io.ucp.convert.SpecSource;
 import io.ucp.lang.ast.Spec;
@@ -60,8 +59,7 @@ final class Check extends Reporting {
             return ExitCode.DONE;
         }
         try {
-            Described described =
-                    Conversion.describe(checkpoint.get(), from, Optional.of(spec), settings);
+            Described described = Described.of(checkpoint.get(), from, Optional.of(spec), settings);
             report(
                     "%s: describes %s: %s, every element once"
                             .formatted(

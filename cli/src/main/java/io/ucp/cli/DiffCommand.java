@@ -5,7 +5,6 @@ import com.fasterxml.jackson.core.JsonGenerator;
 import io.ucp.convert.CheckpointDiff;
 import io.ucp.convert.CheckpointDiff.Numbers;
 import io.ucp.convert.CheckpointDiff.StateDifference;
-import io.ucp.convert.Conversion;
 import io.ucp.convert.Described;
 import io.ucp.convert.RunOptions;
 
@@ -83,7 +82,7 @@ final class DiffCommand extends Reporting {
         }
         Described mine = reading.describe(first);
         Described theirs =
-                Conversion.describe(
+                Described.of(
                         second,
                         Optional.empty(),
                         reading.spec(),

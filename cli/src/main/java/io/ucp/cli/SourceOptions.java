@@ -1,6 +1,5 @@
 package io.ucp.cli;
 
-import io.ucp.convert.Conversion;
 import io.ucp.convert.Described;
 import io.ucp.convert.Request;
 import io.ucp.convert.Settling;
@@ -98,21 +97,12 @@ final class SourceOptions {
 
     Described describe(Path source) throws IOException {
         Path through = through(source);
-        return settled(through, () -> Conversion.describe(through, from, spec, settings, names()));
+        return settled(through, () -> Described.of(through, from, spec, settings, names()));
     }
 
     /// The source of a conversion, through which [#through] reads.
     Described describe(Request request) throws IOException {
-        return settled(
-                request.source(),
-                () ->
-                        Conversion.describe(
-                                request.source(),
-                                from,
-                                spec,
-                                settings,
-                                names(),
-                                Conversion.readElsewhere(request)));
+        return settled(request.source(), () -> Described.of(request));
     }
 
     private Described settled(Path source, Settling.Reading reading) throws IOException {

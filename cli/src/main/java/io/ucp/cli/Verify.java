@@ -1,7 +1,6 @@
 package io.ucp.cli;
 
 import io.ucp.checkpoint.Parameter;
-import io.ucp.convert.Conversion;
 import io.ucp.convert.Described;
 import io.ucp.convert.DigestFile;
 import io.ucp.convert.NumericHealth;
@@ -157,7 +156,7 @@ final class Verify extends Reporting {
 
     private Verdict compare(Described mine, Path other, Meter meter) throws IOException {
         Described theirs =
-                Conversion.describe(
+                Described.of(
                         other,
                         Optional.empty(),
                         reading.spec(),

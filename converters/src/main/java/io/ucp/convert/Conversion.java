@@ -1,15 +1,8 @@
 package io.ucp.convert;
 
-import io.ucp.bind.Binder;
-import io.ucp.bind.ModelFamilies;
-import io.ucp.bind.SettingNames;
-import io.ucp.bind.Sharding;
 import io.ucp.bind.TargetBinder;
-import io.ucp.bind.TargetLayout;
-import io.ucp.checkpoint.Assembler;
 import io.ucp.checkpoint.Inventory;
 import io.ucp.checkpoint.Parameter;
-import io.ucp.checkpoint.Renaming;
 import io.ucp.checkpoint.WeightsOnly;
 import io.ucp.execute.ExecutionResult;
 import io.ucp.execute.ExecutionResult.Difference;
@@ -29,7 +22,6 @@ import io.ucp.formats.WriteRequest;
 import io.ucp.io.ByteSource;
 import io.ucp.io.Checksummed;
 import io.ucp.io.MalformedFileException;
-import io.ucp.lang.Ucl;
 import io.ucp.plan.CopyPlan;
 import io.ucp.plan.Planner;
 import io.ucp.plan.RoundTrip;
@@ -45,9 +37,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
-import java.util.Set;
 import java.util.TreeMap;
-import java.util.TreeSet;
 import java.util.stream.Collectors;
 
 /// The chain from source files to target files.
@@ -62,99 +52,9 @@ import java.util.stream.Collectors;
 public final class Conversion {
     private Conversion() {}
 
-    /// Opens a source, finds its spec, and places every byte in a parameter.
-    ///
-    /// @param spec a file or a bundled name, else the checkpoint's own metadata
-    public static Described describe(
-            Path source, Optional<String> from, Optional<String> spec, Map<String, Long> settings)
-            throws IOException {
-        return describe(source, from, spec, settings, Names.AUTO);
-    }
-
-    /// As above, with the parameters under the names that are asked for.
-    ///
-    /// @throws RefusedException where no bundled family, or more than one, has these names
-    public static Described describe(
-            Path source,
-            Optional<String> from,
-            Optional<String> spec,
-            Map<String, Long> settings,
-            Names names)
-            throws IOException {
-        Set<String> families = names == Names.HF ? ModelFamilies.numbers() : Set.of();
-        return describe(source, from, spec, settings, names, families);
-    }
-
-    /// What of `--set` something else than the source's spec may read: the target's, or a family.
-    public static Set<String> readElsewhere(Request request) throws IOException {
-        if (request.settings().isEmpty()) {
-            return Set.of();
-        }
-        Set<String> read = new TreeSet<>();
-        if (request.targetSpec().isPresent()) {
-            read.addAll(SettingNames.of(SpecSource.named(request.targetSpec().get()).spec()));
-        }
-        if (request.names() == Names.HF || !format(request.to()).naming().isEmpty()) {
-            read.addAll(ModelFamilies.numbers());
-        }
-        return read;
-    }
-
-    /// As above.
-    ///
-    /// @param elsewhere settings that the source's spec need not read
-    public static Described describe(
-            Path source,
-            Optional<String> from,
-            Optional<String> spec,
-            Map<String, Long> settings,
-            Names names,
-            Set<String> elsewhere)
-            throws IOException {
-        OpenedSource opened = OpenedSource.open(source, from);
-        CheckpointIndex index = opened.index();
-        if (!index.wholes().isEmpty()) {
-            return SourceNames.whole(opened, spec, settings, names);
-        }
-        SpecSource found = SpecSource.of(spec, index);
-        Set<String> read = SettingNames.of(found.spec());
-        Map<String, Long> own = new TreeMap<>(settings);
-        own.keySet().removeIf(name -> elsewhere.contains(name) && !read.contains(name));
-        Sharding sharding = Binder.bind(found.spec(), index, own);
-        String text = Ucl.format(found.spec());
-        Inventory held = Assembler.assemble(index, sharding, text);
-        Optional<Inventory> renamed =
-                sharding.renames().isEmpty()
-                        ? Optional.empty()
-                        : Optional.of(Renaming.apply(held, sharding.renames()));
-        return SourceNames.described(
-                new Described(
-                        opened, found.name(), text, Optional.of(sharding), held, renamed, held),
-                found.bundled(),
-                settings,
-                names);
-    }
-
-    /// An output that ranks of a job are to load, by the layout that it was written by.
-    static Described describe(Path output, String format, TargetLayout layout) throws IOException {
-        OpenedSource opened = OpenedSource.open(output, Optional.of(format));
-        CheckpointIndex index = opened.index();
-        Sharding sharding = layout.over(index);
-        Inventory held = Assembler.assemble(index, sharding, "");
-        return new Described(opened, "", "", Optional.of(sharding), held, Optional.empty(), held);
-    }
-
     /// Everything up to the plan; reads no tensor data and writes nothing.
     public static Prepared prepare(Request request) throws IOException {
-        return prepare(
-                request,
-                describe(
-                        request.source(),
-                        request.from(),
-                        request.spec(),
-                        request.settings(),
-                        request.names(),
-                        readElsewhere(request)));
+        return prepare(request, Described.of(request));
     }
 
     /// Of a source that is described already.

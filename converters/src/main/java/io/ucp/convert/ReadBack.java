@@ -52,9 +52,8 @@ final class ReadBack {
         try {
             described =
                     prepared.bound().isPresent()
-                            ? Conversion.describe(
-                                    output, request.to(), prepared.bound().get().layout())
-                            : Conversion.describe(
+                            ? Described.of(output, request.to(), prepared.bound().get().layout())
+                            : Described.of(
                                     output,
                                     Optional.of(request.to()),
                                     Optional.empty(),

@@ -60,7 +60,7 @@ class CheckpointDiffTest {
     }
 
     private static Described describe(Path path) throws IOException {
-        return Conversion.describe(path, Optional.empty(), Optional.empty(), Map.of());
+        return Described.of(path, Optional.empty(), Optional.empty(), Map.of());
     }
 
     /// Sets an element of `exp_avg` of the parameter.

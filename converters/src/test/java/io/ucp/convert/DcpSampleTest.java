@@ -128,7 +128,7 @@ class DcpSampleTest {
     }
 
     private static Described described(Path path) throws IOException {
-        return Conversion.describe(path, Optional.empty(), Optional.empty(), Map.of());
+        return Described.of(path, Optional.empty(), Optional.empty(), Map.of());
     }
 
     @Test
@@ -182,7 +182,7 @@ class DcpSampleTest {
     @Test
     void anotherFormatsStateHasTheKeysOfGetStateDict() throws IOException {
         Path out = run(Path.of("../samples/llama-tp2-pp2-dp2/checkpoint"), "dcp", "out", Map.of());
-        Described read = Conversion.describe(out, Optional.empty(), Optional.empty(), Map.of());
+        Described read = Described.of(out, Optional.empty(), Optional.empty(), Map.of());
         String name = read.inventory().parameters().getFirst().name();
         assertThat(DistcpMetadata.read(out).entries())
                 .containsKeys(

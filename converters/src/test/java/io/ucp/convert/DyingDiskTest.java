@@ -99,7 +99,7 @@ class DyingDiskTest {
 
     private static void readAll(Path checkpoint) throws IOException {
         Verification.check(
-                Conversion.describe(checkpoint, Optional.empty(), Optional.empty(), Map.of()),
+                Described.of(checkpoint, Optional.empty(), Optional.empty(), Map.of()),
                 RunOptions.standard(),
                 Progress.NONE);
     }

@@ -43,7 +43,7 @@ class ModelFolderTest {
     }
 
     private static Described describe(Path path) throws IOException {
-        return Conversion.describe(path, Optional.empty(), Optional.empty(), Map.of());
+        return Described.of(path, Optional.empty(), Optional.empty(), Map.of());
     }
 
     private static void same(Path first, Path second) throws IOException {
@@ -51,7 +51,7 @@ class ModelFolderTest {
     }
 
     private static Described describe(Path path, Names names) throws IOException {
-        return Conversion.describe(path, Optional.empty(), Optional.empty(), Map.of(), names);
+        return Described.of(path, Optional.empty(), Optional.empty(), Map.of(), names);
     }
 
     private static void same(Path first, Path second, Names names) throws IOException {

@@ -53,7 +53,7 @@ class RenamedSampleTest {
     }
 
     private static Described described(Path source, Optional<Path> spec) throws IOException {
-        return Conversion.describe(source, Optional.empty(), spec.map(Path::toString), Map.of());
+        return Described.of(source, Optional.empty(), spec.map(Path::toString), Map.of());
     }
 
     private static FloatBuffer tensor(Path root, String parameter, String state)

@@ -122,7 +122,7 @@ class SamplesTest {
     }
 
     private static Described describe(Path path) throws IOException {
-        return Conversion.describe(path, Optional.empty(), Optional.empty(), Map.of());
+        return Described.of(path, Optional.empty(), Optional.empty(), Map.of());
     }
 
     /// `file sha256 dtype shape` of every tensor below `zero`; where a file holds several tensors,

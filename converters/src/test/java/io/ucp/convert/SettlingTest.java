@@ -53,7 +53,7 @@ class SettlingTest {
     }
 
     private Described describe(Path path) throws IOException {
-        return Conversion.describe(path, Optional.empty(), Optional.empty(), Map.of());
+        return Described.of(path, Optional.empty(), Optional.empty(), Map.of());
     }
 
     /// Does a step a pause; then time is over.

@@ -184,7 +184,7 @@ class SourceDamageTest {
 
         List<Verification.Difference> differences =
                 Verification.check(
-                                Conversion.describe(
+                                Described.of(
                                         universal, Optional.empty(), Optional.empty(), Map.of()),
                                 RunOptions.standard(),
                                 Progress.NONE)

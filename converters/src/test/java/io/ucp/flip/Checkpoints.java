@@ -199,7 +199,7 @@ final class Checkpoints {
     }
 
     private static Described describe(Path path) throws IOException {
-        return Conversion.describe(path, Optional.empty(), Optional.empty(), Map.of());
+        return Described.of(path, Optional.empty(), Optional.empty(), Map.of());
     }
 
     static void copy(Path from, Path to) throws IOException {

@@ -1,6 +1,5 @@
 package io.ucp.parity;
 
-import io.ucp.convert.Conversion;
 import io.ucp.convert.Described;
 import io.ucp.convert.Digests;
 import io.ucp.convert.Leftover;
@@ -105,7 +104,7 @@ final class ProtectedSample {
 
     static Map<String, Map<String, String>> digests(Path checkpoint) throws IOException {
         Described described =
-                Conversion.describe(checkpoint, Optional.empty(), Optional.empty(), Map.of());
+                Described.of(checkpoint, Optional.empty(), Optional.empty(), Map.of());
         return Digests.of(described.inventory(), OPTIONS, (done, total) -> {});
     }
 
