@@ -145,6 +145,40 @@ final class CrossingFrameworksTest {
                         Stream.of(order.split(" ")).map(n -> "'" + n + "' Size(").toList());
     }
 
+    /// The form has each parameter by its name, and says no order that one could rely on.
+    @Test
+    void anOrderThatNoOneSaysIsNotMadeUpByWayOfUniversal() {
+        Path there = convert(SOURCE, "there", "megatron --target-spec THERE");
+        Path named = convert(there, "named", "deepspeed-universal");
+        Run.ucp("convert", named, "-o", folder.resolve("no"), "--to", "deepspeed")
+                .endsWith(ExitCode.REFUSED);
+        Path known = convert(there, "known", "deepspeed-universal", "--names", "hf");
+        Path ranks = convert(known, "ranks", "deepspeed");
+        String carried = carried(ranks);
+        assertThat(carried.substring(carried.indexOf("'param_shapes'")))
+                .containsSubsequence(
+                        "'model.embed_tokens.weight' Size(",
+                        "'model.layers.0.self_attn.q_proj.weight' Size(",
+                        "'model.layers.0.mlp.gate_proj.weight' Size(",
+                        "'model.layers.1.self_attn.q_proj.weight' Size(",
+                        "'lm_head.weight' Size(");
+    }
+
+    @Test
+    void aNumberThatNothingOfAConversionReadsIsRefused() {
+        Path whole = convert(SOURCE, "whole", "universal");
+        Run.ucp(
+                        "convert",
+                        whole,
+                        "-o",
+                        folder.resolve("no"),
+                        "--to",
+                        "deepspeed",
+                        "--set",
+                        "vision_heads=8")
+                .endsWith(ExitCode.USAGE);
+    }
+
     @Test
     void numbersThatOnlyTheTargetsSpecReadsAreGivenToIt() {
         Path plain = Run.sample("llama-zero3-dp4");

@@ -105,7 +105,6 @@ public record DeepSpeedJob(Map<String, List<CarriedFile>> roles) {
                 root.findLong("skipped_steps"),
                 root.findLong("args", "seq_length"),
                 groups(root),
-                Map.of(),
                 schedule,
                 rest);
     }

@@ -58,7 +58,6 @@ public record MegatronJob(Map<String, List<CarriedFile>> roles) {
                 OptionalLong.empty(),
                 root.findLong("args", "seq_length"),
                 groups(optimizers, root.find("args", "decoupled_lr").filter(v -> !v.isNone())),
-                Map.of(),
                 schedule,
                 rest);
     }

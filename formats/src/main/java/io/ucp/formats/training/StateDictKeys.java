@@ -75,7 +75,6 @@ public final class StateDictKeys {
                 number(values, SKIPPED_STEPS),
                 OptionalLong.empty(),
                 groups(values),
-                members(values),
                 schedule,
                 new ArrayList<>(rest));
     }
@@ -115,31 +114,6 @@ public final class StateDictKeys {
     private static OptionalLong number(Map<String, PickleValue> values, String key) {
         PickleValue value = values.get(key);
         return value == null ? OptionalLong.empty() : value.asLong();
-    }
-
-    /// By number of the group, where they are names.
-    private static Map<Integer, List<String>> members(Map<String, PickleValue> values) {
-        Map<Integer, List<String>> members = new LinkedHashMap<>();
-        values.forEach(
-                (key, value) -> {
-                    Matcher group = GROUP.matcher(key);
-                    if (group.matches() && group.group(3).equals("params")) {
-                        members.put(Integer.parseInt(group.group(2)), names(value));
-                    } else if (key.equals("param_groups") || key.endsWith(".param_groups")) {
-                        for (PickleValue g : value.asSequence().orElse(List.of())) {
-                            members.put(
-                                    members.size(),
-                                    g.find("params").map(StateDictKeys::names).orElse(List.of()));
-                        }
-                    }
-                });
-        return members;
-    }
-
-    private static List<String> names(PickleValue value) {
-        return value.asSequence().orElse(List.of()).stream()
-                .flatMap(v -> v.asText().stream())
-                .toList();
     }
 
     /// Of the one optimizer; of several, which is whose no key says.

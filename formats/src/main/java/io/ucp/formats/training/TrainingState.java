@@ -21,8 +21,6 @@ import java.util.Set;
 /// @param sampleTokens tokens of a sample
 /// @param groups number of an optimizer group, as parameters name it -> its settings, without its
 ///   members
-/// @param members number of a group -> its parameters in the order that the optimizer has them in,
-///   where the job names them
 /// @param schedule of learning rate and weight decay, in the words of Megatron-LM's
 ///   `OptimizerParamScheduler`, which Megatron-DeepSpeed shares
 /// @param rest what else the job kept, by the names it has there
@@ -33,7 +31,6 @@ public record TrainingState(
         OptionalLong skippedSteps,
         OptionalLong sampleTokens,
         Map<Integer, PyDict> groups,
-        Map<Integer, List<String>> members,
         Optional<PyDict> schedule,
         List<String> rest) {
     /// Of weights alone.
@@ -44,7 +41,6 @@ public record TrainingState(
                     OptionalLong.empty(),
                     OptionalLong.empty(),
                     OptionalLong.empty(),
-                    Map.of(),
                     Map.of(),
                     Optional.empty(),
                     List.of());
@@ -66,7 +62,6 @@ public record TrainingState(
 
     public TrainingState {
         groups = Map.copyOf(groups);
-        members = Map.copyOf(members);
         rest = List.copyOf(rest);
     }
 

@@ -4,9 +4,11 @@ import io.ucp.formats.CarriedFile.Content;
 import io.ucp.formats.CarriedFile.Storage;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.WriteRequest;
+import io.ucp.formats.deepspeed.writing.NamedParameters;
 import io.ucp.formats.torch.TensorPickles;
 import io.ucp.formats.torch.TorchTensor;
 import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyBool;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyFloat;
 import io.ucp.formats.torch.pickle.PyGlobal;
@@ -20,11 +22,14 @@ import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 
 /// `mp_rank_00_model_states.pt` for a state that no DeepSpeed job wrote: one rank's, of stage 1.
 ///
@@ -49,6 +54,12 @@ final class PlainModelStates {
 
     /// @param trained parameters with a folder in `zero/`
     PyDict of(WriteRequest request, List<ParameterFacts> trained) {
+        Optional<List<String>> order =
+                NamedParameters.of(
+                        request.parameters().stream()
+                                .filter(p -> !p.buffer())
+                                .map(ParameterFacts::name)
+                                .toList());
         SequencedMap<String, PickleValue> module = new LinkedHashMap<>();
         SequencedMap<String, PickleValue> frozen = new LinkedHashMap<>();
         SequencedMap<String, PickleValue> aliases = new LinkedHashMap<>();
@@ -69,7 +80,10 @@ final class PlainModelStates {
         root.put("module", PyObject.orderedDict(PyDict.of(module)));
         root.put("buffer_names", buffers(request.parameters()));
         root.put("optimizer", PyNone.NONE);
-        root.put("param_shapes", shapes(trained));
+        root.put("param_shapes", shapes(order.map(o -> sorted(trained, o)).orElse(trained)));
+        if (order.isEmpty()) {
+            root.put(NamedParameters.UNKNOWN, new PyBool(true));
+        }
         root.put("frozen_param_shapes", PyObject.orderedDict(PyDict.of(frozen)));
         root.put("shared_params", PyDict.of(aliases));
         root.put("frozen_param_fragments", PyDict.empty());
@@ -114,6 +128,13 @@ final class PlainModelStates {
                         .filter(ParameterFacts::buffer)
                         .map(p -> PyText.of(p.name()))
                         .toList());
+    }
+
+    private static List<ParameterFacts> sorted(
+            List<ParameterFacts> parameters, List<String> order) {
+        Map<String, ParameterFacts> byName = new HashMap<>();
+        parameters.forEach(p -> byName.put(p.name(), p));
+        return order.stream().flatMap(n -> Stream.ofNullable(byName.get(n))).toList();
     }
 
     /// By optimizer group, in the order given.

@@ -10,10 +10,8 @@ import io.ucp.formats.training.TrainingState;
 import io.ucp.tensor.DType;
 
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -55,19 +53,26 @@ record MadeJob(WriteRequest request, List<String> losses, List<String> notes) {
             this.job = job;
             this.training = TrainingState.of(asked);
             this.weights = weightsOnly(asked);
+            refusePipeline(asked);
             this.request = asked.with(ordered(asked));
             this.states = new MadeStates(request, job, training, groups);
         }
 
-        MadeJob made() {
-            if (!states.pipeline() && job.degree("pp") > 1) {
+        /// What no order of parameters would help.
+        private void refusePipeline(WriteRequest asked) {
+            MadeStates before = new MadeStates(asked, job, training, groups);
+            before.refuseShared();
+            if (!before.pipeline() && job.degree("pp") > 1) {
                 throw new RefusedException(
-                        request.tag(),
+                        asked.tag(),
                         "pp %d of a model whose names are no pipeline's of DeepSpeed's"
                                 .formatted(job.degree("pp")),
                         "pp 1, or the names of one",
                         "--pp 1, or --target-spec megatron_deepspeed_llama (`ucp spec list`)");
             }
+        }
+
+        MadeJob made() {
             List<ParameterFacts> parameters =
                     request.parameters().stream().map(this::renumbered).toList();
             Map<String, String> options = new HashMap<>(request.options());
@@ -103,44 +108,17 @@ record MadeJob(WriteRequest request, List<String> losses, List<String> notes) {
                     held.put(p.name(), p);
                 }
             }
-            Optional<List<String>> order = ModuleOrder.of(held.keySet());
+            Optional<List<String>> order = NamedParameters.of(held.keySet());
             if (order.isEmpty() && weights) {
                 return asked.parameters();
             }
             if (order.isEmpty()) {
-                order = said(held.values());
-            }
-            if (order.isEmpty()) {
-                throw new RefusedException(
-                        "optimizer",
-                        "parameters of a model whose order no one says, which DeepSpeed needs to"
-                                + " tell whose states are whose: %s, .."
-                                        .formatted(
-                                                held.keySet().stream()
-                                                        .limit(3)
-                                                        .collect(Collectors.joining(", "))),
-                        "a model of transformers' or Megatron-DeepSpeed's, or a state dict whose"
-                                + " param_groups name their parameters",
-                        "--to deepspeed-universal, which has each parameter by its name; or"
-                                + " --weights-only");
+                throw NamedParameters.refusal(held.keySet());
             }
             List<ParameterFacts> parameters =
                     new ArrayList<>(order.get().stream().map(held::get).toList());
             parameters.addAll(buffers);
             return parameters;
-        }
-
-        /// By the groups of the source's optimizer, those that it does not have behind them.
-        private Optional<List<String>> said(Collection<ParameterFacts> parameters) {
-            Set<String> order = new LinkedHashSet<>();
-            training.members().values().forEach(order::addAll);
-            List<String> trained =
-                    parameters.stream().filter(Maker::isTrained).map(ParameterFacts::name).toList();
-            if (!order.equals(Set.copyOf(trained))) {
-                return Optional.empty();
-            }
-            parameters.stream().map(ParameterFacts::name).forEach(order::add);
-            return Optional.of(List.copyOf(order));
         }
 
         private void tell() {

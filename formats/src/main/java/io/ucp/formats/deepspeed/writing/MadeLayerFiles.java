@@ -26,10 +26,13 @@ import java.util.TreeSet;
 /// number.
 ///
 /// Source: DeepSpeed `runtime/pipe/module.py` (`save_state_dict`); Megatron-DeepSpeed
-/// `model/gpt_model.py`, where weights of 16 bits have a cast for their module 0.
+/// `model/gpt_model.py`, whose module 0 is a cast.
 record MadeLayerFiles(
         Ranks target, SourceFiles source, RankHoldings holdings, Configuration configuration) {
     private static final String TIED = "tied_modules.";
+
+    /// The first module is a cast, whatever the weights are.
+    private static final int EMBEDDING = 1;
 
     List<TargetFile> files(String folder) {
         Map<Integer, Map<String, String>> layers = layers();
@@ -66,7 +69,7 @@ record MadeLayerFiles(
                 refuseExpert(held);
                 if (name.startsWith(TIED)) {
                     int dot = name.indexOf('.', TIED.length());
-                    modules.add(name.substring(0, dot));
+                    modules.add(dot < 0 ? name : name.substring(0, dot));
                     shared.put(name.substring(dot + 1), name);
                 } else {
                     int dot = name.indexOf('.');
@@ -84,9 +87,8 @@ record MadeLayerFiles(
     }
 
     private int embedding(Set<String> modules, Set<Integer> numbered) {
-        int first = configuration.weights().equals("fp32") ? 0 : 1;
         int before = numbered.stream().mapToInt(Integer::intValue).min().orElse(0) - 1;
-        if (modules.size() > 1 || before != first) {
+        if (modules.size() > 1 || before != EMBEDDING) {
             throw new RefusedException(
                     String.join(", ", modules),
                     "modules that layers share, and nothing says which layers: layers with numbers"
@@ -95,7 +97,7 @@ record MadeLayerFiles(
                     "one such module, right before them, as Megatron-DeepSpeed's embedding",
                     "convert the checkpoint that this form was made from");
         }
-        return first;
+        return EMBEDDING;
     }
 
     private static void refuseExpert(Held held) {
@@ -108,14 +110,22 @@ record MadeLayerFiles(
         }
     }
 
+    /// Whether a pipeline's job wrote the state: then its names are of modules, and its model
+    /// states leave the weights to layer files.
+    static boolean isPipeline(WriteRequest request) {
+        return request.parameters().stream().anyMatch(p -> MadeStates.isModule(p.name()))
+                && request.carried().stream()
+                        .filter(f -> f.role().equals(SourceFiles.MODEL_STATES))
+                        .flatMap(f -> f.root().stream())
+                        .allMatch(r -> r.find("module").map(PickleValue::isNone).orElse(true));
+    }
+
     /// Buffers are in layer files alone: a state that came without these has lost them.
     ///
     /// @throws RefusedException where the model states name some
     static void refuseBuffers(WriteRequest request) {
-        boolean pipeline =
-                request.parameters().stream().anyMatch(p -> MadeStates.isModule(p.name()));
         boolean layers = request.carried().stream().anyMatch(f -> f.role().equals("layer"));
-        if (!pipeline || layers) {
+        if (layers || !isPipeline(request)) {
             return;
         }
         for (CarriedFile model : request.carried()) {
@@ -151,11 +161,13 @@ record MadeLayerFiles(
                 (key, name) -> {
                     Held held = held(name, tp);
                     DType dtype =
-                            held.facts()
-                                    .states()
-                                    .getOrDefault(
-                                            Held.WEIGHT,
-                                            RankHoldings.dtypeOf(configuration.weights()));
+                            holdings.dtype(
+                                    held,
+                                    held.facts()
+                                            .states()
+                                            .getOrDefault(
+                                                    Held.WEIGHT,
+                                                    RankHoldings.dtypeOf(configuration.weights())));
                     dict.put(
                             key,
                             TensorPickles.write(

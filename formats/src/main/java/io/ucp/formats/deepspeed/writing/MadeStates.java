@@ -260,12 +260,11 @@ record MadeStates(
         return names.isEmpty() ? of : of.with(CheckpointInfo.VOCABULARY, PyList.of(names));
     }
 
-    /// A pipeline keeps each layer in a file of its own.
-    private List<CarriedFile> layers() {
+    /// @throws RefusedException where layers of a pipeline share a module
+    void refuseShared() {
         if (!pipeline()) {
-            return List.of();
+            return;
         }
-        Map<Integer, Map<String, PickleValue>> layers = new TreeMap<>();
         for (ParameterFacts p : request.parameters()) {
             if (!p.name().matches(NUMBERED)) {
                 throw new RefusedException(
@@ -276,6 +275,16 @@ record MadeStates(
                         "--to deepspeed-universal; or a family without a pipeline,"
                                 + " --target-spec (`ucp spec list`)");
             }
+        }
+    }
+
+    /// A pipeline keeps each layer in a file of its own.
+    private List<CarriedFile> layers() {
+        if (!pipeline()) {
+            return List.of();
+        }
+        Map<Integer, Map<String, PickleValue>> layers = new TreeMap<>();
+        for (ParameterFacts p : request.parameters()) {
             int dot = p.name().indexOf('.');
             layers.computeIfAbsent(
                             Integer.parseInt(p.name().substring(0, dot)),

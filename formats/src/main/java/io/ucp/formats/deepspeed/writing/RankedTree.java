@@ -113,6 +113,7 @@ public final class RankedTree {
         Configuration configuration =
                 Configuration.of(config, batch, job.stage(), sameStage, choices.dtype());
         Kind kind = kind(configuration);
+        refuseUnknownOrder();
         refuseTrainableOutsideGroups();
         ExpertPlaces places = places(configuration);
         RankHoldings holdings =
@@ -178,7 +179,7 @@ public final class RankedTree {
         whole.ifPresent(w -> files.addAll(w.expertFiles(request.tag())));
         files.addAll(experts.files(request.tag()));
         files.addAll(new LayerFiles(target, source, holdings).files(request.tag()));
-        if (source.layers().isEmpty()) {
+        if (source.layers().isEmpty() && MadeLayerFiles.isPipeline(request)) {
             MadeLayerFiles layers = new MadeLayerFiles(target, source, holdings, configuration);
             files.addAll(layers.files(request.tag()));
             layers.note().ifPresent(notes::add);
@@ -243,7 +244,8 @@ public final class RankedTree {
             return Kind.PLAIN;
         }
         if (job.stage() == 0) {
-            return WholeOptimizer.kind(optimizer, configuration, !source.layers().isEmpty());
+            return WholeOptimizer.kind(
+                    optimizer, configuration, MadeLayerFiles.isPipeline(request));
         }
         if (job.stage() == 3) {
             return Kind.STAGE_3;
@@ -252,6 +254,19 @@ public final class RankedTree {
             return optimizer.kind();
         }
         return configuration.wantsBf16Optimizer() ? Kind.BF16 : Kind.STAGE_1_2;
+    }
+
+    /// Where model states were made of a state whose order no one says.
+    private void refuseUnknownOrder() {
+        boolean unknown =
+                request.carried().stream()
+                        .filter(f -> f.role().equals(SourceFiles.MODEL_STATES))
+                        .flatMap(f -> f.root().stream())
+                        .anyMatch(r -> r.find(NamedParameters.UNKNOWN).isPresent());
+        if (unknown && !choices.weightsOnly()) {
+            throw NamedParameters.refusal(
+                    request.parameters().stream().map(ParameterFacts::name).toList());
+        }
     }
 
     private void refuseTrainableOutsideGroups() {

@@ -15,7 +15,7 @@ import java.util.stream.IntStream;
 /// Names in any order come out in that of `named_parameters`. The expected ones are what
 /// transformers 5.12 says of a model of each kind, and what Megatron-DeepSpeed's checkpoints say in
 /// `param_shapes`.
-final class ModuleOrderTest {
+final class NamedParametersTest {
     @ParameterizedTest
     @ValueSource(
             strings = {
@@ -70,7 +70,7 @@ final class ModuleOrderTest {
         }
         List<String> shuffled = new ArrayList<>(expected);
         Collections.shuffle(shuffled, new Random(1));
-        assertThat(ModuleOrder.of(shuffled)).hasValue(expected);
+        assertThat(NamedParameters.of(shuffled)).hasValue(expected);
     }
 
     private static List<String> tensors(String module) {
@@ -80,7 +80,7 @@ final class ModuleOrderTest {
     @Test
     void layersOfAPipelineAreInTheOrderOfTheirNumbers() {
         assertThat(
-                        ModuleOrder.of(
+                        NamedParameters.of(
                                 List.of(
                                         "10.self_attention.dense.weight",
                                         "2.self_attention.dense.weight",
@@ -103,6 +103,6 @@ final class ModuleOrderTest {
                 "model.norm.weight model.norm.weight.scale lm_head.weight",
             })
     void ofAnyOtherModelNoOneSaysIt(String names) {
-        assertThat(ModuleOrder.of(List.of(names.split(" ")))).isEmpty();
+        assertThat(NamedParameters.of(List.of(names.split(" ")))).isEmpty();
     }
 }

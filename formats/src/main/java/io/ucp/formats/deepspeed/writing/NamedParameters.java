@@ -1,5 +1,7 @@
 package io.ucp.formats.deepspeed.writing;
 
+import io.ucp.formats.RefusedException;
+
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -15,19 +17,24 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Predicate;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 
 /// The order in which a model makes its modules, which is that of `named_parameters` and so of the
 /// parameters that its script gives the optimizer. DeepSpeed's flat states have no names: a
 /// parameter's place among the others is all that says which is whose.
 ///
 /// Known are the kinds of models in `models.txt`, by the names of their parameters. Source:
-/// transformers 5.12 `models/*/modeling_*.py`; Megatron-DeepSpeed `megatron/model`.
-final class ModuleOrder {
+/// transformers `models/*/modeling_*.py` (releases in `models.txt`); Megatron-DeepSpeed
+/// `megatron/model`.
+public final class NamedParameters {
+    /// In model states that are made of a state whose order no one says.
+    public static final String UNKNOWN = "ucp_unknown_parameter_order";
+
     private static final String MODELS = "models.txt";
     private static final List<String> NUMBERED = List.of("N");
     private static final Predicate<String> NUMBER = Pattern.compile("\\d{1,9}").asMatchPredicate();
 
-    private ModuleOrder() {}
+    private NamedParameters() {}
 
     /// The children of a class of modules.
     ///
@@ -111,7 +118,7 @@ final class ModuleOrder {
 
     /// @return nothing where the names are those of no known model, or of two that order them
     ///   otherwise
-    static Optional<List<String>> of(Collection<String> parameters) {
+    public static Optional<List<String>> of(Collection<String> parameters) {
         Module model = Module.of(parameters);
         List<List<String>> orders =
                 models().stream()
@@ -121,6 +128,21 @@ final class ModuleOrder {
                         .distinct()
                         .toList();
         return orders.size() == 1 ? Optional.of(orders.getFirst()) : Optional.empty();
+    }
+
+    /// The optimizer's states of such parameters have no place that DeepSpeed finds them at.
+    static RefusedException refusal(Collection<String> parameters) {
+        return new RefusedException(
+                "optimizer",
+                "parameters of a model whose order no one says, which DeepSpeed needs to tell whose"
+                        + " states are whose: %s, .."
+                                .formatted(
+                                        parameters.stream()
+                                                .limit(3)
+                                                .collect(Collectors.joining(", "))),
+                "names of a model of transformers' or Megatron-DeepSpeed's",
+                "--to deepspeed-universal, which has each parameter by its name; or"
+                        + " --weights-only");
     }
 
     private static List<List<Kind>> models() {
@@ -137,7 +159,7 @@ final class ModuleOrder {
 
     private static String text() {
         try (InputStream in =
-                Objects.requireNonNull(ModuleOrder.class.getResourceAsStream(MODELS))) {
+                Objects.requireNonNull(NamedParameters.class.getResourceAsStream(MODELS))) {
             return new String(in.readAllBytes(), StandardCharsets.UTF_8);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
