@@ -25,23 +25,28 @@ import java.util.TreeSet;
 final class HeldStages {
     private static final String STAGE = "pp";
 
-    private final Spec spec;
-    private final CheckpointIndex index;
+    private final int stages;
 
-    private HeldStages(Spec spec, CheckpointIndex index) {
-        this.spec = spec;
-        this.index = index;
+    /// Local name -> the stages that hold it.
+    private final Map<String, Set<Integer>> places = new HashMap<>();
+
+    HeldStages(CheckpointIndex index) {
+        this.stages = index.degree(STAGE);
+        if (stages == 1) {
+            return;
+        }
+        for (HeldTensor held : index.tensors()) {
+            Integer at = held.at().indices().get(STAGE);
+            if (at != null) {
+                places.computeIfAbsent(held.name(), _ -> new TreeSet<>()).add(at);
+            }
+        }
     }
 
     /// The spec itself where the stages hold equally many, or where layers are not held in
     /// consecutive runs: then binding it says so.
-    static Spec in(Spec spec, CheckpointIndex index) {
-        return new HeldStages(spec, index).said();
-    }
-
-    private Spec said() {
-        int stages = index.degree(STAGE);
-        Optional<List<Integer>> runs = stages > 1 ? counts(stages) : Optional.empty();
+    Spec in(Spec spec) {
+        Optional<List<Integer>> runs = stages > 1 ? counts(spec) : Optional.empty();
         if (runs.isEmpty() || Collections.max(runs.get()).equals(Collections.min(runs.get()))) {
             return spec;
         }
@@ -85,10 +90,10 @@ final class HeldStages {
     }
 
     /// Layers of each chunk, the first chunk of every stage first; a chunk may have none.
-    private Optional<List<Integer>> counts(int stages) {
+    private Optional<List<Integer>> counts(Spec spec) {
         List<Integer> counts = new ArrayList<>();
         int stage = -1;
-        NavigableMap<Long, Integer> layers = stageByLayer();
+        NavigableMap<Long, Integer> layers = stageByLayer(spec);
         // DeepSpeed's modules count the embedding too.
         long next = layers.isEmpty() ? 0 : layers.firstKey();
         for (Map.Entry<Long, Integer> layer : layers.entrySet()) {
@@ -110,15 +115,8 @@ final class HeldStages {
     }
 
     /// -1 for a layer on two stages.
-    private NavigableMap<Long, Integer> stageByLayer() {
-        Map<String, Set<Integer>> places = new HashMap<>();
-        for (HeldTensor held : index.tensors()) {
-            Integer at = held.at().indices().get(STAGE);
-            if (at != null) {
-                places.computeIfAbsent(held.name(), _ -> new TreeSet<>()).add(at);
-            }
-        }
-        NavigableMap<Long, Integer> stages = new TreeMap<>();
+    private NavigableMap<Long, Integer> stageByLayer(Spec spec) {
+        NavigableMap<Long, Integer> byLayer = new TreeMap<>();
         for (ParamRule rule : spec.params()) {
             Optional<Clause.StageOf> clause =
                     rule.layout().stream()
@@ -139,7 +137,7 @@ final class HeldStages {
                                             .orElse("");
                             if (NameTemplate.isNumber(layer)) {
                                 int only = at.size() == 1 ? at.iterator().next() : -1;
-                                stages.merge(
+                                byLayer.merge(
                                         Long.parseLong(layer),
                                         only,
                                         (a, b) -> a.equals(b) ? a : -1);
@@ -147,6 +145,6 @@ final class HeldStages {
                         }
                     });
         }
-        return stages;
+        return byLayer;
     }
 }

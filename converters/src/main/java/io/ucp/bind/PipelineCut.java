@@ -18,15 +18,17 @@ record PipelineCut(List<Integer> parts, Optional<String> note) {
     private static final String ANEW = "--partition or --stages cut them otherwise";
 
     /// @param before stages of the job that saved the state
+    /// @param said layers of each stage by a spec
     /// @throws ImpossibleLayoutException for stages that the model cannot have
     static PipelineCut of(
             PipelineModules modules,
             SavedPipeline saved,
             int before,
             int stages,
-            TargetRequest request) {
+            TargetRequest request,
+            Optional<List<Integer>> said) {
         if (request.stages().isPresent()) {
-            return said(modules.listed(request.stages().get(), stages));
+            return said(modules.listed("--stages", request.stages().get(), stages));
         }
         if (stages == 1) {
             return said(List.of(0, Integer.MAX_VALUE));
@@ -36,6 +38,12 @@ record PipelineCut(List<Integer> parts, Optional<String> note) {
         }
         Optional<List<Integer>> own =
                 before > 1 ? modules.held(saved.stages(), before) : Optional.empty();
+        if (said.isPresent()) {
+            boolean kept =
+                    stages == before
+                            && own.map(modules::counts).filter(said.get()::equals).isPresent();
+            return said(kept ? own.get() : modules.listed("the spec's stages", said.get(), stages));
+        }
         if (own.isEmpty()) {
             return anew(modules, saved, before, stages);
         }

@@ -174,22 +174,24 @@ public final class PipelineModules {
         return all().allMatch(p -> stages(p.name(), parts).equals(stages(p.name(), others)));
     }
 
-    /// In words: layers of each stage.
-    String described(List<Integer> parts) {
-        List<String> counts = new ArrayList<>();
+    /// Layers of each stage.
+    List<Integer> counts(List<Integer> parts) {
+        List<Integer> counts = new ArrayList<>();
         for (int s = 0; s + 1 < parts.size(); s++) {
             int from = parts.get(s);
             int to = parts.get(s + 1);
-            counts.add(Integer.toString(from < to ? layers.subSet(from, to).size() : 0));
+            counts.add(from < to ? layers.subSet(from, to).size() : 0);
         }
+        return counts;
+    }
+
+    String described(List<Integer> parts) {
         return "%s layers from modules %s on"
-                .formatted(
-                        String.join(",", counts),
-                        String.join(
-                                ",",
-                                parts.subList(0, parts.size() - 1).stream()
-                                        .map(String::valueOf)
-                                        .toList()));
+                .formatted(joined(counts(parts)), joined(parts.subList(0, parts.size() - 1)));
+    }
+
+    private static String joined(List<Integer> numbers) {
+        return String.join(",", numbers.stream().map(String::valueOf).toList());
     }
 
     /// 1 for each module whose class a `type:REGEX` finds, else 0.
@@ -283,18 +285,16 @@ public final class PipelineModules {
 
     /// The layers of each stage, as they are given.
     ///
+    /// @param who gives them
     /// @throws ImpossibleLayoutException where that are no stages of this model
-    List<Integer> listed(List<Integer> counts, int stages) {
+    List<Integer> listed(String who, List<Integer> counts, int stages) {
         int sum = counts.stream().mapToInt(Integer::intValue).sum();
         if (counts.size() != stages
                 || sum != layers.size()
                 || counts.stream().anyMatch(c -> c < 1)) {
             throw new ImpossibleLayoutException(
-                    "--stages %s, %d layers on %d stages"
-                            .formatted(
-                                    String.join(",", counts.stream().map(String::valueOf).toList()),
-                                    sum,
-                                    counts.size()),
+                    "%s %s, %d layers on %d stages"
+                            .formatted(who, joined(counts), sum, counts.size()),
                     "%d stages of a layer or more, %d layers in all"
                             .formatted(stages, layers.size()));
         }

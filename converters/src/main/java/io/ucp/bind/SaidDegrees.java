@@ -63,18 +63,22 @@ final class SaidDegrees {
             return;
         }
         // The factor that the job's frameworks count by themselves follows from the product.
+        boolean whole = axis.factors().stream().allMatch(f -> degree(f).isPresent());
         long product = 1;
-        boolean whole = true;
         for (Mesh.Axis factor : axis.factors()) {
             OptionalLong degree = degree(factor);
-            whole &= degree.isPresent();
-            product *= degree.orElse(1);
-            if (degree.isPresent() && asked.containsKey(factor.name().text())) {
+            product = Math.min(product * degree.orElse(1), Integer.MAX_VALUE);
+            if (degree.isPresent() && (!whole || asked.containsKey(factor.name().text()))) {
                 say(factor.name().text(), degree.getAsLong(), factor.span());
             }
         }
         OptionalLong own = degree(axis);
-        if (own.isPresent() || whole) {
+        if (whole && own.isPresent() && own.getAsLong() != product) {
+            problems.error(
+                    axis.span(),
+                    "%s %d of factors that make %d; expected their product"
+                            .formatted(axis.name().text(), own.getAsLong(), product));
+        } else if (own.isPresent() || whole) {
             say(axis.name().text(), own.orElse(product), axis.span());
         }
     }

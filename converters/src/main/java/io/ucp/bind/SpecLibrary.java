@@ -65,15 +65,20 @@ public final class SpecLibrary {
 
     /// The names of those that fit every name and shape of a checkpoint.
     public static List<String> fitting(CheckpointIndex index) {
+        HeldStages stages = new HeldStages(index);
         return NAMES.stream()
-                .filter(name -> Binder.fits(held(find(name).orElseThrow(), index), index))
+                .filter(name -> Binder.fits(held(find(name).orElseThrow(), index, stages), index))
                 .toList();
     }
 
     /// A bundled spec, which is of a family, as one checkpoint of it holds its state: with the
     /// layers of its pipeline stages and the cut of its ZeRO stage.
     public static Spec held(Spec family, CheckpointIndex index) {
-        return HeldStages.in(HeldFlattening.in(family, index), index);
+        return held(family, index, new HeldStages(index));
+    }
+
+    private static Spec held(Spec family, CheckpointIndex index, HeldStages stages) {
+        return stages.in(HeldFlattening.in(family, index));
     }
 
     public static Optional<Spec> find(String name) {

@@ -225,10 +225,6 @@ public final class TargetBinder {
             return stages;
         }
         PipelineModules modules = PipelineModules.of(source.parameters());
-        Optional<List<Integer>> said =
-                request.partition().isPresent()
-                        ? Optional.empty()
-                        : cuts.stages().filter(counts -> isOf(modules, counts));
         int before = TargetDegrees.degree(source, "pp", OptionalInt.empty());
         PipelineCut cut =
                 PipelineCut.of(
@@ -236,15 +232,26 @@ public final class TargetBinder {
                         source.saved(),
                         before,
                         degrees.pp(),
-                        request.withStages(request.stages().or(() -> said)));
+                        request,
+                        request.partition().isPresent()
+                                ? Optional.empty()
+                                : said(modules, cuts.stages()));
         cut.note().ifPresent(notes::add);
         source.parameters()
                 .forEach(p -> stages.put(p.name(), modules.stages(p.name(), cut.parts())));
         return stages;
     }
 
-    private static boolean isOf(PipelineModules modules, List<Integer> counts) {
-        return counts.stream().mapToInt(Integer::intValue).sum() == modules.layers();
+    /// Layers of each stage by a rule, where it counts the layers of the pipeline.
+    private Optional<List<Integer>> said(PipelineModules modules, Optional<List<Integer>> counts) {
+        int sum = counts.stream().flatMap(List::stream).mapToInt(Integer::intValue).sum();
+        if (counts.isPresent() && sum != modules.layers()) {
+            notes.add(
+                    "stages %s of the spec count %d members, and the pipeline has %d layers: it is cut as DeepSpeed would"
+                            .formatted(counts.get(), sum, modules.layers()));
+            return Optional.empty();
+        }
+        return counts;
     }
 
     private Chain staged(ParameterFacts facts, Chain chain, Map<String, Set<Integer>> stages) {

@@ -178,7 +178,7 @@ final class TargetMembers implements MemberPlaces {
             return counts;
         }
         notes.add(
-                "stages %s of {%s} hold for %d stages; the target's %d are cut evenly"
+                "stages %s of {%s} hold for %d stages; the target's %d are cut anew"
                         .formatted(
                                 counts.get(),
                                 clause.capture(),

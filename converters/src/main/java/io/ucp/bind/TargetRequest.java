@@ -100,12 +100,6 @@ public record TargetRequest(
         return SaidDegrees.in(this, spec, settings, hints);
     }
 
-    /// With as many layers on each stage.
-    TargetRequest withStages(Optional<List<Integer>> counts) {
-        return new TargetRequest(
-                tp, pp, dp, ep, stage, counts, partition, vocabulary, framework, virtual, etp);
-    }
-
     /// What becomes of the rows that pad a vocabulary.
     public enum VocabularyPadding {
         /// They are kept where the target has as many of them, else made anew as zeros.

@@ -122,6 +122,11 @@ final class TargetRules {
                 }
             }
         }
+        if (said.size() > 1) {
+            notes.add(
+                    "rules of the spec say different stages, %s: the pipeline is cut as DeepSpeed would"
+                            .formatted(said));
+        }
         return said.size() == 1
                 ? Optional.of(said.iterator().next().stream().map(Math::toIntExact).toList())
                 : Optional.empty();

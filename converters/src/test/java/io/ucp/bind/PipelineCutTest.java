@@ -117,6 +117,30 @@ class PipelineCutTest {
     }
 
     @Test
+    void aStageWithoutLayersThatASpecRepeatsStays() {
+        TargetBinder.Source source = source(TargetModel.llama(1), Optional.empty(), 0, 2);
+        assertThat(cut(source, Optional.of(List.of(0, 5))).parts()).startsWith(0, 2);
+    }
+
+    @Test
+    void stagesOfASpecThatCannotBeAreSaidToBeTheSpecs() {
+        TargetBinder.Source unknown = TargetModel.llama(1).source(new AxisDegree("pp", 2));
+        assertThatThrownBy(() -> cut(unknown, Optional.of(List.of(0, 5))))
+                .isInstanceOf(ImpossibleLayoutException.class)
+                .hasMessageContaining("the spec's stages 0,5, 5 layers on 2 stages");
+    }
+
+    private static PipelineCut cut(TargetBinder.Source source, Optional<List<Integer>> said) {
+        return PipelineCut.of(
+                PipelineModules.of(source.parameters()),
+                source.saved(),
+                2,
+                2,
+                TargetRequest.SAME,
+                said);
+    }
+
+    @Test
     void theUsualCutNeedsNoWord() {
         TargetBinder.Source source = source(TargetModel.llama(1), Optional.empty(), 0, 5);
         assertThat(bound(source, to(OptionalInt.empty(), Optional.empty())).notes()).isEmpty();

@@ -58,6 +58,18 @@ class SaidDegreesTest {
     }
 
     @Test
+    void factorsThatDoNotMakeTheirProductAreAnError() {
+        assertThatThrownBy(() -> completed(TargetRequest.SAME, "(pp, dp 8 = (edp 2, ep 2), tp)"))
+                .hasMessageContaining("dp 8 of factors that make 4; expected their product");
+    }
+
+    @Test
+    void aFactorThatIsNoDegreeOfTheJobAndMakesNoProductIsAnError() {
+        assertThatThrownBy(() -> completed(TargetRequest.SAME, "(pp, dp = (edp 2, ep), tp)"))
+                .hasMessageContaining("the mesh of a target gives edp 2");
+    }
+
+    @Test
     void aDegreeThatIsNoneIsAnError() {
         assertThatThrownBy(() -> completed(TargetRequest.SAME, "(pp (nodes - 2), dp, tp)"))
                 .hasMessageContaining("degree 0; expected 1 or more");
