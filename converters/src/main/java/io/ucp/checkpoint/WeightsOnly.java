@@ -85,14 +85,15 @@ public final class WeightsOnly {
                         p.buffer(),
                         -1,
                         p.aliases(),
-                        only(p.digests(), own),
+                        only(p.digests(), own, ParameterFacts.withPadding(own)),
                         p.notes()),
                 only(parameter.states(), own));
     }
 
-    private static <T> Map<String, T> only(Map<String, T> all, String key) {
-        T value = all.get(key);
-        return value == null ? Map.of() : Map.of(key, value);
+    private static <T> Map<String, T> only(Map<String, T> all, String... keys) {
+        Map<String, T> kept = new LinkedHashMap<>(all);
+        kept.keySet().retainAll(List.of(keys));
+        return kept;
     }
 
     /// Jobs without ZeRO keep the optimizer beside the weights.

@@ -57,8 +57,7 @@ public record Described(
             Map<String, Long> settings,
             Names names)
             throws IOException {
-        Set<String> families = names == Names.HF ? ModelFamilies.numbers() : Set.of();
-        return of(source, from, spec, settings, names, families);
+        return of(source, from, spec, settings, names, Optional.empty());
     }
 
     /// The source of a conversion: `--set` may be for the target's spec as well.
@@ -69,37 +68,24 @@ public record Described(
                 request.spec(),
                 request.settings(),
                 request.names(),
-                readElsewhere(request));
+                Optional.of(request));
     }
 
-    /// What of `--set` something else than the source's spec may read: the target's, or a family.
-    private static Set<String> readElsewhere(Request request) throws IOException {
-        if (request.settings().isEmpty()) {
-            return Set.of();
-        }
-        Set<String> read = new TreeSet<>();
-        if (request.targetSpec().isPresent()) {
-            read.addAll(SettingNames.of(SpecSource.named(request.targetSpec().get()).spec()));
-        }
-        if (request.names() == Names.HF || !Conversion.format(request.to()).naming().isEmpty()) {
-            read.addAll(ModelFamilies.numbers());
-        }
-        return read;
-    }
-
-    /// @param elsewhere settings that the source's spec need not read
     private static Described of(
             Path source,
             Optional<String> from,
             Optional<String> spec,
             Map<String, Long> settings,
             Names names,
-            Set<String> elsewhere)
+            Optional<Request> request)
             throws IOException {
         OpenedSource opened = OpenedSource.open(source, from);
         CheckpointIndex index = opened.index();
-        if (!index.wholes().isEmpty()) {
-            return SourceNames.whole(opened, spec, settings, names);
+        boolean whole = !index.wholes().isEmpty();
+        Set<String> elsewhere =
+                settings.isEmpty() ? Set.of() : readElsewhere(names, request, whole);
+        if (whole) {
+            return SourceNames.whole(opened, spec, settings, names, elsewhere);
         }
         SpecSource found = SpecSource.of(spec, index);
         Set<String> read = SettingNames.of(found.spec());
@@ -118,6 +104,28 @@ public record Described(
                 found.bundled(),
                 settings,
                 names);
+    }
+
+    /// What of `--set` something else than the source's spec may read: the target's, or a family.
+    ///
+    /// @param whole the source holds every parameter whole: where the target does too,
+    ///   [WithoutEffect] knows whether a family was asked
+    private static Set<String> readElsewhere(Names names, Optional<Request> request, boolean whole)
+            throws IOException {
+        Set<String> read = new TreeSet<>();
+        boolean family = names == Names.HF;
+        if (request.isPresent()) {
+            Request of = request.get();
+            if (of.targetSpec().isPresent()) {
+                read.addAll(SettingNames.of(SpecSource.named(of.targetSpec().get()).spec()));
+            }
+            family |= TargetNames.mayBeOfAFamily(of, Conversion.format(of.to()));
+            family |= whole && of.target().isEmpty();
+        }
+        if (family) {
+            read.addAll(ModelFamilies.numbers());
+        }
+        return read;
     }
 
     /// An output that ranks of a job are to load, by the layout that it was written by.

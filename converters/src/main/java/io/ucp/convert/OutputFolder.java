@@ -86,14 +86,18 @@ public final class OutputFolder implements Closeable {
     ///   do about it, or one is running
     static void require(Path target, Rules rules) throws IOException {
         Path absolute = target.toAbsolutePath().normalize();
-        if (!Files.exists(WorkFolder.beside(absolute), LinkOption.NOFOLLOW_LINKS)) {
+        Path parent = absolute.getParent();
+        if (parent == null
+                || !Files.exists(WorkFolder.beside(absolute), LinkOption.NOFOLLOW_LINKS)) {
             requireFree(absolute, rules);
             return;
         }
-        OutputFolder folder = new OutputFolder(absolute, rules, WorkFolder.take(absolute));
+        OutputFolder folder =
+                new OutputFolder(absolute, rules, workFolder(absolute, parent, rules));
         try {
-            if (rules.leftover() == Leftover.REFUSE && folder.work.committing().isEmpty()) {
+            if (folder.work.committing().isEmpty()) {
                 folder.before();
+                requireFree(absolute, rules);
             }
         } finally {
             folder.letGo();

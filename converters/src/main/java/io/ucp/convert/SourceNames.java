@@ -22,6 +22,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 
 /// The names of a source's parameters: its own, those that its spec renames them to, and Hugging
@@ -30,15 +31,20 @@ final class SourceNames {
     private SourceNames() {}
 
     /// A source that holds every parameter whole.
+    ///
+    /// @param elsewhere settings that no spec of the source need read
     static Described whole(
-            OpenedSource opened, Optional<String> spec, Map<String, Long> settings, Names names)
+            OpenedSource opened,
+            Optional<String> spec,
+            Map<String, Long> settings,
+            Names names,
+            Set<String> elsewhere)
             throws IOException {
         CheckpointIndex index = opened.index();
         Inventory all = Assembler.wholes(index);
         if (!settings.isEmpty()) {
-            // A family may read them, be it the source's or the target's.
             Map<String, Long> own = new TreeMap<>(settings);
-            own.keySet().removeAll(ModelFamilies.numbers());
+            own.keySet().removeAll(elsewhere);
             SettingNames.check(SpecSource.unbound(spec, index), index, own);
         }
         String remembered = index.origin().spec().orElse("");

@@ -1,5 +1,6 @@
 package io.ucp.convert;
 
+import io.ucp.bind.ModelFamilies;
 import io.ucp.bind.PipelineModules;
 import io.ucp.bind.Sharding;
 import io.ucp.bind.SpecLibrary;
@@ -111,7 +112,7 @@ final class TargetJobs {
         }
         boolean pipeline = PipelineModules.areNamed(source.parameters());
         Set<String> axes = new HashSet<>(Set.of("dp"));
-        if (names.spec().isPresent()) {
+        if (names.spec().isPresent() || !ModelFamilies.isHuggingFace(source.parameters())) {
             axes.add("tp");
         }
         if (pipeline) {

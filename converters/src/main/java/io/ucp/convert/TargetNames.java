@@ -47,6 +47,14 @@ record TargetNames(Inventory inventory, LayoutHints hints, Optional<Spec> spec) 
         return framework(format.naming(), request, described);
     }
 
+    /// Whether a bundled family may say what parameters are called in the target.
+    static boolean mayBeOfAFamily(Request request, CheckpointFormat format) {
+        return request.names() == Names.HF
+                || (request.names() == Names.AUTO
+                        && request.targetSpec().isEmpty()
+                        && !format.naming().isEmpty());
+    }
+
     TargetNames with(Inventory changed) {
         return new TargetNames(changed, hints, spec);
     }

@@ -98,10 +98,13 @@ public final class Verification {
             states += parameter.states().size();
             recorded += ParameterFacts.ofRealElements(parameter.facts().digests()).size();
             Map<String, String> now = result.digests().getOrDefault(parameter.name(), Map.of());
+            // By name, so that a state comes before the same with its padding.
+            Set<String> damaged = new TreeSet<>();
             for (Map.Entry<String, String> kept :
                     new TreeMap<>(parameter.facts().digests()).entrySet()) {
                 String found = now.getOrDefault(kept.getKey(), "none");
-                if (!found.equals(kept.getValue())) {
+                if (!found.equals(kept.getValue())
+                        && damaged.add(ParameterFacts.digestedState(kept.getKey()))) {
                     differences.add(
                             new Difference(
                                     parameter.name(),

@@ -45,7 +45,7 @@ final class WithoutEffect {
                                         : "add --names hf"));
             }
         }
-        boolean families = request.names() == Names.HF || !format.naming().isEmpty();
+        boolean families = TargetNames.mayBeOfAFamily(request, format);
         if (!request.settings().isEmpty()
                 && !spoken
                 && !families

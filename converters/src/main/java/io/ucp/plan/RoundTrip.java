@@ -5,13 +5,9 @@ import io.ucp.formats.RankShard;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetJob;
 import io.ucp.tensor.Piece;
-import io.ucp.tensor.Transfer;
 
-import java.util.ArrayList;
 import java.util.Collection;
-import java.util.HashSet;
 import java.util.List;
-import java.util.Set;
 
 /// The proof that a job gives back what it is given: the shards of its ranks, those that hold the
 /// same taken once, hold every real element of every parameter exactly once. It is of the plan,
@@ -27,20 +23,14 @@ public final class RoundTrip {
 
     private static void prove(ParameterFacts facts, List<RankShard> shards) {
         Piece real = StatePlanner.realPiece(facts);
-        Set<List<Piece>> held = new HashSet<>();
-        List<Transfer> moves = new ArrayList<>();
-        for (RankShard shard : shards) {
-            if (held.add(shard.pieces())) {
-                shard.pieces().forEach(piece -> moves.addAll(piece.intersect(real)));
-            }
-        }
-        if (!Tiling.exact(moves, facts.realShape().count())) {
+        // Ranks that hold the same are copies.
+        List<Piece> held =
+                shards.stream().map(RankShard::pieces).distinct().flatMap(List::stream).toList();
+        if (!StatePlanner.hold(held, real)) {
             throw new RefusedException(
                     facts.name(),
                     "the ranks of the job together hold %s not exactly once"
-                            .formatted(
-                                    Uncovered.first(
-                                            real, held.stream().flatMap(List::stream).toList())),
+                            .formatted(Uncovered.first(real, held)),
                     "every element of %s on one rank, or on several that hold the same"
                             .formatted(facts.realShape()),
                     "the files of a job tell its ranks apart by pp, tp, ep and etp only: cut the"

@@ -16,6 +16,7 @@ import io.ucp.tensor.Piece;
 import io.ucp.tensor.Transfer;
 
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.List;
@@ -247,11 +248,13 @@ final class StatePlanner {
     }
 
     private static boolean holds(Elementwise of, Piece elements) {
-        if (of.count() < elements.count()) {
-            return false;
-        }
+        return of.count() >= elements.count() && hold(of.pieces(), elements);
+    }
+
+    /// Whether pieces hold every one of the elements, each once.
+    static boolean hold(Collection<Piece> pieces, Piece elements) {
         List<Transfer> moves = new ArrayList<>();
-        for (Piece piece : of.pieces()) {
+        for (Piece piece : pieces) {
             moves.addAll(piece.intersect(elements));
         }
         return Tiling.exact(moves, elements.count());
