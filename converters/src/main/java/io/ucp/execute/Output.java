@@ -56,8 +56,9 @@ abstract sealed class Output implements AutoCloseable {
 
     /// Takes a window, which starts at byte `from` of the target.
     ///
+    /// @param sums of the window
     /// @param journaled whether another run may take it from the file
-    abstract void take(long window, long from, ByteBuffer bytes, boolean journaled)
+    abstract void take(long window, long from, ByteBuffer bytes, WindowSums sums, boolean journaled)
             throws IOException;
 
     /// Writes what follows the last window, once all were taken, and cuts off what an earlier run
@@ -179,10 +180,14 @@ abstract sealed class Output implements AutoCloseable {
         }
 
         @Override
-        void take(long window, long from, ByteBuffer bytes, boolean journaled) throws IOException {
+        void take(long window, long from, ByteBuffer bytes, WindowSums sums, boolean journaled)
+                throws IOException {
             write(from, bytes.duplicate());
             if (journaled && journal.isPresent()) {
-                journal.get().taken(window, Journal.Mark.of(bytes));
+                journal.get()
+                        .taken(
+                                window,
+                                new Journal.Mark(bytes.limit(), sums.castagnoli(0, bytes.limit())));
             }
         }
 
@@ -263,7 +268,8 @@ abstract sealed class Output implements AutoCloseable {
         }
 
         @Override
-        void take(long window, long from, ByteBuffer bytes, boolean journaled) throws IOException {
+        void take(long window, long from, ByteBuffer bytes, WindowSums sums, boolean journaled)
+                throws IOException {
             if (sizes.length == 0) {
                 return;
             }

@@ -98,7 +98,7 @@ public final class PlanExecutor {
                             execution.differences(),
                             buffers,
                             execution.options().checksWeights());
-            Worker worker = new Worker(buffers, filler);
+            Worker worker = new Worker(buffers, filler, new WindowSums());
             for (int k = next.getAndIncrement(); k < jobs.size(); k = next.getAndIncrement()) {
                 execution.checkGoing();
                 jobs.get(k).work(worker);

@@ -6,7 +6,6 @@ import io.ucp.plan.DigestRegion;
 import io.ucp.tensor.Crc;
 import io.ucp.tensor.TensorDigest;
 
-import java.nio.ByteBuffer;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -28,12 +27,13 @@ final class Tallies {
         }
     }
 
-    /// Counts what of `window`, which starts at byte `from` of a target, belongs to the region.
-    void add(DigestRegion region, long from, ByteBuffer window) {
+    /// Counts what of a window, bytes `[from, to)` of a target, belongs to the region.
+    void add(DigestRegion region, long from, long to, WindowSums sums) {
         int width = region.width();
-        TensorDigest digest = Optional.ofNullable(digests.get(region.label())).orElseThrow();
+        EvenRuns runs =
+                new EvenRuns(Optional.ofNullable(digests.get(region.label())).orElseThrow());
         long low = Math.floorDiv(from - region.base(), width);
-        long high = Math.ceilDiv(from + window.limit() - region.base(), width);
+        long high = Math.ceilDiv(to - region.base(), width);
         region.moves()
                 .lines(
                         low,
@@ -42,20 +42,25 @@ final class Tallies {
                             boolean run = realStride == 1 && stride == 1;
                             int size = Math.toIntExact(run ? count * width : width);
                             for (long k = 0; k < (run ? 1 : count); k++) {
-                                long index = region.base() + (at + k * stride) * width - from;
-                                digest.add(
+                                int start =
+                                        Math.toIntExact(
+                                                region.base() + (at + k * stride) * width - from);
+                                runs.add(
                                         (real + k * realStride) * width,
-                                        window.slice(Math.toIntExact(index), size));
+                                        size,
+                                        sums.castagnoli(start, start + size),
+                                        sums.zip(start, start + size));
                             }
                         });
+        runs.flush();
     }
 
-    /// What of `window`, which starts at byte `from` of a target, adds to a checksum field.
-    static int checksum(ChecksumField field, long from, ByteBuffer window) {
+    /// What of a window, bytes `[from, to)` of a target, adds to a checksum field.
+    static int checksum(ChecksumField field, long from, long to, WindowSums sums) {
         long low = Math.max(from, field.from());
-        long high = Math.min(from + window.limit(), field.from() + field.size());
-        int crc = Crc.ZIP.of(window.slice((int) (low - from), (int) (high - low)));
-        return Crc.ZIP.before(crc, field.from() + field.size() - high);
+        long end = field.from() + field.size();
+        long high = Math.min(to, end);
+        return Crc.ZIP.before(sums.zip((int) (low - from), (int) (high - from)), end - high);
     }
 
     /// parameter -> state -> digest

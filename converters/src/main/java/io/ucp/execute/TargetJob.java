@@ -78,13 +78,15 @@ final class TargetJob implements AutoCloseable {
                             bytes,
                             worker.buffers().against());
         }
+        WindowSums sums = worker.sums();
+        sums.of(bytes);
         for (DigestRegion region : plan.digests().over(from, to)) {
-            execution.tallies().add(region, from, bytes);
+            execution.tallies().add(region, from, to, sums);
         }
         List<ChecksumField> fields = plan.checksums().over(from, to);
         int[] parts = new int[fields.size()];
         for (int k = 0; k < parts.length; k++) {
-            parts[k] = Tallies.checksum(fields.get(k), from, bytes);
+            parts[k] = Tallies.checksum(fields.get(k), from, to, sums);
         }
         synchronized (this) {
             for (int k = 0; k < parts.length; k++) {
@@ -93,7 +95,7 @@ final class TargetJob implements AutoCloseable {
         }
         if (writes && !kept) {
             // Where copies differed another run has to see that too.
-            output().take(window, from, bytes, !worker.filler().differed());
+            output().take(window, from, bytes, sums, !worker.filler().differed());
         }
         execution.done(to - from);
     }

@@ -38,7 +38,7 @@ public enum Crc {
         int power = 0x00800000; // x^8
         for (int k = 0; k < bytePowers.length; k++) {
             bytePowers[k] = power;
-            power = multiply(power, power);
+            power = times(power, power);
         }
     }
 
@@ -53,14 +53,20 @@ public enum Crc {
 
     /// What a run of value `crc` adds to the value of a whole in which `bytes` bytes follow it.
     public int before(int crc, long bytes) {
-        int moved = crc;
-        for (long rest = bytes; rest != 0 && moved != 0; rest &= rest - 1) {
-            moved = multiply(moved, bytePowers[Long.numberOfTrailingZeros(rest)]);
-        }
-        return moved;
+        return crc == 0 ? 0 : times(crc, past(bytes));
     }
 
-    private int multiply(int a, int b) {
+    /// `x^(8 * bytes)`: what moves a value past that many bytes, for runs that lie evenly.
+    public int past(long bytes) {
+        int power = 0x80000000; // 1
+        for (long rest = bytes; rest != 0; rest &= rest - 1) {
+            power = times(bytePowers[Long.numberOfTrailingZeros(rest)], power);
+        }
+        return power;
+    }
+
+    /// The product of two values.
+    public int times(int a, int b) {
         int product = 0;
         int shifted = b;
         for (int bits = a; bits != 0; bits <<= 1) {

@@ -26,16 +26,34 @@ public final class TensorDigest {
     /// `offset` of the tensor. Each byte is to be added once.
     public void add(long offset, ByteBuffer run) {
         long length = run.remaining();
-        long behind = size - offset - length;
-        if (offset < 0 || behind < 0) {
+        if (offset < 0 || offset + length > size) {
             throw new IllegalArgumentException(
                     "run %d + %d of a tensor of %d bytes".formatted(offset, length, size));
         }
-        int c = Crc.CASTAGNOLI.before(Crc.CASTAGNOLI.of(run.duplicate()), behind);
-        int z = Crc.ZIP.before(Crc.ZIP.of(run.duplicate()), behind);
+        add(
+                offset + length,
+                length,
+                Crc.CASTAGNOLI.of(run.duplicate()),
+                Crc.ZIP.of(run.duplicate()));
+    }
+
+    /// Counts runs whose sums were put together.
+    ///
+    /// @param end byte of the tensor at which the last of them ends
+    /// @param length bytes of all
+    /// @param c their CRC-32C, of a whole that ends at `end`
+    /// @param z their CRC-32, likewise
+    public void add(long end, long length, int c, int z) {
+        if (end < length || end > size) {
+            throw new IllegalArgumentException(
+                    "runs of %d bytes up to byte %d of a tensor of %d"
+                            .formatted(length, end, size));
+        }
+        int moved = Crc.CASTAGNOLI.before(c, size - end);
+        int zipped = Crc.ZIP.before(z, size - end);
         synchronized (this) {
-            castagnoli ^= c;
-            zip ^= z;
+            castagnoli ^= moved;
+            zip ^= zipped;
             added += length;
         }
     }

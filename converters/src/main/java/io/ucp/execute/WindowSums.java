@@ -1,0 +1,80 @@
+package io.ucp.execute;
+
+import io.ucp.tensor.Crc;
+
+import java.nio.ByteBuffer;
+
+/// The CRCs of ranges of a filled window. What was summed for the digest of a state is not summed
+/// again for the zip entry or the journal slot that covers it: the value of a range is put together
+/// from those of the runs in it. Owned by one worker.
+final class WindowSums {
+    /// Putting the value of a shorter run together with others costs about what summing it does.
+    private static final int SHORTEST = 1 << 13;
+
+    private static final int MOST = 256;
+
+    private ByteBuffer window = ByteBuffer.allocate(0);
+    private final Runs zip = new Runs(Crc.ZIP);
+    private final Runs castagnoli = new Runs(Crc.CASTAGNOLI);
+
+    /// Begins with another window, from its start to its limit, which is not to change meanwhile.
+    void of(ByteBuffer filled) {
+        window = filled;
+        zip.count = 0;
+        castagnoli.count = 0;
+    }
+
+    /// CRC-32 of bytes `[low, high)` of the window.
+    int zip(int low, int high) {
+        return zip.of(low, high);
+    }
+
+    /// CRC-32C of bytes `[low, high)` of the window.
+    int castagnoli(int low, int high) {
+        return castagnoli.of(low, high);
+    }
+
+    /// Runs summed so far, ascending and apart.
+    private final class Runs {
+        private final Crc crc;
+        private final int[] from = new int[MOST];
+        private final int[] to = new int[MOST];
+        private final int[] sums = new int[MOST];
+        private int count;
+
+        Runs(Crc crc) {
+            this.crc = crc;
+        }
+
+        int of(int low, int high) {
+            int sum = 0;
+            int at = low;
+            for (int k = firstFrom(low); k < count && to[k] <= high; k++) {
+                sum = append(sum, at, from[k]);
+                sum = crc.before(sum, to[k] - from[k]) ^ sums[k];
+                at = to[k];
+            }
+            sum = append(sum, at, high);
+            if (high - low >= SHORTEST && count < MOST && (count == 0 || to[count - 1] <= low)) {
+                from[count] = low;
+                to[count] = high;
+                sums[count++] = sum;
+            }
+            return sum;
+        }
+
+        private int append(int sum, int low, int high) {
+            return low == high
+                    ? sum
+                    : crc.before(sum, high - low) ^ crc.of(window.slice(low, high - low));
+        }
+
+        private int firstFrom(int low) {
+            int k = count > 0 && to[count - 1] > low ? 0 : count;
+            while (k < count && from[k] < low) {
+                k++;
+            }
+            return k;
+        }
+    }
+}
