@@ -97,15 +97,16 @@ public final class Floats {
             case FLOAT64 -> into.putDouble(index, value);
             case FLOAT32 -> into.putFloat(index, (float) value);
             case FLOAT16 -> into.putShort(index, Float.floatToFloat16(sticky(value)));
-            case BFLOAT16 -> into.putShort(index, bfloat16(Float.floatToRawIntBits(sticky(value))));
+            case BFLOAT16 ->
+                    into.putShort(index, (short) bfloat16(Float.floatToRawIntBits(sticky(value))));
             default -> throw new IllegalArgumentException(dtype + " is not cast");
         }
     }
 
     /// Casts `count` values that lie one after the other, as [#get] and [#put] would one by one.
-    /// The casts between a master and a model's own weights have loops of their own, several times
-    /// as fast: those of fp16 over arrays in the processor's cache, since the compiler has vectors
-    /// for them there; of bf16 it has none, and the way through arrays would cost more.
+    /// The casts between a master and a model's own weights have loops of their own over arrays in
+    /// the processor's cache: the optimising compiler makes vectors of them, and the quick one,
+    /// which small conversions do with, is there ten times as fast as over buffers.
     ///
     /// @param from index in bytes of the first value in `source`
     /// @param to index in bytes of the first in `target`
@@ -120,12 +121,30 @@ public final class Floats {
         MemorySegment in = MemorySegment.ofBuffer(source.duplicate().clear()).asSlice(from);
         MemorySegment out = MemorySegment.ofBuffer(target.duplicate().clear()).asSlice(to);
         if (held == DType.FLOAT32 && wanted == DType.BFLOAT16) {
-            for (int k = 0; k < count; k++) {
-                out.set(SHORT, 2L * k, bfloat16(in.get(INT, 4L * k)));
+            int[] singles = new int[AT_ONCE];
+            short[] halves = new short[AT_ONCE];
+            for (int at = 0, n; at < count; at += n) {
+                n = Math.min(AT_ONCE, count - at);
+                MemorySegment.copy(in, INT, 4L * at, singles, 0, n);
+                // Two loops: of one with both widths the compiler makes no vectors.
+                for (int k = 0; k < n; k++) {
+                    singles[k] = bfloat16(singles[k]);
+                }
+                for (int k = 0; k < n; k++) {
+                    halves[k] = (short) singles[k];
+                }
+                MemorySegment.copy(halves, 0, out, SHORT, 2L * at, n);
             }
         } else if (held == DType.BFLOAT16 && wanted == DType.FLOAT32) {
-            for (int k = 0; k < count; k++) {
-                out.set(INT, 4L * k, in.get(SHORT, 2L * k) << 16);
+            int[] singles = new int[AT_ONCE];
+            short[] halves = new short[AT_ONCE];
+            for (int at = 0, n; at < count; at += n) {
+                n = Math.min(AT_ONCE, count - at);
+                MemorySegment.copy(in, SHORT, 2L * at, halves, 0, n);
+                for (int k = 0; k < n; k++) {
+                    singles[k] = halves[k] << 16;
+                }
+                MemorySegment.copy(singles, 0, out, INT, 4L * at, n);
             }
         } else if (held == DType.FLOAT32 && wanted == DType.FLOAT16) {
             float[] singles = new float[AT_ONCE];
@@ -210,10 +229,10 @@ public final class Floats {
         return Float.intBitsToFloat(Float.floatToRawIntBits(towardZero) | 1);
     }
 
-    /// @param bits of a float
-    private static short bfloat16(int bits) {
-        boolean number = (bits & 0x7fffffff) <= 0x7f800000;
-        int rounded = (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
-        return (short) (number ? rounded : (bits >>> 16) | 0x40);
+    /// A float's bits as those of a bf16, in the lower half. Without branches, for vectors.
+    private static int bfloat16(int bits) {
+        int nan = (0x7f800000 - (bits & 0x7fffffff)) >> 31; // all ones for NaN, whose bits are cut
+        int roundUp = (0x7fff + ((bits >>> 16) & 1)) & ~nan;
+        return ((bits + roundUp) | (nan & 0x00400000)) >>> 16;
     }
 }
