@@ -1,11 +1,13 @@
 """deepspeed_holds.py CONFIG JOB..: DeepSpeed loads checkpoints of one state into a model of transformers' and trains one step more.
 
 CONFIG is the folder of the model's config.json, a JOB is JSON with `checkpoint` and what differs from DEFAULTS. The first job says what
-all others have to hold: every weight, master and moment bit for bit, `facts` (all that DeepSpeed keeps, if not given), and a loss that
-is as near as another order of sums leaves it. The first may be `model`, a folder of transformers', which holds weights."""
+all others have to hold: every weight, master and moment bit for bit, `facts` (all that DeepSpeed keeps, if not given), a loss that is as
+near as another order of sums leaves it, and the very same masters after the step where ranks and stage are the first's (with others, bf16
+gradients are summed otherwise: two checkpoints of DeepSpeed's own differ by half a step there). The first may be `model`, a folder of transformers', which holds weights."""
 import json
 import math
 import os
+import socket
 import sys
 
 os.environ["DS_ACCELERATOR"] = "cpu"
@@ -144,13 +146,24 @@ def compared(first, other, job):
     if "loss" in first and not (job.get("universal") and job.get("frozen")):
         assert abs(first["loss"] - other["loss"]) < 1e-4 * first["loss"], (first["loss"], other["loss"])
     assert math.isfinite(other["loss"])
+    if all(job.get(key) == first["job"].get(key) for key in ("ranks", "stage", "dtype", "facts")):
+        assert first["after"].keys() == other["after"].keys()
+        for key, value in first["after"].items():
+            assert torch.equal(value, other["after"][key]), ("after the step", key)
+        return f"{len(wanted)} and the next"
     return len(wanted)
 
 
+def free_port():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return str(listening.getsockname()[1])
+
+
 if __name__ == "__main__":
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="29543")
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=free_port())
     model_config, jobs = sys.argv[1], [json.loads(text) for text in sys.argv[2:]]
-    first = held(jobs[0], model_config)
+    first = held(jobs[0], model_config) | {"job": jobs[0]}
     for job in jobs[1:]:
         other = held(job, model_config)
         print(compared(first, other, job), "states are equal:", json.dumps(job), flush=True)

@@ -23,9 +23,7 @@ class _Done:
         return True
 
 
-def _sums(function, place):
-    """`place` is the name of the tensor that the sum is left in."""
-
+def _sums(function):
     def summed(*tensors, **named):
         wide = {}
 
@@ -51,4 +49,4 @@ def _sums(function, place):
 for name in ("broadcast", "all_gather", "all_gather_into_tensor", "send", "recv", "isend", "irecv", "gather", "scatter"):
     setattr(dist, name, _moves(getattr(dist, name)))
 for name in ("all_reduce", "reduce", "reduce_scatter", "reduce_scatter_tensor"):
-    setattr(dist, name, _sums(getattr(dist, name), name))
+    setattr(dist, name, _sums(getattr(dist, name)))

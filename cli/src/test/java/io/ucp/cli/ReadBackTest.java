@@ -63,16 +63,11 @@ final class ReadBackTest {
                     """
                     stage l over pp               | stage l over pp stages [2, 2]
                     mesh (pp, dp, tp)             | mesh (pp 2, dp 2, tp 2)
-                    shard dim 1 over tp;          | shard dim 1 over tp widths [64, 64];
+                    [hidden, ffn] { shard dim 1 over tp; | [hidden, ffn] { shard dim 1 over tp widths [64, 64];
                     """)
     void whatTheSpecSaysOfTheSourcesRanksIsNotOfTheTargets(String from, String to)
             throws IOException {
-        if (from.startsWith("shard")) {
-            spec = spec.replace("[hidden, ffn] { " + from, "[hidden, ffn] { " + to);
-        } else {
-            spec = spec.replace(from, to);
-        }
-        Path own = Files.writeString(folder.resolve("s.ucl"), spec);
+        Path own = spec(from, to);
         Path sample = Run.sample("llama-tp2-pp2-dp2");
 
         convert(sample, folder.resolve("out"), "--spec", own, "--pp", 1, "--tp", 4);

@@ -48,8 +48,12 @@ final class TorchRoot implements AutoCloseable {
     /// @param module the folder in it that is imported
     TorchRoot with(String property, String module) throws IOException {
         String named = System.getProperty(property, "");
+        boolean there = !named.isEmpty() && Files.exists(Path.of(named, module, "__init__.py"));
+        if (!there) {
+            close();
+        }
         assumeTrue(
-                !named.isEmpty() && Files.exists(Path.of(named, module, "__init__.py")),
+                there,
                 "skipped: no sources with %s at '%s' (-D%s=DIR)"
                         .formatted(module, named, property));
         Path folder = Path.of(named).toAbsolutePath();
