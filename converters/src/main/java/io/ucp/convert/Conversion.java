@@ -72,15 +72,11 @@ public final class Conversion {
         }
         TargetTree tree = layout(request, names, job);
         CopyPlan plan = Planner.plan(names.inventory(), tree.files());
+        List<String> notes =
+                new ArrayList<>(bound.map(TargetBinder.Bound::notes).orElse(List.of()));
+        notes.addAll(NotGivenBack.of(names.inventory(), tree));
         Prepared prepared =
-                new Prepared(
-                        request,
-                        described,
-                        names.inventory(),
-                        tree,
-                        plan,
-                        bound,
-                        bound.map(TargetBinder.Bound::notes).orElse(List.of()));
+                new Prepared(request, described, names.inventory(), tree, plan, bound, notes);
         return asked.isPresent() && asked.get().same()
                 ? prepared.withCopied(CopiedSource.of(described.source().index(), tree))
                 : prepared;
@@ -108,14 +104,15 @@ public final class Conversion {
         TargetNames names =
                 new TargetNames(taken.inventory(), whole.hints().withoutNames(), Optional.empty());
         TargetTree tree = losing(layout(request, names, Optional.empty()), taken.losses());
+        CopyPlan plan = Planner.plan(taken.inventory(), tree.files());
         return new Prepared(
                 request,
                 described,
                 taken.inventory(),
                 tree,
-                Planner.plan(taken.inventory(), tree.files()),
+                plan,
                 Optional.empty(),
-                List.of());
+                NotGivenBack.of(taken.inventory(), tree));
     }
 
     /// The same target, which says more of what it has no place for.

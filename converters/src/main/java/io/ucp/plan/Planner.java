@@ -10,6 +10,7 @@ import io.ucp.formats.TargetFile.Part;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Floats;
 import io.ucp.tensor.Piece;
+import io.ucp.tensor.Transfer;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -72,6 +73,15 @@ public final class Planner {
                             Optional.empty()));
         }
         return new CopyPlan(targets, labels.list());
+    }
+
+    /// Whether a piece of a parameter holds nothing of its padding.
+    public static boolean isReal(ParameterFacts facts, Piece piece) {
+        long real =
+                piece.intersect(StatePlanner.realPiece(facts)).stream()
+                        .mapToLong(Transfer::count)
+                        .sum();
+        return real == piece.count();
     }
 
     /// A part of a file, by their numbers.

@@ -28,7 +28,6 @@ public final class ModelWeights {
     private final Optional<DType> ofModel;
     private final List<ParameterFacts> rounded = new ArrayList<>();
     private final List<ParameterFacts> masters = new ArrayList<>();
-    private final List<ParameterFacts> stripped = new ArrayList<>();
     private final List<ParameterFacts> without = new ArrayList<>();
     private final Map<String, Elementwise> weights = new LinkedHashMap<>();
     private final List<String> notes = new ArrayList<>();
@@ -117,9 +116,6 @@ public final class ModelWeights {
                 rounded.add(p);
             }
         }
-        if (p.padded()) {
-            stripped.add(p);
-        }
         weights.put(p.name(), elements(p, state, dtype));
     }
 
@@ -148,15 +144,6 @@ public final class ModelWeights {
                     ("nothing says the dtype of the model's weights: those of %s are the master,"
                                     + " not rounded (--dtype rounds)")
                             .formatted(counted(masters)));
-        }
-        if (!stripped.isEmpty()) {
-            notes.add(
-                    "padding is left out of %s (%s has %s of %s)"
-                            .formatted(
-                                    counted(stripped),
-                                    stripped.getFirst().name(),
-                                    stripped.getFirst().realShape(),
-                                    stripped.getFirst().shape()));
         }
         Optional<DType> says = config.dtype();
         if (asked.isPresent() && says.isPresent() && !says.equals(asked)) {

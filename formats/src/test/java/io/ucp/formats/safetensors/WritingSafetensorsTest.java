@@ -232,9 +232,7 @@ class WritingSafetensorsTest {
                         List.of(),
                         Map.of(),
                         List.of());
-        TargetTree tree = written(List.of(padded), Map.of());
-        assertThat(tree.notes())
-                .contains("padding is left out of embed (embed has [5, 2] of [8, 2])");
+        written(List.of(padded), Map.of());
         WholeParameter whole = read().wholes().getFirst();
         assertThat(whole.facts().shape()).isEqualTo(Shape.of(5, 2));
         byte[] all = bytes(List.of(padded), "embed", "weight");
