@@ -31,7 +31,6 @@ final class OptimizerGroups {
 
     /// @param dealt parameters take turns over the ranks that share a group
     OptimizerGroups(
-            RankHoldings holdings,
             Ranks target,
             ExpertPlaces experts,
             ExpertGroups regrouped,
@@ -45,7 +44,7 @@ final class OptimizerGroups {
             for (int e = 0; e < Math.max(1, experts.degree()); e++) {
                 List<Cut> groups = new ArrayList<>();
                 int number = 0;
-                for (ExpertGroups.Members of : regrouped.of(holdings, mp, e)) {
+                for (ExpertGroups.Members of : regrouped.of(mp, e)) {
                     List<FlatParts> parts =
                             isExpert(of.members())
                                     ? List.of(expert(of.members(), configuration.stage()))

@@ -102,11 +102,20 @@ public final class RankedTree {
     }
 
     private TargetTree tree() {
+        AutoEpLayers autoEp = AutoEpLayers.of(source.firstModel());
+        if (autoEp.any() && target.tp() > 1) {
+            throw new RefusedException(
+                    request.tag(),
+                    "experts of AutoEP in a job of tp " + target.tp(),
+                    "one tensor-parallel rank",
+                    "--tp 1; --to universal keeps the state");
+        }
         PyDict config =
                 SourceFiles.dict(source.firstModel())
                         .find("ds_config")
                         .or(() -> optimizer.root().find("ds_config"))
                         .flatMap(PickleValue::asDict)
+                        .map(c -> autoEp.configured(c, job.degree("ep")))
                         .orElse(PyDict.empty());
         Batch batch = Batch.of(config, choices, source.ranks(), target);
         boolean sameStage = !made && job.stage() == request.origin().stage();
@@ -118,18 +127,19 @@ public final class RankedTree {
         ExpertPlaces places = places(configuration);
         RankHoldings holdings =
                 new RankHoldings(request, job, target, places, configuration.dtype());
-        ExpertFiles experts = new ExpertFiles(target, places, holdings);
+        ExpertFiles experts = new ExpertFiles(target, places, holdings, autoEp);
         ExpertGroups regrouped =
                 new ExpertGroups(
                         optimizer,
                         source,
+                        holdings,
+                        target,
                         source.expertRanks() == places.degree()
                                 && source.ranks().pp() == target.pp()
                                 && source.ranks().tp() == target.tp(),
                         configuration.roundRobin() && optimizer.kind() == Kind.STAGE_1_2);
         OptimizerGroups groups =
                 new OptimizerGroups(
-                        holdings,
                         target,
                         places,
                         regrouped,
@@ -212,7 +222,9 @@ public final class RankedTree {
 
     private WholeOptimizer whole(
             OptimizerGroups groups, Configuration configuration, Kind kind, ExpertPlaces places) {
-        refuseLostMasters(kind);
+        if (configuration.dtype().isEmpty()) {
+            refuseLostMasters(kind);
+        }
         return new WholeOptimizer(
                 target,
                 optimizer,
@@ -224,7 +236,8 @@ public final class RankedTree {
                 SourceFiles.dict(source.firstModel()).find("global_steps").orElse(PyInt.of(0)));
     }
 
-    /// Where the weights are fp32, they are all that such a job has.
+    /// Where the weights are fp32, they are all that such a job has. (`--dtype fp32` makes them of
+    /// the masters.)
     private void refuseLostMasters(Kind kind) {
         for (ParameterFacts p : request.parameters()) {
             DType weight = p.states().getOrDefault(Held.WEIGHT, DType.FLOAT32);
