@@ -53,6 +53,7 @@ record Weights(
             collector.ofModel(files.model(mp), degrees.at(mp));
         }
         new PipelineLayers(files, degrees, collector).read();
+        ExpertLayers.complete(files, degrees, experts.acrossTensor());
         for (CheckpointFile expert : inModelOrder(files.experts(), degrees)) {
             collector.ofExpert(expert, experts.acrossTensor());
         }

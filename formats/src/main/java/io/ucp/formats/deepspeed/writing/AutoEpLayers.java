@@ -1,11 +1,16 @@
 package io.ucp.formats.deepspeed.writing;
 
 import io.ucp.formats.CarriedFile;
+import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.RefusedException;
+import io.ucp.formats.TargetJob;
+import io.ucp.formats.WriteRequest;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyBool;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.formats.torch.pickle.PyList;
+import io.ucp.formats.torch.pickle.PyNone;
 import io.ucp.formats.torch.pickle.PyText;
 
 import java.util.LinkedHashMap;
@@ -26,6 +31,9 @@ record AutoEpLayers(Map<String, Integer> numbers) {
     private static final String SECTION = "expert_parallel";
     private static final String SIZE = "autoep_size";
 
+    /// Experts of ZeRO 3 are in the optimizer's files.
+    private static final String PARTITIONED = "zero3_partitioned";
+
     static AutoEpLayers of(CarriedFile model) {
         Map<String, Integer> numbers = new LinkedHashMap<>();
         for (String key : KEYS) {
@@ -45,6 +53,26 @@ record AutoEpLayers(Map<String, Integer> numbers) {
                 .filter(v -> v.asLong().isPresent())
                 .map(v -> Math.toIntExact(v.asLong().getAsLong()))
                 .orElse(0);
+    }
+
+    /// @throws RefusedException for a job in which DeepSpeed has no form for them
+    void check(WriteRequest request, TargetJob job) {
+        if (any() && job.degree("tp") > 1) {
+            throw new RefusedException(
+                    request.tag(),
+                    "experts of AutoEP in a job of tp " + job.degree("tp"),
+                    "one tensor-parallel rank",
+                    "--tp 1; --to universal keeps the state");
+        }
+        for (ParameterFacts p : request.parameters()) {
+            if (job.stage() == 3 && !p.trainable() && layer(p.name()).isPresent()) {
+                throw new RefusedException(
+                        p.name(),
+                        "experts of AutoEP that are not trained, in a job of ZeRO stage 3",
+                        "a stage that has a file for each expert",
+                        "--zero 2");
+            }
+        }
     }
 
     boolean any() {
@@ -76,19 +104,20 @@ record AutoEpLayers(Map<String, Integer> numbers) {
     ///
     /// @param rank its expert-parallel rank
     /// @param replica its number among those that hold the same experts
-    PyDict in(PyDict model, ExpertPlaces places, int rank, int replica) {
+    /// @param stage of ZeRO
+    PyDict in(PyDict model, ExpertPlaces places, int rank, int replica, int stage) {
         PyDict changed = model;
         for (String key : KEYS) {
-            changed = layers(changed, key, places, rank, replica);
+            changed = layers(changed, key, places, rank, replica, stage);
         }
         Optional<PyDict> info = changed.find(INFO).flatMap(PickleValue::asDict);
         return info.isPresent()
-                ? changed.with(INFO, layers(info.get(), KEYS.getFirst(), places, rank, replica))
+                ? changed.with(INFO, layers(info.get(), KEYS.getFirst(), places, rank, replica, stage))
                 : changed;
     }
 
     private static PyDict layers(
-            PyDict dict, String key, ExpertPlaces places, int rank, int replica) {
+            PyDict dict, String key, ExpertPlaces places, int rank, int replica, int stage) {
         Optional<List<PickleValue>> layers = dict.find(key).flatMap(PickleValue::asSequence);
         return layers.isEmpty()
                 ? dict
@@ -96,13 +125,13 @@ record AutoEpLayers(Map<String, Integer> numbers) {
                         key,
                         PyList.of(
                                 layers.get().stream()
-                                        .map(l -> layer(l, places, rank, replica))
+                                        .map(l -> layer(l, places, rank, replica, stage))
                                         .toList()));
     }
 
     /// What the entry has of these, for the rank.
     private static PickleValue layer(
-            PickleValue layer, ExpertPlaces places, int rank, int replica) {
+            PickleValue layer, ExpertPlaces places, int rank, int replica, int stage) {
         Optional<PyDict> dict = layer.asDict();
         if (dict.isEmpty()) {
             return layer;
@@ -118,6 +147,8 @@ record AutoEpLayers(Map<String, Integer> numbers) {
         of.put("expert_data_parallel_world_size", PyInt.of(places.replicas()));
         of.put("global_expert_start", PyInt.of(rank * local));
         of.put("global_expert_end", PyInt.of(rank * local + local));
+        of.put("checkpoint_format", PyText.of(stage == 3 ? PARTITIONED : "per_expert_files"));
+        of.put("checkpoint_format_version", stage == 3 ? PyInt.of(1) : PyNone.NONE);
         PyDict changed = dict.get();
         for (Map.Entry<String, PickleValue> e : of.entrySet()) {
             changed = changed.has(e.getKey()) ? changed.with(e.getKey(), e.getValue()) : changed;

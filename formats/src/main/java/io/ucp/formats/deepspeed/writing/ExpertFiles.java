@@ -27,7 +27,10 @@ import java.util.stream.IntStream;
 ///
 /// Source: DeepSpeed `runtime/engine.py` (`_save_moe_checkpoint`, `_get_expert_ckpt_name`,
 /// `load_moe_state_dict`).
-record ExpertFiles(Ranks target, ExpertPlaces experts, RankHoldings holdings, AutoEpLayers autoEp) {
+///
+/// @param usual dtype of weights, where the source has masters alone
+record ExpertFiles(Ranks target, ExpertPlaces experts, RankHoldings holdings, AutoEpLayers autoEp,
+        DType usual) {
     private static final Pattern EXPERT =
             Pattern.compile("(.+\\.deepspeed_experts\\.)(\\d{1,9})(\\..+)");
 
@@ -116,7 +119,8 @@ record ExpertFiles(Ranks target, ExpertPlaces experts, RankHoldings holdings, Au
         TorchBuilder torch = new TorchBuilder(Map.of());
         Map<String, PickleValue> weights = new LinkedHashMap<>();
         for (Tensor tensor : expert) {
-            DType dtype = holdings.dtype(tensor.held, tensor.held.dtype(Held.WEIGHT));
+            DType own = tensor.held.facts().states().getOrDefault(Held.WEIGHT, usual);
+            DType dtype = holdings.dtype(tensor.held, own);
             weights.put(
                     tensor.name,
                     TensorPickles.write(

@@ -94,7 +94,14 @@ record ModelStates(
         tree = change(tree, "universal_checkpoint_info", checkpoint::changed);
         if (experts.autoEp().any()) {
             ExpertPlaces places = experts.experts();
-            tree = experts.autoEp().in(tree, places, places.of(mp, dp), places.replica(mp, dp));
+            tree =
+                    experts.autoEp()
+                            .in(
+                                    tree,
+                                    places,
+                                    places.of(mp, dp),
+                                    places.replica(mp, dp),
+                                    configuration.stage());
         }
         if (choices.rng() == Choices.Rng.DROP) {
             tree = tree.without(RNG);

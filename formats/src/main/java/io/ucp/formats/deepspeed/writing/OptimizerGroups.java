@@ -47,7 +47,7 @@ final class OptimizerGroups {
                 for (ExpertGroups.Members of : regrouped.of(mp, e)) {
                     List<FlatParts> parts =
                             isExpert(of.members())
-                                    ? List.of(expert(of.members(), configuration.stage()))
+                                    ? cut(of.members(), experts.replicas(), configuration)
                                     : dense.computeIfAbsent(
                                             of.source(),
                                             _ -> cut(of.members(), target.dp(), configuration));
@@ -62,12 +62,7 @@ final class OptimizerGroups {
         }
     }
 
-    private FlatParts expert(List<Held> members, int stage) {
-        return stage == 0
-                ? FlatParts.whole(members)
-                : FlatParts.endToEnd(members, experts.replicas());
-    }
-
+    /// @param dp ranks that share the members
     private static List<FlatParts> cut(List<Held> members, int dp, Configuration configuration) {
         if (configuration.stage() == 0) {
             return List.of(FlatParts.whole(members));

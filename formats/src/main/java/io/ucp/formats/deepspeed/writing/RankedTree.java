@@ -103,13 +103,7 @@ public final class RankedTree {
 
     private TargetTree tree() {
         AutoEpLayers autoEp = AutoEpLayers.of(source.firstModel());
-        if (autoEp.any() && target.tp() > 1) {
-            throw new RefusedException(
-                    request.tag(),
-                    "experts of AutoEP in a job of tp " + target.tp(),
-                    "one tensor-parallel rank",
-                    "--tp 1; --to universal keeps the state");
-        }
+        autoEp.check(request, job);
         PyDict config =
                 SourceFiles.dict(source.firstModel())
                         .find("ds_config")
@@ -127,7 +121,12 @@ public final class RankedTree {
         ExpertPlaces places = places(configuration);
         RankHoldings holdings =
                 new RankHoldings(request, job, target, places, configuration.dtype());
-        ExpertFiles experts = new ExpertFiles(target, places, holdings, autoEp);
+        ExpertFiles experts = new ExpertFiles(
+                        target,
+                        places,
+                        holdings,
+                        autoEp,
+                        RankHoldings.dtypeOf(configuration.weights()));
         ExpertGroups regrouped =
                 new ExpertGroups(
                         optimizer,
@@ -173,7 +172,7 @@ public final class RankedTree {
                         configuration,
                         checkpoint,
                         kind,
-                        places.degree(),
+                        places,
                         sourceSubGroups());
         String prefix = prefix(configuration);
         for (int mp = 0; mp < target.mp(); mp++) {
@@ -187,7 +186,9 @@ public final class RankedTree {
             }
         }
         whole.ifPresent(w -> files.addAll(w.expertFiles(request.tag())));
-        files.addAll(experts.files(request.tag()));
+        if (job.stage() < 3) {
+            files.addAll(experts.files(request.tag()));
+        }
         files.addAll(new LayerFiles(target, source, holdings).files(request.tag()));
         if (source.layers().isEmpty() && MadeLayerFiles.isPipeline(request)) {
             MadeLayerFiles layers = new MadeLayerFiles(target, source, holdings, configuration);
