@@ -164,9 +164,7 @@ public final class TargetBinder {
                 cuts.byName().values().stream()
                         .flatMap(c -> c.chain().steps().stream())
                         .anyMatch(
-                                s ->
-                                        s.axis().equals("ep")
-                                                && s.layout() instanceof Layout.Placed);
+                                s -> s.axis().equals("ep") && s.layout() instanceof Layout.Placed);
         if (numbered && degrees.stage() > 2) {
             throw new ImpossibleLayoutException(
                     "ZeRO stage %d of a model with experts".formatted(degrees.stage()),

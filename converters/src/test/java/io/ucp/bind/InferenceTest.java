@@ -12,8 +12,8 @@ import io.ucp.formats.LayoutHints.Kind;
 import io.ucp.formats.RefusedException;
 import io.ucp.lang.Ucl;
 import io.ucp.lang.ast.Spec;
-import io.ucp.tensor.Shape;
 import io.ucp.lang.diagnostic.SourceText;
+import io.ucp.tensor.Shape;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;

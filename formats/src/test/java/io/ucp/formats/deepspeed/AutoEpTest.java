@@ -125,7 +125,13 @@ class AutoEpTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"1, 4, 2, 6, 3", "2, 6, 2, 6, 3", "1, 2, 2, 4, 1", "3, 4, 2, 6, 3", "3, 6, 3, 4, 2"})
+    @CsvSource({
+        "1, 4, 2, 6, 3",
+        "2, 6, 2, 6, 3",
+        "1, 2, 2, 4, 1",
+        "3, 4, 2, 6, 3",
+        "3, 6, 3, 4, 2"
+    })
     void keepsExpertRanksInBlocks(int stage, int dp, int ep, int newDp, int newEp)
             throws IOException {
         assertWrittenAsSaved(
@@ -142,11 +148,13 @@ class AutoEpTest {
 
     @Test
     void endsSubGroupsOfExpertsWhereDeepSpeedDoes() throws IOException {
-        assertWrittenAsSaved(sized(experts(Wrapper.ZERO, 3, 4, 2)), sized(experts(Wrapper.ZERO, 3, 2, 1)));
+        assertWrittenAsSaved(
+                sized(experts(Wrapper.ZERO, 3, 4, 2)), sized(experts(Wrapper.ZERO, 3, 2, 1)));
     }
 
     private static GeneratedCheckpoint sized(GeneratedCheckpoint of) {
-        PyDict zero = PyDict.empty().with("stage", PyInt.of(3)).with("sub_group_size", PyInt.of(150));
+        PyDict zero =
+                PyDict.empty().with("stage", PyInt.of(3)).with("sub_group_size", PyInt.of(150));
         return of.subGroupSize(150)
                 .editing(
                         (_, root) ->

@@ -211,8 +211,7 @@ final class GeneratedOptimizer {
             List<Object> ranks = new ArrayList<>();
             int each = of.dp / of.ep;
             for (int r = 0; r < of.dp; r++) {
-                boolean same =
-                        of.expertsInBlocks ? r / each == dp / each : r % of.ep == dp % of.ep;
+                boolean same = of.expertsInBlocks ? r / each == dp / each : r % of.ep == dp % of.ep;
                 if (!expert || same) {
                     ranks.add(r);
                 }
@@ -230,10 +229,7 @@ final class GeneratedOptimizer {
     }
 
     private Map<String, Object> stage3(
-            TorchTree tree,
-            List<List<Shard>> groups,
-            List<FlatPart> parts,
-            List<Object> places) {
+            TorchTree tree, List<List<Shard>> groups, List<FlatPart> parts, List<Object> places) {
         SequencedMap<Object, Object> state = new LinkedHashMap<>();
         List<Object> masters = new ArrayList<>();
         for (int g = 0; g < parts.size(); g++) {

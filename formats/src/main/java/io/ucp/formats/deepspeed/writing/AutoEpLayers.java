@@ -112,7 +112,8 @@ record AutoEpLayers(Map<String, Integer> numbers) {
         }
         Optional<PyDict> info = changed.find(INFO).flatMap(PickleValue::asDict);
         return info.isPresent()
-                ? changed.with(INFO, layers(info.get(), KEYS.getFirst(), places, rank, replica, stage))
+                ? changed.with(
+                        INFO, layers(info.get(), KEYS.getFirst(), places, rank, replica, stage))
                 : changed;
     }
 

@@ -29,7 +29,11 @@ import java.util.stream.IntStream;
 /// `load_moe_state_dict`).
 ///
 /// @param usual dtype of weights, where the source has masters alone
-record ExpertFiles(Ranks target, ExpertPlaces experts, RankHoldings holdings, AutoEpLayers autoEp,
+record ExpertFiles(
+        Ranks target,
+        ExpertPlaces experts,
+        RankHoldings holdings,
+        AutoEpLayers autoEp,
         DType usual) {
     private static final Pattern EXPERT =
             Pattern.compile("(.+\\.deepspeed_experts\\.)(\\d{1,9})(\\..+)");

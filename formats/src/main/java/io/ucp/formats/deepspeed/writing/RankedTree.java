@@ -121,7 +121,8 @@ public final class RankedTree {
         ExpertPlaces places = places(configuration);
         RankHoldings holdings =
                 new RankHoldings(request, job, target, places, configuration.dtype());
-        ExpertFiles experts = new ExpertFiles(
+        ExpertFiles experts =
+                new ExpertFiles(
                         target,
                         places,
                         holdings,
