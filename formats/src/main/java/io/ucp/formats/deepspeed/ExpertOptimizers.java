@@ -26,13 +26,11 @@ import java.util.regex.Pattern;
 final class ExpertOptimizers {
     private static final Pattern EP_SIZE = Pattern.compile("ep_size_(\\d{1,6})");
 
-    private final CheckpointFiles files;
     private final Degrees degrees;
     private final GroupHolders.Experts experts;
 
     /// @param experts as [#divided] says
-    ExpertOptimizers(CheckpointFiles files, Degrees degrees, GroupHolders.Experts experts) {
-        this.files = files;
+    ExpertOptimizers(Degrees degrees, GroupHolders.Experts experts) {
         this.degrees = degrees;
         this.experts = experts;
     }
@@ -142,8 +140,9 @@ final class ExpertOptimizers {
         Map<String, HeldTensor> found = new LinkedHashMap<>();
         for (HeldTensor held : all) {
             FileName.Expert expert = expert(held).orElseThrow();
-            int local = layers.get(expert.layer()).size() / experts.ep();
-            boolean divided = layers.get(expert.layer()).size() % experts.ep() == 0;
+            int count = layers.getOrDefault(expert.layer(), Set.of()).size();
+            int local = count / experts.ep();
+            boolean divided = count % experts.ep() == 0;
             Optional<HeldTensor> own =
                     held.at().indices().containsKey("ep")
                             ? Optional.of(held)

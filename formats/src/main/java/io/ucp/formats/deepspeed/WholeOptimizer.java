@@ -90,7 +90,7 @@ record WholeOptimizer(List<HeldTensor> tensors, List<OptimizerMember> members) {
 
     private static List<Source> ofExperts(
             CheckpointFiles files, Degrees degrees, Weights weights, GroupHolders.Experts experts) {
-        ExpertOptimizers ranks = new ExpertOptimizers(files, degrees, experts);
+        ExpertOptimizers ranks = new ExpertOptimizers(degrees, experts);
         List<Source> sources = new ArrayList<>();
         for (CheckpointFile file : files.expertOptimizers()) {
             int mp = ((FileName.ExpertOptimizer) file.name()).mp();
