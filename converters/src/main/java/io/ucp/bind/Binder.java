@@ -290,7 +290,7 @@ public final class Binder {
         states.check(parameter.name(), block.get(), parameter.states());
         Set<String> expertAxes = new LinkedHashSet<>();
         for (Step step : reading.chain().steps()) {
-            if (step.layout() instanceof Layout.Placed) {
+            if (step.layout() instanceof Layout.Placed || step.layout() instanceof Layout.Sharded) {
                 expertAxes.addAll(mesh.factors(step.axis()));
             }
         }

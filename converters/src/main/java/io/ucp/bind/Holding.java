@@ -51,7 +51,7 @@ record Holding(
                     new Holding(
                             t.name(),
                             onAxes(t.at(), mesh),
-                            t.tensor().shape(),
+                            t.shape(),
                             states,
                             Set.of(t.state()),
                             member.map(OptimizerMember::optimizerGroup).orElse(-1)));

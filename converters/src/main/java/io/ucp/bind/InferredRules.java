@@ -5,9 +5,11 @@ import io.ucp.formats.LayoutHints;
 import io.ucp.formats.LayoutHints.Kind;
 import io.ucp.formats.RefusedException;
 import io.ucp.lang.ast.Clause;
+import io.ucp.lang.ast.Dimension;
 import io.ucp.lang.ast.Name;
 import io.ucp.lang.ast.NamePattern;
 import io.ucp.lang.ast.Position;
+import io.ucp.lang.ast.Widths;
 import io.ucp.lang.diagnostic.Span;
 import io.ucp.mesh.Mesh;
 import io.ucp.tensor.Shape;
@@ -152,6 +154,8 @@ final class InferredRules {
         }
         if (stages.isExpert(name)) {
             clauses.add(new Clause.Expert(Name.of("e"), Name.of("ep"), true, Span.NONE));
+        } else if (isDividedOverExpertRanks(name)) {
+            clauses.add(new Clause.Shard(Dimension.of(0), Name.of("ep"), Widths.EVEN, Span.NONE));
         }
         clauses.addAll(cut);
         if (pp > 1 && pipeline) {
@@ -163,6 +167,12 @@ final class InferredRules {
             clauses.add(new Clause.Unique(Span.NONE));
         }
         return new Decided(number, clauses);
+    }
+
+    /// All experts of a layer in one parameter, the expert along its dimension 0.
+    private boolean isDividedOverExpertRanks(String name) {
+        return held.getOrDefault(name, List.of()).stream()
+                .anyMatch(h -> mesh.index("ep", h.at()).isPresent());
     }
 
     /// An expert that is not cut over tensor-parallel ranks, whose files say none.

@@ -146,7 +146,7 @@ final class StateRules {
 
     /// Says where a flat group of the checkpoint is cut in another way than the spec says.
     ///
-    /// @param expertAxes plain axes that place the members: the group is cut over the rest
+    /// @param expertAxes plain axes that place or cut the members: the group is cut over the rest
     void checkFlat(
             FlatGroup group,
             States block,

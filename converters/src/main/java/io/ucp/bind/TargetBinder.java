@@ -108,6 +108,9 @@ public final class TargetBinder {
         if (!isMegatron()) {
             degrees = degrees.dividedByExperts(degrees.tp() > 1 && areExpertsWhole(found));
         }
+        if (!isMegatron()) {
+            checkNumberedExperts(found);
+        }
         checkHeads(found);
         Map<String, Set<Integer>> stages = stages(found);
         Map<String, List<RankShard>> shards = new LinkedHashMap<>();
@@ -152,10 +155,20 @@ public final class TargetBinder {
                     "ZeRO stage %d of a pipeline's modules".formatted(degrees.stage()),
                     "stage 0 or 1: DeepSpeed's pipeline engine takes no other\nhint: add --zero 1");
         }
-        if (degrees.experts() && degrees.stage() > 2) {
+    }
+
+    /// DeepSpeed-MoE numbers its experts; AutoEP, which alone knows stage 3, has those of a layer
+    /// in one parameter.
+    private void checkNumberedExperts(TargetCuts cuts) {
+        boolean numbered =
+                cuts.byName().values().stream()
+                        .flatMap(c -> c.chain().steps().stream())
+                        .anyMatch(
+                                s -> s.axis().equals("ep") && s.layout() instanceof Layout.Placed);
+        if (numbered && degrees.stage() > 2) {
             throw new ImpossibleLayoutException(
                     "ZeRO stage %d of a model with experts".formatted(degrees.stage()),
-                    "stage 0 to 2: DeepSpeed takes no other\nhint: add --zero 2");
+                    "stage 0 to 2: DeepSpeed-MoE takes no other\nhint: add --zero 2");
         }
     }
 

@@ -237,7 +237,7 @@ public final class Assembler {
         String place = held.tensor().source().path().toString();
         String canonical = index.hints().aliases().getOrDefault(held.name(), held.name());
         Optional<ShardLookup.Found> found =
-                lookup.find(canonical, held.state(), held.at(), held.tensor().shape(), place);
+                lookup.find(canonical, held.state(), held.at(), held.shape(), place);
         if (found.isEmpty()) {
             if (!sharding.dropped().containsKey(held.name())) {
                 throw new IncompleteCheckpointException(
@@ -258,7 +258,7 @@ public final class Assembler {
                                 bound.name(),
                                 held.state(),
                                 found.get().shard().pieces(),
-                                0,
-                                held.tensor().shape().count()));
+                                held.from(),
+                                held.to()));
     }
 }

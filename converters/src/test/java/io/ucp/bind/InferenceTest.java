@@ -13,6 +13,7 @@ import io.ucp.formats.RefusedException;
 import io.ucp.lang.Ucl;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.SourceText;
+import io.ucp.tensor.Shape;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -100,6 +101,38 @@ class InferenceTest {
                         }
                         param "{l}.gate.weight" { shard dim 0 over tp; stage l over pp }
                         """);
+    }
+
+    @Test
+    void expertsOfALayerInOneParameterAreCutOverTheirRanks() {
+        IndexBuilder index =
+                new IndexBuilder()
+                        .axis("pp", 1)
+                        .axis("dp", 4)
+                        .axis("tp", 1)
+                        .axis("ep", 2)
+                        .axis("edp", 2);
+        index.zero(0, at("pp", 0, "tp", 0), member("norm.weight", 4));
+        for (int ep = 0; ep < 2; ep++) {
+            index.group(
+                    1,
+                    at("pp", 0, "tp", 0, "ep", ep),
+                    "edp",
+                    false,
+                    member("0.mlp.experts.w1", 3, 2, 2));
+        }
+        CheckpointIndex built = index.build();
+
+        Spec inferred = Inference.infer(built);
+
+        assertThat(Ucl.format(inferred))
+                .contains("mesh (pp, dp = (edp, ep), tp)")
+                .contains("flatten over dp")
+                .contains("param \"0.mlp.experts.w1\" { shard dim 0 over ep }");
+        assertThat(Binder.bind(inferred, built, Map.of()).parameters())
+                .filteredOn(p -> p.name().equals("0.mlp.experts.w1"))
+                .singleElement()
+                .satisfies(p -> assertThat(p.shape()).isEqualTo(Shape.of(6, 2, 2)));
     }
 
     @Test

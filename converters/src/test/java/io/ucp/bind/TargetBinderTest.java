@@ -422,14 +422,22 @@ class TargetBinderTest {
         return experts(ep, dp, 1);
     }
 
+    private static final String NUMBERED =
+            "param \"experts.{e}.weight\" { expert e over ep local; replicate over tp }";
+
     private static TargetJob experts(int ep, int dp, int tp) {
+        return experts(NUMBERED, ep, dp, tp, 1);
+    }
+
+    private static TargetJob experts(String rule, int ep, int dp, int tp, int stage) {
         String text =
                 """
                 ucl 1
                 spec experts
                 mesh (dp = (edp, ep), tp)
-                param "experts.{e}.weight" { expert e over ep local; replicate over tp }
-                """;
+                %s
+                """
+                        .formatted(rule);
         List<ParameterFacts> parameters =
                 Stream.of(0, 1, 2, 3)
                         .map(
@@ -464,7 +472,7 @@ class TargetBinderTest {
                         OptionalInt.empty(),
                         OptionalInt.of(dp),
                         OptionalInt.of(ep),
-                        OptionalInt.empty(),
+                        OptionalInt.of(stage),
                         Optional.empty(),
                         Optional.empty(),
                         TargetRequest.VocabularyPadding.KEEP);
@@ -524,6 +532,34 @@ class TargetBinderTest {
                 .hasMessage(
                         "ep 4 over dp 6; expected an ep that divides dp, whose ranks the experts"
                                 + " share: ep 1, 2, 3 or 6");
+    }
+
+    @Test
+    void numberedExpertsHaveNoStageThree() {
+        assertThatThrownBy(() -> experts(NUMBERED, 2, 2, 1, 3))
+                .isInstanceOf(ImpossibleLayoutException.class)
+                .hasMessageContaining("ZeRO stage 3 of a model with experts")
+                .hasMessageContaining("--zero 2");
+    }
+
+    @Test
+    void expertsOfALayerInOneParameterAreCutAtAnyStage() {
+        String fused = "param \"experts.{l}.weight\" { shard dim 0 over ep }";
+
+        TargetJob job = experts(fused, 3, 6, 1, 3);
+
+        assertThat(job.degree("edp")).isEqualTo(2);
+        assertThat(shards(job, "experts.2.weight"))
+                .extracting(s -> s.at().on("ep"))
+                .containsExactly(0, 1, 2);
+        assertThat(shards(job, "experts.2.weight"))
+                .allMatch(
+                        s ->
+                                s.localName().equals("experts.2.weight")
+                                        && s.shape().equals(Shape.of(1, 5)));
+        assertThatThrownBy(() -> experts(fused, 2, 4, 1, 1))
+                .isInstanceOf(ImpossibleLayoutException.class)
+                .hasMessageContaining("3 does not divide by 2");
     }
 
     @Test

@@ -102,6 +102,40 @@ final class AssemblerTest {
     }
 
     @Test
+    void joinsAShardThatSeveralTensorsHold() throws IOException {
+        HeldTensor second = row(4, 2);
+        HeldTensor first = row(8, 0);
+
+        Inventory inventory =
+                Assembler.assemble(
+                        index(List.of(second, first), List.of()),
+                        sharding(bound("a", Map.of(), "tp 0")),
+                        "");
+
+        assertThat(inventory.parameters().getFirst().states().get("weight"))
+                .satisfies(s -> assertThat(s.copies()).hasSize(1));
+        assertThat(values(inventory, "a", "weight")).containsExactly(8, 9, 4, 5);
+    }
+
+    @Test
+    void missesThePartOfAShardThatNoTensorHolds() {
+        assertThatThrownBy(
+                        () ->
+                                Assembler.assemble(
+                                        index(List.of(row(8, 0)), List.of()),
+                                        sharding(bound("a", Map.of(), "tp 0")),
+                                        ""))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("2 elements; expected 4");
+    }
+
+    /// Two elements of `a`, those of the file from number `at` on.
+    private HeldTensor row(long at, long from) {
+        TensorEntry row = TensorEntry.dense(file, 4 * at, DType.FLOAT32, Shape.of(2));
+        return new HeldTensor("a", "weight", Coordinate.of("tp", 0), row, SQUARE, from);
+    }
+
+    @Test
     void findsElementsOfAFlatTensorThatIsNotDense() throws IOException {
         TensorEntry everySecond =
                 new TensorEntry(file, 0, DType.FLOAT32, Shape.of(8), new long[] {2});

@@ -59,14 +59,18 @@ public final class DeepSpeedFormat implements CheckpointFormat {
             throw files.missing("zero_pp_rank_0_mp_rank_00_optim_states.pt");
         }
         FlatGroups optimizer = FlatGroups.read(files, degrees, findings);
-        Weights weights = Weights.read(files, degrees, optimizer.experts(), findings);
+        GroupHolders.Experts experts =
+                files.optimizers().isEmpty()
+                        ? ExpertOptimizers.divided(files, degrees)
+                        : optimizer.experts();
+        Weights weights = Weights.read(files, degrees, experts, findings);
         List<HeldTensor> tensors = new ArrayList<>(weights.tensors());
-        WholeOptimizer whole = WholeOptimizer.read(files, degrees, weights, findings);
+        WholeOptimizer whole = WholeOptimizer.read(files, degrees, weights, experts, findings);
         tensors.addAll(whole.tensors());
         List<FlatGroup> groups = new ArrayList<>(optimizer.groups());
         groups.addAll(FlatGroups.frozen(files, degrees));
         int stage = files.optimizers().isEmpty() ? 0 : files.optimizer(0, 0).stage();
-        List<AxisDegree> mesh = degrees.mesh(optimizer.experts());
+        List<AxisDegree> mesh = degrees.mesh(experts);
         return new CheckpointIndex(
                 NAME,
                 candidate.folder(),

@@ -29,21 +29,34 @@ record PipelineLayers(CheckpointFiles files, Degrees degrees, Weights.Collector 
         if (files.layers().isEmpty()) {
             return;
         }
+        List<LayerStages> unlisted = new ArrayList<>();
+        for (int tp = 0; tp < degrees.tp(); tp++) {
+            unlisted.add(LayerStages.of(files, degrees, tp));
+        }
         for (CheckpointFile file : files.layers()) {
-            of(file, (FileName.Layer) file.name());
+            FileName.Layer layer = (FileName.Layer) file.name();
+            of(
+                    file,
+                    layer,
+                    layer.tp() < unlisted.size() ? unlisted.get(layer.tp()).stages() : Map.of());
         }
         for (int mp = 0; mp < degrees.mp(); mp++) {
             allHeld(files.model(mp), mp);
         }
     }
 
-    private void of(CheckpointFile file, FileName.Layer layer) throws IOException {
+    /// @param unlisted stages of layers that no list of parameters names
+    private void of(CheckpointFile file, FileName.Layer layer, Map<Integer, Integer> unlisted)
+            throws IOException {
         Map<String, TensorEntry> module = new LinkedHashMap<>();
         ModelStates.flatten(
                 file, "", file.dict(file.root(), "the state dict of a layer"), module, 0);
         String numbered = layer.layer() + ".";
         OptionalInt stage = stageOf(numbered, layer.tp());
         String prefix = numbered;
+        if (stage.isEmpty() && unlisted.containsKey(layer.layer())) {
+            stage = OptionalInt.of(unlisted.get(layer.layer()));
+        }
         if (stage.isEmpty() && !module.isEmpty()) {
             Map<String, Integer> tied = tied(module, layer.tp());
             if (tied.size() > 1) {

@@ -39,7 +39,30 @@ final class PipelineStages {
                                     root.find("args", "pp_partition_method")
                                             .flatMap(PickleValue::asText));
         }
+        if (stages.isEmpty()) {
+            layers(carried, stages);
+        }
         return new SavedPipeline(stages, method);
+    }
+
+    /// Without ZeRO no list names parameters: those of layers whose stage is known.
+    private static void layers(List<CarriedFile> carried, Map<String, Set<Integer>> stages) {
+        for (CarriedFile file : carried) {
+            Integer stage = file.at().indices().get("pp");
+            if (!file.role().equals("layer")
+                    || stage == null
+                    || file.root().isEmpty()
+                    || !(FileName.of(file.path()) instanceof FileName.Layer layer)) {
+                continue;
+            }
+            file.root().get().asDict().map(PyDict::entries).orElse(List.of()).stream()
+                    .flatMap(e -> e.key().asText().stream())
+                    .forEach(
+                            key ->
+                                    stages.computeIfAbsent(
+                                                    layer.layer() + "." + key, _ -> new TreeSet<>())
+                                            .add(stage));
+        }
     }
 
     private static Stream<String> names(PickleValue root) {

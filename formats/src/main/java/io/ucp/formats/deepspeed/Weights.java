@@ -19,6 +19,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
@@ -52,6 +53,7 @@ record Weights(
             collector.ofModel(files.model(mp), degrees.at(mp));
         }
         new PipelineLayers(files, degrees, collector).read();
+        ExpertLayers.complete(files, degrees, experts.acrossTensor());
         for (CheckpointFile expert : inModelOrder(files.experts(), degrees)) {
             collector.ofExpert(expert, experts.acrossTensor());
         }
@@ -62,6 +64,17 @@ record Weights(
                 collector.frozen,
                 collector.buffers,
                 collector.layers);
+    }
+
+    /// What the optimizer of a model-parallel rank may train, experts apart, in the model's order.
+    List<HeldTensor> trained(Coordinate at) {
+        return tensors.stream()
+                .filter(t -> t.at().equals(at) && !buffers.contains(t.name()))
+                .filter(
+                        t ->
+                                !(FileName.of(TagFolder.nameOf(t.tensor().source().path()))
+                                        instanceof FileName.Expert))
+                .toList();
     }
 
     /// Stage by stage, layer by layer, expert by expert: as optimizer groups have them.
@@ -102,9 +115,11 @@ record Weights(
         private final Set<String> copies = new TreeSet<>();
         private final Set<String> unlisted = new TreeSet<>();
         private final Set<String> slices = new TreeSet<>();
+        private final AutoEp autoEp;
 
         Collector(CheckpointFiles files, Degrees degrees, List<Finding> findings)
-                throws IncompleteCheckpointException {
+                throws IncompleteCheckpointException, MalformedFileException {
+            this.autoEp = AutoEp.of(files.model(0));
             this.files = files;
             this.degrees = degrees;
             this.findings = findings;
@@ -139,7 +154,9 @@ record Weights(
         /// parameters are in none. A model with experts repeats them under broken names.
         private void unlisted(ModelStates model, String name, Coordinate at, TensorEntry tensor)
                 throws MalformedFileException {
-            if (model.groups().isEmpty()) {
+            if (!files.experts().isEmpty() && COPY.matcher(name).matches()) {
+                copies.add(name);
+            } else if (model.groups().isEmpty()) {
                 hold(model.file(), name, at, tensor, null);
             } else if (!files.experts().isEmpty() && name.contains("expert")) {
                 copies.add(name);
@@ -218,7 +235,17 @@ record Weights(
             ModelStates.flatten(
                     file, "", file.dict(file.root(), "the state dict of an expert"), module, 0);
             for (Map.Entry<String, TensorEntry> e : module.entrySet()) {
-                if (SLICE.matcher(e.getKey()).matches()) {
+                Optional<AutoEp.Rows> rows = autoEp.rows(file, e.getKey(), e.getValue());
+                if (rows.isPresent()) {
+                    tensors.add(
+                            new HeldTensor(
+                                    rows.get().name(),
+                                    WEIGHT,
+                                    at.with("ep", rows.get().rank()),
+                                    e.getValue(),
+                                    rows.get().shape(),
+                                    rows.get().from()));
+                } else if (SLICE.matcher(e.getKey()).matches()) {
                     slices.add(e.getKey());
                 } else {
                     hold(file, e.getKey(), at, e.getValue(), null);
@@ -226,7 +253,11 @@ record Weights(
             }
         }
 
-        /// AutoEP cuts its fused experts (`experts.w1`) to a file an expert (`experts.w1.3`).
+        /// DeepSpeed takes experts out of the module that it saves.
+        private static final Pattern COPY = Pattern.compile(".*\\.deepspeed_experts\\.\\d+\\..*");
+
+        /// AutoEP cuts its fused experts (`experts.w1`) to a file an expert (`experts.w1.3`), and
+        /// lists their layers.
         private static final Pattern SLICE = Pattern.compile(".*\\.w[123]\\.\\d+");
 
         void tell() {

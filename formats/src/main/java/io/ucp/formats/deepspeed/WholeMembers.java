@@ -1,6 +1,7 @@
 package io.ucp.formats.deepspeed;
 
 import io.ucp.formats.HeldTensor;
+import io.ucp.formats.deepspeed.writing.ExpertSplit;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.tensor.Shape;
 
@@ -50,6 +51,24 @@ final class WholeMembers {
                     ? Optional.of(List.of(parameters))
                     : Optional.empty();
         }
+        return byShape(groups, shapes, parameters)
+                .or(() -> split(groups, parameters).filter(of -> fit(groups, shapes, of)));
+    }
+
+    private static boolean fit(
+            List<PickleValue> groups, Shapes shapes, List<List<HeldTensor>> members) {
+        boolean fit = members.size() == groups.size();
+        for (int g = 0; fit && g < groups.size(); g++) {
+            List<Long> numbers = numbers(groups.get(g));
+            fit =
+                    numbers.size() == members.get(g).size()
+                            && fits(g, numbers, shapes, members.get(g));
+        }
+        return fit;
+    }
+
+    private static Optional<List<List<HeldTensor>>> byShape(
+            List<PickleValue> groups, Shapes shapes, List<HeldTensor> parameters) {
         Map<Shape, Integer> owners = new HashMap<>();
         for (int g = 0; g < groups.size(); g++) {
             List<Long> numbers = numbers(groups.get(g));
@@ -66,7 +85,7 @@ final class WholeMembers {
             int group = g;
             List<HeldTensor> own =
                     parameters.stream()
-                            .filter(p -> owners.getOrDefault(p.tensor().shape(), -1) == group)
+                            .filter(p -> owners.getOrDefault(p.shape(), -1) == group)
                             .toList();
             List<Long> numbers = numbers(groups.get(g));
             if (own.size() != numbers.size() || !fits(g, numbers, shapes, own)) {
@@ -81,7 +100,7 @@ final class WholeMembers {
             int group, List<Long> numbers, Shapes shapes, List<HeldTensor> parameters) {
         for (int i = 0; i < numbers.size(); i++) {
             Optional<Shape> shape = shapes.of(group, i, numbers.get(i));
-            if (shape.isPresent() && !shape.get().equals(parameters.get(i).tensor().shape())) {
+            if (shape.isPresent() && !shape.get().equals(parameters.get(i).shape())) {
                 return false;
             }
         }
@@ -116,20 +135,21 @@ final class WholeMembers {
     /// @param counts elements of each group's flat tensor: of one group all, of two those of
     ///   matrices and those of vectors, as weight decay tells them apart
     static Optional<List<List<HeldTensor>>> byElements(
-            List<Long> counts, List<HeldTensor> parameters) {
+            List<Long> counts, List<PickleValue> groups, List<HeldTensor> parameters) {
         if (counts.size() == 1) {
             return count(parameters) == counts.getFirst()
                     ? Optional.of(List.of(parameters))
                     : Optional.empty();
         }
-        if (counts.size() != 2) {
-            return Optional.empty();
-        }
-        List<HeldTensor> vectors =
-                parameters.stream().filter(p -> p.tensor().shape().rank() < 2).toList();
-        List<HeldTensor> others =
-                parameters.stream().filter(p -> p.tensor().shape().rank() >= 2).toList();
-        if (count(vectors) == count(others)) {
+        return byRank(counts, parameters)
+                .or(() -> split(groups, parameters).filter(of -> counts(of).equals(counts)));
+    }
+
+    private static Optional<List<List<HeldTensor>>> byRank(
+            List<Long> counts, List<HeldTensor> parameters) {
+        List<HeldTensor> vectors = parameters.stream().filter(p -> p.shape().rank() < 2).toList();
+        List<HeldTensor> others = parameters.stream().filter(p -> p.shape().rank() >= 2).toList();
+        if (counts.size() != 2 || count(vectors) == count(others)) {
             return Optional.empty();
         }
         if (counts.equals(List.of(count(others), count(vectors)))) {
@@ -140,7 +160,27 @@ final class WholeMembers {
                 : Optional.empty();
     }
 
+    /// As DeepSpeed splits one group of experts that is too large: the groups have the same
+    /// hyperparameters then.
+    private static Optional<List<List<HeldTensor>>> split(
+            List<PickleValue> groups, List<HeldTensor> parameters) {
+        boolean one =
+                groups.stream()
+                                .allMatch(
+                                        g ->
+                                                ExpertSplit.isExpert(g)
+                                                        && ExpertSplit.alike(g, groups.getFirst()))
+                        && !parameters.isEmpty();
+        return one
+                ? Optional.of(ExpertSplit.of(parameters, p -> p.shape().count()))
+                : Optional.empty();
+    }
+
+    private static List<Long> counts(List<List<HeldTensor>> groups) {
+        return groups.stream().map(WholeMembers::count).toList();
+    }
+
     private static long count(List<HeldTensor> of) {
-        return of.stream().mapToLong(p -> p.tensor().shape().count()).reduce(0, Math::addExact);
+        return of.stream().mapToLong(p -> p.shape().count()).reduce(0, Math::addExact);
     }
 }

@@ -1,11 +1,11 @@
 package io.ucp.formats.deepspeed;
 
-import io.ucp.formats.Coordinate;
 import io.ucp.formats.Finding;
 import io.ucp.formats.HeldTensor;
 import io.ucp.formats.OptimizerMember;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.TensorEntry;
+import io.ucp.formats.deepspeed.writing.ExpertSplit;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 
@@ -16,11 +16,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.TreeMap;
 
 /// The optimizer of a job without ZeRO, whose state is in the model states under `optimizer`:
 /// torch's own dict where the weights are fp32; where they are 16-bit, that inside a dict with the
 /// fp32 masters, which `FP16_Optimizer` lays end to end, a group each (`fp32_groups_flat`), and
 /// `FP16_UnfusedOptimizer` keeps by parameter (`fp32_groups`).
+///
+/// Of a job with experts, each expert-parallel rank has a file of its own ([ExpertOptimizers]).
 ///
 /// None of them names its parameters; [WholeMembers] finds which they are. Where that is not
 /// certain, the weights are the truth, and the optimizer stays in the file as it is.
@@ -34,42 +37,76 @@ import java.util.OptionalLong;
 record WholeOptimizer(List<HeldTensor> tensors, List<OptimizerMember> members) {
     private static final String MASTER = "fp32";
 
+    private static final WholeOptimizer NONE = new WholeOptimizer(List.of(), List.of());
+
+    /// The optimizer in a file, and what the rank that wrote it trains.
+    private record Source(
+            CheckpointFile file,
+            PickleValue optimizer,
+            List<HeldTensor> dense,
+            Optional<List<HeldTensor>> experts) {}
+
+    /// @param experts how they divide the ranks
     static WholeOptimizer read(
-            CheckpointFiles files, Degrees degrees, Weights weights, List<Finding> findings)
+            CheckpointFiles files,
+            Degrees degrees,
+            Weights weights,
+            GroupHolders.Experts experts,
+            List<Finding> findings)
             throws IOException {
+        List<Source> sources =
+                !files.optimizers().isEmpty()
+                        ? List.of()
+                        : experts.ep() > 0
+                                ? ofExperts(files, degrees, weights, experts)
+                                : ofModels(files, degrees, weights);
         WholeOptimizer all = new WholeOptimizer(new ArrayList<>(), new ArrayList<>());
-        if (!files.optimizers().isEmpty()) {
-            return all;
+        boolean complete = true;
+        for (Source source : sources) {
+            Optional<WholeOptimizer> held = new Reader(source.file, source.optimizer).read(source);
+            held.ifPresent(all::add);
+            complete &= held.isPresent();
+            tell(source.file, held.isPresent(), findings);
         }
-        if (!files.expertOptimizers().isEmpty()) {
-            findings.add(
-                    new Finding(
-                            files.expertOptimizers().getFirst().label(),
-                            "the optimizer of a job without ZeRO that has experts stays in its"
-                                    + " files as it is"));
-            return all;
-        }
+        return complete ? all : NONE;
+    }
+
+    private void add(WholeOptimizer other) {
+        tensors.addAll(other.tensors);
+        members.addAll(other.members);
+    }
+
+    private static List<Source> ofModels(CheckpointFiles files, Degrees degrees, Weights weights)
+            throws IOException {
+        List<Source> sources = new ArrayList<>();
         for (int mp = 0; mp < degrees.mp(); mp++) {
-            ModelStates model = files.model(mp);
-            Optional<PickleValue> optimizer =
-                    model.file().root().find("optimizer").filter(v -> !v.isNone());
-            if (optimizer.isPresent()) {
-                Coordinate at = degrees.at(mp);
-                List<HeldTensor> own =
-                        weights.tensors().stream()
-                                .filter(t -> t.at().equals(at))
-                                .filter(t -> !weights.buffers().contains(t.name()))
-                                .toList();
-                Optional<WholeOptimizer> held =
-                        new Reader(model.file(), optimizer.get(), at).read(own);
-                if (held.isPresent()) {
-                    all.tensors.addAll(held.get().tensors());
-                    all.members.addAll(held.get().members());
-                }
-                tell(model.file(), held.isPresent(), findings);
-            }
+            CheckpointFile file = files.model(mp).file();
+            List<HeldTensor> own = weights.trained(degrees.at(mp));
+            optimizer(file)
+                    .ifPresent(o -> sources.add(new Source(file, o, own, Optional.of(List.of()))));
         }
-        return all;
+        return sources;
+    }
+
+    private static List<Source> ofExperts(
+            CheckpointFiles files, Degrees degrees, Weights weights, GroupHolders.Experts experts) {
+        ExpertOptimizers ranks = new ExpertOptimizers(degrees, experts);
+        List<Source> sources = new ArrayList<>();
+        for (CheckpointFile file : files.expertOptimizers()) {
+            int mp = ((FileName.ExpertOptimizer) file.name()).mp();
+            List<HeldTensor> dense = weights.trained(degrees.at(mp));
+            optimizer(file)
+                    .ifPresent(
+                            o ->
+                                    sources.add(
+                                            new Source(
+                                                    file, o, dense, ranks.experts(file, weights))));
+        }
+        return sources;
+    }
+
+    private static Optional<PickleValue> optimizer(CheckpointFile file) {
+        return file.root().find("optimizer").filter(v -> !v.isNone());
     }
 
     private static void tell(CheckpointFile file, boolean taken, List<Finding> findings) {
@@ -87,16 +124,14 @@ record WholeOptimizer(List<HeldTensor> tensors, List<OptimizerMember> members) {
     /// One file's.
     private static final class Reader {
         private final CheckpointFile file;
-        private final Coordinate at;
         private final PickleValue base;
         private final Optional<List<PickleValue>> flat;
         private final Optional<List<PickleValue>> each;
         private final List<HeldTensor> tensors = new ArrayList<>();
         private final List<OptimizerMember> members = new ArrayList<>();
 
-        Reader(CheckpointFile file, PickleValue optimizer, Coordinate at) {
+        Reader(CheckpointFile file, PickleValue optimizer) {
             this.file = file;
-            this.at = at;
             this.flat = optimizer.find("fp32_groups_flat").flatMap(PickleValue::asSequence);
             this.each = optimizer.find("fp32_groups").flatMap(PickleValue::asSequence);
             boolean wrapped = flat.isPresent() || each.isPresent();
@@ -106,13 +141,11 @@ record WholeOptimizer(List<HeldTensor> tensors, List<OptimizerMember> members) {
                             : optimizer;
         }
 
-        Optional<WholeOptimizer> read(List<HeldTensor> parameters) throws IOException {
+        Optional<WholeOptimizer> read(Source source) throws IOException {
             List<PickleValue> groups =
                     base.find("param_groups").flatMap(PickleValue::asSequence).orElse(List.of());
             Optional<List<List<HeldTensor>>> of =
-                    flat.isPresent()
-                            ? WholeMembers.byElements(counts(), parameters)
-                            : WholeMembers.byNumber(groups, this::shape, parameters);
+                    source.experts.flatMap(experts -> members(groups, source.dense, experts));
             if (of.isEmpty() || of.get().size() != groups.size()) {
                 return Optional.empty();
             }
@@ -130,10 +163,49 @@ record WholeOptimizer(List<HeldTensor> tensors, List<OptimizerMember> members) {
                     : Optional.of(new WholeOptimizer(tensors, members));
         }
 
-        private List<Long> counts() {
-            return flat.orElse(List.of()).stream()
-                    .map(m -> file.tensor(m).map(t -> t.shape().count()).orElse(-1L))
-                    .toList();
+        /// Experts are in groups of their own, and no other parameter is.
+        private Optional<List<List<HeldTensor>>> members(
+                List<PickleValue> groups, List<HeldTensor> dense, List<HeldTensor> experts) {
+            List<Integer> ofExperts = new ArrayList<>();
+            List<Integer> others = new ArrayList<>();
+            for (int g = 0; g < groups.size(); g++) {
+                boolean expert = !experts.isEmpty() && ExpertSplit.isExpert(groups.get(g));
+                (expert ? ofExperts : others).add(g);
+            }
+            Map<Integer, List<HeldTensor>> found = new TreeMap<>();
+            boolean known =
+                    members(groups, others, dense, found)
+                            && (ofExperts.isEmpty() == experts.isEmpty())
+                            && (experts.isEmpty() || members(groups, ofExperts, experts, found));
+            return known ? Optional.of(List.copyOf(found.values())) : Optional.empty();
+        }
+
+        /// @param numbers of the groups that the parameters are divided over
+        private boolean members(
+                List<PickleValue> groups,
+                List<Integer> numbers,
+                List<HeldTensor> parameters,
+                Map<Integer, List<HeldTensor>> found) {
+            List<PickleValue> own = numbers.stream().map(groups::get).toList();
+            Optional<List<List<HeldTensor>>> of =
+                    flat.isPresent()
+                            ? WholeMembers.byElements(
+                                    numbers.stream().map(this::count).toList(), own, parameters)
+                            : WholeMembers.byNumber(
+                                    own,
+                                    (g, at, number) -> shape(numbers.get(g), at, number),
+                                    parameters);
+            for (int i = 0; of.isPresent() && i < numbers.size(); i++) {
+                found.put(numbers.get(i), of.get().get(i));
+            }
+            return of.isPresent() && of.get().size() == numbers.size();
+        }
+
+        private long count(int group) {
+            return flat.filter(f -> group < f.size())
+                    .flatMap(f -> file.tensor(f.get(group)))
+                    .map(t -> t.shape().count())
+                    .orElse(-1L);
         }
 
         /// What its states look like: those of a parameter that took no step have none.
@@ -172,18 +244,18 @@ record WholeOptimizer(List<HeldTensor> tensors, List<OptimizerMember> members) {
                 HeldTensor parameter = of.get(i);
                 Optional<TensorEntry> master = master(group, i);
                 if (each.isPresent()) {
-                    if (master.isEmpty()
-                            || !master.get().shape().equals(parameter.tensor().shape())) {
+                    if (master.isEmpty() || !master.get().shape().equals(parameter.shape())) {
                         return false;
                     }
-                    tensors.add(new HeldTensor(parameter.name(), MASTER, at, master.get()));
+                    tensors.add(
+                            new HeldTensor(parameter.name(), MASTER, parameter.at(), master.get()));
                 }
                 Map<String, Scalar> scalars = step(paramGroup);
                 Optional<PyDict> states = state(numbers.get(i));
                 if (states.isPresent() && !take(states.get(), parameter, scalars)) {
                     return false;
                 }
-                members.add(new OptimizerMember(parameter.name(), at, group, scalars));
+                members.add(new OptimizerMember(parameter.name(), parameter.at(), group, scalars));
             }
             return true;
         }
@@ -198,10 +270,11 @@ record WholeOptimizer(List<HeldTensor> tensors, List<OptimizerMember> members) {
                 if (scalar.isPresent()) {
                     scalars.put(state, scalar.get());
                 } else if (tensor.isPresent()) {
-                    if (!tensor.get().shape().equals(parameter.tensor().shape())) {
+                    if (!tensor.get().shape().equals(parameter.shape())) {
                         return false;
                     }
-                    tensors.add(new HeldTensor(parameter.name(), state, at, tensor.get()));
+                    tensors.add(
+                            new HeldTensor(parameter.name(), state, parameter.at(), tensor.get()));
                 }
             }
             return true;
@@ -224,14 +297,14 @@ record WholeOptimizer(List<HeldTensor> tensors, List<OptimizerMember> members) {
                     file.tensor(entry.value()).ifPresent(t -> flats.put(state, t));
                 }
             }
-            long count = of.stream().mapToLong(t -> t.tensor().shape().count()).sum();
+            long count = of.stream().mapToLong(t -> t.shape().count()).sum();
             for (Map.Entry<String, TensorEntry> state : flats.entrySet()) {
                 if (!state.getValue().isDense() || state.getValue().shape().count() != count) {
                     return false;
                 }
                 cut(state.getKey(), state.getValue(), of);
             }
-            of.forEach(p -> members.add(new OptimizerMember(p.name(), at, group, scalars)));
+            of.forEach(p -> members.add(new OptimizerMember(p.name(), p.at(), group, scalars)));
             return true;
         }
 
@@ -239,12 +312,12 @@ record WholeOptimizer(List<HeldTensor> tensors, List<OptimizerMember> members) {
         private void cut(String state, TensorEntry flat, List<HeldTensor> of) {
             long offset = flat.offset();
             for (HeldTensor parameter : of) {
-                var shape = parameter.tensor().shape();
+                var shape = parameter.shape();
                 tensors.add(
                         new HeldTensor(
                                 parameter.name(),
                                 state,
-                                at,
+                                parameter.at(),
                                 TensorEntry.dense(flat.source(), offset, flat.dtype(), shape)));
                 offset += Math.multiplyExact(shape.count(), (long) flat.dtype().width());
             }

@@ -146,23 +146,6 @@ class DeepSpeedFormatTest {
                 .containsExactly(at(1, 1));
     }
 
-    @Test
-    void holdsTheLayersOfAPipelineWithoutZero() throws IOException {
-        GeneratedCheckpoint.of(
-                        GeneratedCheckpoint.pipeline(4, 2, 2).stream()
-                                .filter(p -> !p.name().startsWith("tied"))
-                                .toList())
-                .degrees(2, 2, 2)
-                .stage(0)
-                .writeTo(root);
-
-        CheckpointIndex index = index();
-
-        assertThat(coordinatesOf(index, "5.down.weight"))
-                .containsExactlyInAnyOrder(Coordinate.of("tp", 0), Coordinate.of("tp", 1));
-        assertThat(index.findings()).anyMatch(f -> f.message().contains("which stage"));
-    }
-
     private static Coordinate at(int pp, int tp) {
         return Coordinate.of("pp", pp).with("tp", tp);
     }

@@ -83,7 +83,7 @@ public final class GeneratedCheckpoint {
         this.parameters = List.copyOf(parameters);
         long base = 0;
         for (GeneratedParameter p : parameters) {
-            for (int e = 0; e < Math.max(1, p.experts()); e++) {
+            for (int e = 0; e < p.count(); e++) {
                 bases.put(p.name(e), base);
                 base += p.shape().count();
             }
@@ -108,6 +108,34 @@ public final class GeneratedCheckpoint {
             all.add(GeneratedParameter.of(at + "down.weight", h, 7L * most).cut(Cut.COLUMNS));
         }
         all.add(GeneratedParameter.of("norm.weight", h).group(1));
+        return all;
+    }
+
+    /// A small [#transformer] with twelve experts in each of two layers: their matrices are
+    /// optimizer group 2, their biases group 3.
+    public static List<GeneratedParameter> mixture(Cut cut) {
+        List<GeneratedParameter> all = new ArrayList<>(transformer(1, 4));
+        for (int layer = 0; layer < 2; layer++) {
+            String moe = "layers.%d.mlp.deepspeed_moe.".formatted(layer);
+            String expert = moe + "experts.deepspeed_experts.{e}.";
+            all.add(GeneratedParameter.of(moe + "gate.wg.weight", 12, 5));
+            all.add(GeneratedParameter.of(expert + "up", 8, 5).cut(cut).group(2).experts(12));
+            all.add(GeneratedParameter.of(expert + "bias", 7).group(3).experts(12));
+            all.add(GeneratedParameter.of(expert + "down", 4, 5).cut(cut).group(2).experts(12));
+        }
+        return all;
+    }
+
+    /// A small [#transformer] with twelve experts, fused as AutoEP does, in each of two layers.
+    public static List<GeneratedParameter> fusedMixture() {
+        List<GeneratedParameter> all = new ArrayList<>(transformer(1, 4));
+        for (int layer = 0; layer < 2; layer++) {
+            String mlp = "layers.%d.mlp.".formatted(layer);
+            all.add(GeneratedParameter.of(mlp + "router.gate.weight", 12, 5));
+            all.add(GeneratedParameter.of(mlp + "experts.w1", 12, 8, 5).group(2).experts(12));
+            all.add(GeneratedParameter.of(mlp + "experts.w2", 12, 5, 8).group(2).experts(12));
+            all.add(GeneratedParameter.of(mlp + "experts.w3", 12, 8, 5).group(2).experts(12));
+        }
         return all;
     }
 

@@ -14,6 +14,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -46,7 +47,36 @@ final class GeneratedFiles {
         for (int tp = 0; tp < of.tp && of.isPipeline(); tp++) {
             layers(tp);
         }
-        experts();
+        if (of.stage < 3) {
+            experts();
+        }
+        boolean experts = of.parameters.stream().anyMatch(p -> p.experts() > 0);
+        for (int stage = 0; of.stage == 0 && experts && stage < of.pp; stage++) {
+            expertOptimizers(stage);
+        }
+    }
+
+    static boolean isExpert(List<Shard> group) {
+        return group.getFirst().parameter().experts() > 0;
+    }
+
+    /// Written by the first rank that has the experts.
+    private void expertOptimizers(int stage) throws IOException {
+        for (int tp = 0; tp < of.tp; tp++) {
+            for (int e = 0; e < of.ep; e++) {
+                if (of.expertsAcrossTensor && e % of.tp != tp) {
+                    continue;
+                }
+                TorchTree tree = new TorchTree();
+                SequencedMap<String, Object> root = new LinkedHashMap<>();
+                root.put("optimizer", unsharded(tree, stage, tp, e));
+                save(
+                        "expp_rank_%d_mp_rank_%02d_optim_states.pt"
+                                .formatted(e, stage * of.tp + tp),
+                        tree,
+                        root);
+            }
+        }
     }
 
     void save(String name, TorchTree tree, Map<String, Object> root) throws IOException {
@@ -86,7 +116,7 @@ final class GeneratedFiles {
         SequencedMap<String, Object> root = new LinkedHashMap<>();
         root.put("module", of.isPipeline() ? null : of.nested ? nested(module) : module);
         root.put("buffer_names", of.of(Role.BUFFER, stage).stream().map(p -> p.name()).toList());
-        root.put("optimizer", of.stage == 0 ? unsharded(tree, stage, tp) : null);
+        root.put("optimizer", of.stage == 0 ? unsharded(tree, stage, tp, 0) : null);
         root.put("param_shapes", of.stage == 0 ? null : paramShapes(stage));
         root.put("frozen_param_shapes", of.stage < 2 ? null : frozenShapes(stage));
         root.put("shared_params", of.stage == 0 ? null : of.aliases);
@@ -105,6 +135,20 @@ final class GeneratedFiles {
         if (of.configured) {
             root.put("ds_config", configuration());
         }
+        List<Object> fused = fusedLayers(dp);
+        if (!fused.isEmpty()) {
+            root.put("num_experts", Collections.nCopies(fused.size(), (Object) 12));
+            root.put("ds_autoep_layers", fused);
+            root.put(
+                    "universal_checkpoint_info",
+                    Map.of(
+                            "universal_checkpoint_version",
+                            0.2,
+                            "expert_parameter_patterns",
+                            List.of(".*\\.experts\\.w[123]$"),
+                            "ds_autoep_layers",
+                            fused));
+        }
         root.put("ds_version", "0.19.0");
         root.put("iteration", of.iteration);
         if (of.patterns) {
@@ -112,6 +156,37 @@ final class GeneratedFiles {
         }
         String mp = "mp_rank_%02d_model_states.pt".formatted(stage * of.tp + tp);
         save(of.stage == 3 ? "zero_pp_rank_%d_%s".formatted(dp, mp) : mp, tree, root);
+    }
+
+    /// As AutoEP lists the layers whose experts it fused.
+    private List<Object> fusedLayers(int dp) {
+        int each = of.dp / of.ep;
+        int rank = of.expertsInBlocks ? dp / each : dp % of.ep;
+        List<Object> layers = new ArrayList<>();
+        for (GeneratedParameter p : of.parameters) {
+            if (!p.isFused() || !p.name().endsWith("w1")) {
+                continue;
+            }
+            int local = p.experts() / of.ep;
+            SequencedMap<String, Object> layer = new LinkedHashMap<>();
+            layer.put("moe_layer_id", layers.size());
+            layer.put("module_path", p.name().replace(".experts.w1", ""));
+            layer.put("num_experts", p.experts());
+            layer.put("num_local_experts", local);
+            layer.put("ep_size", of.ep);
+            layer.put("expert_key_prefix", p.name().replace(".w1", ""));
+            layer.put(
+                    "checkpoint_format", of.stage == 3 ? "zero3_partitioned" : "per_expert_files");
+            layer.put("checkpoint_format_version", of.stage == 3 ? 1 : null);
+            layer.put("ep_group_name", "ep_size_" + of.ep);
+            layer.put("ep_rank", rank);
+            layer.put("expert_data_parallel_rank", of.expertsInBlocks ? dp % each : dp / of.ep);
+            layer.put("expert_data_parallel_world_size", each);
+            layer.put("global_expert_start", rank * local);
+            layer.put("global_expert_end", rank * local + local);
+            layers.add(layer);
+        }
+        return layers;
     }
 
     Map<String, Object> configuration() {
@@ -123,13 +198,20 @@ final class GeneratedFiles {
             zero.put("round_robin_gradients", true);
         }
         config.put("zero_optimization", zero);
+        if (of.parameters.stream().anyMatch(GeneratedParameter::isFused)) {
+            config.put("expert_parallel", Map.of("enabled", true, "autoep_size", of.ep));
+        }
+        if (of.expertsInBlocks) {
+            config.put("use_data_before_expert_parallelism", true);
+        }
         return config;
     }
 
-    private Map<String, Object> unsharded(TorchTree tree, int stage, int tp) {
+    /// @param ep of a job with experts, the expert-parallel rank
+    private Map<String, Object> unsharded(TorchTree tree, int stage, int tp, int ep) {
         boolean fused = of.wrapper == Wrapper.FUSED;
         if (!fused && of.wrapper != Wrapper.UNFUSED) {
-            return ofTorch(tree, stage, tp);
+            return ofTorch(tree, stage, tp, ep);
         }
         SequencedMap<String, Object> dict = new LinkedHashMap<>();
         if (!fused) {
@@ -137,9 +219,11 @@ final class GeneratedFiles {
             dict.put("cur_scale", 1.0);
             dict.put("cur_iter", 0);
         }
-        dict.put("optimizer_state_dict", fused ? flat(tree, stage, tp) : ofTorch(tree, stage, tp));
+        dict.put(
+                "optimizer_state_dict",
+                fused ? flat(tree, stage, tp, ep) : ofTorch(tree, stage, tp, ep));
         List<Object> masters = new ArrayList<>();
-        for (List<Shard> group : shards.groups(stage, 0)) {
+        for (List<Shard> group : shards.groups(stage, ep)) {
             masters.add(
                     fused
                             ? flat(tree, group, "fp32", tp)
@@ -170,14 +254,14 @@ final class GeneratedFiles {
     }
 
     /// A torch optimizer's dict over a flat tensor a group.
-    private Map<String, Object> flat(TorchTree tree, int stage, int tp) {
+    private Map<String, Object> flat(TorchTree tree, int stage, int tp, int ep) {
         SequencedMap<Object, Object> state = new LinkedHashMap<>();
         List<Object> groups = new ArrayList<>();
-        for (List<Shard> group : shards.groups(stage, 0)) {
+        for (List<Shard> group : shards.groups(stage, ep)) {
             SequencedMap<String, Object> own = new LinkedHashMap<>();
             own.put("step", tree.number((float) of.iteration));
             of.states.forEach(name -> own.put(name, flat(tree, group, name, tp)));
-            groups.add(shards.paramGroup(List.of(state.size()), false));
+            groups.add(shards.paramGroup(List.of(state.size()), isExpert(group)));
             state.put(state.size(), own);
         }
         SequencedMap<String, Object> dict = new LinkedHashMap<>();
@@ -187,10 +271,10 @@ final class GeneratedFiles {
     }
 
     /// A torch optimizer's dict: a state a parameter, numbered group by group.
-    private Map<String, Object> ofTorch(TorchTree tree, int stage, int tp) {
+    private Map<String, Object> ofTorch(TorchTree tree, int stage, int tp, int ep) {
         SequencedMap<Object, Object> state = new LinkedHashMap<>();
         List<Object> groups = new ArrayList<>();
-        for (List<Shard> group : shards.groups(stage, 0)) {
+        for (List<Shard> group : shards.groups(stage, ep)) {
             List<Object> numbers = new ArrayList<>();
             for (Shard shard : group) {
                 SequencedMap<String, Object> own = new LinkedHashMap<>();
@@ -208,7 +292,7 @@ final class GeneratedFiles {
                 numbers.add(state.size());
                 state.put(state.size(), own);
             }
-            groups.add(shards.paramGroup(numbers, false));
+            groups.add(shards.paramGroup(numbers, isExpert(group)));
         }
         SequencedMap<String, Object> dict = new LinkedHashMap<>();
         dict.put("state", state);

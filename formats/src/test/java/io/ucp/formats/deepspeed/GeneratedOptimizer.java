@@ -144,7 +144,7 @@ final class GeneratedOptimizer {
         root.put(
                 "optimizer_state_dict",
                 of.stage == 3
-                        ? stage3(tree, shards.groups(stage, ep), parts)
+                        ? stage3(tree, shards.groups(stage, ep), parts, places(parts, experts, dp))
                         : stage12(tree, parts, experts));
         if (of.configured) {
             root.put("ds_config", files.configuration());
@@ -203,8 +203,33 @@ final class GeneratedOptimizer {
                 new PyGlobal("deepspeed.runtime.zero.config", "ZeroStageEnum"), PyInt.of(of.stage));
     }
 
+    /// `ds_zero_partition_groups`, where some are of experts.
+    private List<Object> places(List<FlatPart> parts, List<Boolean> experts, int dp) {
+        List<Object> places = new ArrayList<>();
+        for (int g = 0; experts.contains(true) && g < parts.size(); g++) {
+            boolean expert = experts.get(g);
+            List<Object> ranks = new ArrayList<>();
+            int each = of.dp / of.ep;
+            for (int r = 0; r < of.dp; r++) {
+                boolean same = of.expertsInBlocks ? r / each == dp / each : r % of.ep == dp % of.ep;
+                if (!expert || same) {
+                    ranks.add(r);
+                }
+            }
+            SequencedMap<String, Object> place = new LinkedHashMap<>();
+            place.put("sub_group", g);
+            place.put("partition_count", ranks.size());
+            place.put("partition_rank", parts.get(g).part);
+            place.put("partition_ranks", ranks);
+            place.put("families", List.of(expert ? "autoep_expert" : "replicated"));
+            place.put("group_names", List.of(expert ? "ep_size_" + of.ep : "replicated"));
+            places.add(place);
+        }
+        return places;
+    }
+
     private Map<String, Object> stage3(
-            TorchTree tree, List<List<Shard>> groups, List<FlatPart> parts) {
+            TorchTree tree, List<List<Shard>> groups, List<FlatPart> parts, List<Object> places) {
         SequencedMap<Object, Object> state = new LinkedHashMap<>();
         List<Object> masters = new ArrayList<>();
         for (int g = 0; g < parts.size(); g++) {
@@ -218,7 +243,7 @@ final class GeneratedOptimizer {
             for (int i = shards.subGroups(group).size(); i > 0; i--) {
                 numbers.add(next++);
             }
-            paramGroups.add(shards.paramGroup(numbers, false));
+            paramGroups.add(shards.paramGroup(numbers, GeneratedFiles.isExpert(group)));
         }
         SequencedMap<String, Object> base = new LinkedHashMap<>();
         base.put("state", state);
@@ -226,6 +251,9 @@ final class GeneratedOptimizer {
         SequencedMap<String, Object> dict = new LinkedHashMap<>();
         dict.put("zero_stage", zeroStage());
         dict.put("partition_count", of.dp);
+        if (!places.isEmpty()) {
+            dict.put("ds_zero_partition_groups", places);
+        }
         dict.put("optimizer_state_dict", base);
         dict.put("fp32_flat_groups", masters);
         return dict;

@@ -8,8 +8,9 @@ import java.util.List;
 /// which stages and which optimizer group it is in.
 ///
 /// @param name as in `param_shapes`; in a pipeline `<layer>.<suffix>` or
-///   `tied_modules.<key>.<suffix>`; with `{e}` for the expert's number
-/// @param shape whole; of one expert
+///   `tied_modules.<key>.<suffix>`; with `{e}` for the expert's number; of AutoEP, which fuses the
+///   experts of a layer along dimension 0, without
+/// @param shape whole; of one expert, where they have numbers
 /// @param stages the pipeline stages that hold it; a tied one is written by the first
 /// @param layer the number of its layer file, -1 for the number that begins its name
 /// @param experts how many experts there are of it, 0 where it is no expert
@@ -71,6 +72,16 @@ public record GeneratedParameter(
 
     public GeneratedParameter experts(int count) {
         return new GeneratedParameter(name, shape, cut, stages, group, role, layer, count);
+    }
+
+    /// All experts in one tensor.
+    boolean isFused() {
+        return experts > 0 && !name.contains("{e}");
+    }
+
+    /// How many parameters it stands for.
+    int count() {
+        return isFused() ? 1 : Math.max(1, experts);
     }
 
     /// The name of an expert, or the name itself.

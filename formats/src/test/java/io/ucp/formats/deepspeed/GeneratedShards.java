@@ -5,6 +5,7 @@ import io.ucp.formats.deepspeed.GeneratedParameter.Role;
 import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -16,12 +17,21 @@ record GeneratedShards(GeneratedCheckpoint of) {
     /// A parameter's shard as one rank has it; `expert` is global.
     record Shard(GeneratedParameter parameter, String name, int expert, Shape shape) {}
 
+    /// Of fused experts, the rows of one.
     Shard shard(GeneratedParameter p, int expert) {
+        if (p.isFused()) {
+            long[] dims = p.shape().dims();
+            Shape rows = Shape.of(Arrays.copyOfRange(dims, 1, dims.length));
+            return new Shard(p, p.name() + "." + expert, expert, rows);
+        }
         return new Shard(p, p.name(expert), expert, p.local(of.tp));
     }
 
     float value(Shard shard, String state, int tp, long i) {
         GeneratedParameter p = shard.parameter();
+        if (p.isFused()) {
+            return of.value(p.name(), state, shard.expert() * shard.shape().count() + i);
+        }
         return of.value(p.name(shard.expert()), state, p.globalIndex(i, tp, of.tp));
     }
 
@@ -33,6 +43,11 @@ record GeneratedShards(GeneratedCheckpoint of) {
         for (GeneratedParameter p : trainable) {
             if (p.experts() == 0) {
                 into(groups, p).add(shard(p, 0));
+                continue;
+            }
+            if (p.isFused()) {
+                Shape local = p.shape().with(0, p.experts() / of.ep);
+                into(groups, p).add(new Shard(p, p.name(), ep, local));
                 continue;
             }
             // Module by module: an expert with all its parameters, then the next.
@@ -58,7 +73,12 @@ record GeneratedShards(GeneratedCheckpoint of) {
 
     /// What comes before an expert's number, empty where there is none.
     static String module(GeneratedParameter p) {
-        return p.experts() == 0 ? "" : p.name().substring(0, p.name().indexOf("{e}"));
+        return p.experts() == 0
+                ? ""
+                : p.name()
+                        .substring(
+                                0,
+                                p.isFused() ? p.name().lastIndexOf('.') : p.name().indexOf("{e}"));
     }
 
     /// In flat order; for ZeRO-3 by sub-group.
@@ -80,7 +100,7 @@ record GeneratedShards(GeneratedCheckpoint of) {
         long local = 0;
         for (Shard shard : group) {
             open.add(shard);
-            local += Math.ceilDiv(shard.shape().count(), of.dp);
+            local += Math.ceilDiv(shard.shape().count(), sharing(group));
             if (local >= of.subGroupSize) {
                 all.add(open);
                 open = new ArrayList<>();

@@ -7,6 +7,7 @@ import io.ucp.formats.FlatGroup;
 import io.ucp.formats.HeldTensor;
 import io.ucp.formats.TensorEntry;
 import io.ucp.io.ByteReader;
+import io.ucp.tensor.Shape;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -55,23 +56,34 @@ final class HeldValues {
     private void tensor(HeldTensor held) throws IOException {
         GeneratedParameter p = parameter(held.name());
         int tp = held.at().on("tp");
-        assertThat(held.tensor().shape()).as(held.name()).isEqualTo(p.local(checkpoint.tp));
+        assertThat(held.shape()).as(held.name()).isEqualTo(local(p));
+        long first = held.from() + (p.isFused() ? held.at().on("ep") * local(p).count() : 0);
+        String name =
+                held.at().indices().containsKey("ep")
+                        ? globalName(held.name(), p, held.at().on("ep"))
+                        : held.name();
         compare(
-                held.name() + "/" + held.state() + " at " + held.at(),
+                name + "/" + held.state() + " at " + held.at(),
                 held.tensor(),
                 0,
                 held.tensor().shape().count(),
                 i ->
                         checkpoint.value(
-                                held.name(), held.state(), p.globalIndex(i, tp, checkpoint.tp)));
-        seen.add(held.name() + "/" + held.state());
+                                name, held.state(), p.globalIndex(first + i, tp, checkpoint.tp)));
+        seen.add(name + "/" + held.state());
+    }
+
+    private Shape local(GeneratedParameter p) {
+        return p.isFused()
+                ? p.shape().with(0, p.experts() / checkpoint.ep)
+                : p.local(checkpoint.tp);
     }
 
     private void group(FlatGroup group) throws IOException {
         long start = 0;
         for (FlatGroup.Member member : group.members()) {
             GeneratedParameter p = parameter(member.name());
-            assertThat(member.shape()).as(member.name()).isEqualTo(p.local(checkpoint.tp));
+            assertThat(member.shape()).as(member.name()).isEqualTo(local(p));
             for (int part = 0; part < group.parts().size(); part++) {
                 for (String state : group.parts().get(part).states().keySet()) {
                     member(group, member, p, part, state, start);
@@ -101,6 +113,7 @@ final class HeldValues {
                         : Math.min(count, (part + 1) * held.partExtent() - start);
         long at = group.each() ? start : start + from - part * held.partExtent();
         String global = globalName(member.name(), p, group.at().on("ep"));
+        long first = from + (p.isFused() ? group.at().on("ep") * count : 0);
         if (from < to) {
             TensorEntry tensor = Objects.requireNonNull(held.states().get(state));
             compare(
@@ -112,7 +125,7 @@ final class HeldValues {
                             checkpoint.value(
                                     global,
                                     state,
-                                    p.globalIndex(from + i, group.at().on("tp"), checkpoint.tp)));
+                                    p.globalIndex(first + i, group.at().on("tp"), checkpoint.tp)));
         }
         seen.add(global + "/" + state);
     }

@@ -41,6 +41,19 @@ final class Leaves {
         return all.leaves;
     }
 
+    /// Without how many entries dicts have, and whether file names say that weights are bf16: what
+    /// DeepSpeed makes anew on entering ZeRO may be more than the generator has.
+    static Map<String, String> loosely(Map<String, String> leaves) {
+        Map<String, String> all = new TreeMap<>();
+        leaves.forEach(
+                (path, value) -> {
+                    if (!value.startsWith("dict of ")) {
+                        all.put(path.replace("/bf16_zero", "/zero"), value);
+                    }
+                });
+        return all;
+    }
+
     private void add(CheckpointFile file, String path, PickleValue value) throws IOException {
         Optional<TensorEntry> tensor = file.tensor(value);
         Optional<PyDict> dict =

@@ -98,17 +98,17 @@ final class Relayout {
         for (GeneratedParameter p : source.parameters) {
             List<GeneratedParameter> module =
                     source.parameters.stream()
-                            .filter(o -> p.experts() > 0)
+                            .filter(o -> p.experts() > 0 && !p.isFused())
                             .filter(
                                     o ->
                                             GeneratedShards.module(o)
                                                     .equals(GeneratedShards.module(p)))
                             .toList();
-            for (int e = 0; e < p.experts() && p.equals(module.getFirst()); e++) {
+            for (int e = 0; !p.isFused() && e < p.experts() && p.equals(module.getFirst()); e++) {
                 int number = e;
                 module.forEach(own -> all.add(new Named(own, number)));
             }
-            if (p.experts() == 0) {
+            if (p.experts() == 0 || p.isFused()) {
                 all.add(new Named(p, 0));
             }
         }
@@ -181,6 +181,10 @@ final class Relayout {
         for (int stage : p.stages()) {
             for (int tp = 0; tp < target.tp; tp++) {
                 Coordinate at = Coordinate.of("pp", stage).with("tp", tp);
+                if (p.isFused()) {
+                    held.addAll(fused(p, at));
+                    continue;
+                }
                 String name = p.name();
                 if (p.experts() > 0) {
                     int local = p.experts() / target.ep;
@@ -190,6 +194,20 @@ final class Relayout {
                 Shape shape = p.local(target.tp);
                 held.add(new RankShard(name, at, shape, pieces(p, shape, tp), shape.count()));
             }
+        }
+        return held;
+    }
+
+    private List<RankShard> fused(GeneratedParameter p, Coordinate at) {
+        List<RankShard> held = new ArrayList<>();
+        Shape local = p.shape().with(0, p.experts() / target.ep);
+        for (int ep = 0; ep < target.ep; ep++) {
+            long[] start = new long[p.shape().rank()];
+            start[0] = ep * local.dim(0);
+            Piece piece = Piece.box(p.shape(), start, local.dims());
+            held.add(
+                    new RankShard(
+                            p.name(), at.with("ep", ep), local, List.of(piece), local.count()));
         }
         return held;
     }

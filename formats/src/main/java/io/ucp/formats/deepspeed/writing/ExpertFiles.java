@@ -8,48 +8,64 @@ import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.tensor.DType;
+import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 
-/// `layer_L_expert_E_mp_rank_XX_model_states.pt` of DeepSpeed-MoE: the weights of one expert of one
-/// layer. `L` counts the layers with experts that the rank has, `E` over all expert-parallel ranks,
-/// and so do the names inside.
+/// `layer_L_expert_E_mp_rank_XX_model_states.pt`: the weights of one expert of one layer. `L`
+/// counts the layers with experts that the rank has, `E` over all expert-parallel ranks, and so do
+/// the names inside. AutoEP's are the rows of its fused tensors that are of the expert.
 ///
 /// Source: DeepSpeed `runtime/engine.py` (`_save_moe_checkpoint`, `_get_expert_ckpt_name`,
 /// `load_moe_state_dict`).
-record ExpertFiles(Ranks target, ExpertPlaces experts, RankHoldings holdings) {
+///
+/// @param usual dtype of weights, where the source has masters alone
+record ExpertFiles(
+        Ranks target,
+        ExpertPlaces experts,
+        RankHoldings holdings,
+        AutoEpLayers autoEp,
+        DType usual) {
     private static final Pattern EXPERT =
             Pattern.compile("(.+\\.deepspeed_experts\\.)(\\d{1,9})(\\..+)");
+
+    /// A tensor of such a file: elements `[from, to)` of what a rank holds.
+    private record Tensor(String name, Held held, long from, long to, Shape shape) {}
 
     List<TargetFile> files(String folder) {
         List<TargetFile> files = new ArrayList<>();
         for (int mp = 0; mp < target.mp(); mp++) {
-            int layer = 0;
-            for (Map<Integer, List<Held>> ofLayer : layers(mp)) {
-                for (Map.Entry<Integer, List<Held>> e : ofLayer.entrySet()) {
+            for (Map.Entry<Integer, Map<Integer, List<Tensor>>> layer : layers(mp).entrySet()) {
+                for (Map.Entry<Integer, List<Tensor>> e : layer.getValue().entrySet()) {
                     String path =
                             "%s/layer_%d_expert_%d_mp_rank_%02d_model_states.pt"
-                                    .formatted(folder, layer, e.getKey(), mp);
+                                    .formatted(folder, layer.getKey(), e.getKey(), mp);
                     files.add(file(path, e.getValue()));
                 }
-                layer++;
             }
         }
         return files;
     }
 
-    /// The layers with experts of a rank: number of an expert -> its parameters.
-    private List<Map<Integer, List<Held>>> layers(int mp) {
-        Map<String, Map<Integer, List<Held>>> layers = new LinkedHashMap<>();
+    /// The layers with experts of a rank, by number: number of an expert -> its tensors.
+    private Map<Integer, Map<Integer, List<Tensor>>> layers(int mp) {
+        Map<String, Map<Integer, List<Tensor>>> layers = new LinkedHashMap<>();
         for (Held held : holdings.on(mp)) {
             if (!held.expert() || !isRead(mp, held.expertRank())) {
+                continue;
+            }
+            Optional<String> fused = autoEp.layer(held.facts().name());
+            if (fused.isPresent()) {
+                rows(held, layers.computeIfAbsent(fused.get(), _ -> new LinkedHashMap<>()));
                 continue;
             }
             Matcher name = EXPERT.matcher(held.facts().name());
@@ -57,14 +73,45 @@ record ExpertFiles(Ranks target, ExpertPlaces experts, RankHoldings holdings) {
                 throw new RefusedException(
                         held.facts().name(),
                         "an expert that is not named as DeepSpeed-MoE names it",
-                        "`<layer>.deepspeed_moe.experts.deepspeed_experts.<number>.<name>`",
+                        "`<layer>.deepspeed_moe.experts.deepspeed_experts.<number>.<name>`, or a"
+                                + " layer of `ds_autoep_layers`",
                         "--to universal keeps it");
             }
             layers.computeIfAbsent(name.group(1), _ -> new LinkedHashMap<>())
                     .computeIfAbsent(Integer.parseInt(name.group(2)), _ -> new ArrayList<>())
-                    .add(held);
+                    .add(
+                            new Tensor(
+                                    held.facts().name(),
+                                    held,
+                                    0,
+                                    held.count(),
+                                    held.shard().shape()));
         }
-        return List.copyOf(layers.values());
+        Map<Integer, Map<Integer, List<Tensor>>> numbered = new TreeMap<>();
+        layers.forEach((prefix, of) -> numbered.put(number(prefix, numbered.size()), of));
+        return numbered;
+    }
+
+    private int number(String prefix, int place) {
+        return autoEp.numbers().getOrDefault(prefix, place);
+    }
+
+    /// The experts that a fused tensor holds.
+    private static void rows(Held held, Map<Integer, List<Tensor>> layer) {
+        Shape all = held.shard().shape();
+        int local = Math.toIntExact(all.dim(0));
+        Shape one = Shape.of(Arrays.copyOfRange(all.dims(), 1, all.rank()));
+        for (int i = 0; i < local; i++) {
+            int number = held.expertRank() * local + i;
+            layer.computeIfAbsent(number, _ -> new ArrayList<>())
+                    .add(
+                            new Tensor(
+                                    held.facts().name() + "." + number,
+                                    held,
+                                    i * one.count(),
+                                    (i + 1) * one.count(),
+                                    one));
+        }
     }
 
     /// A rank that holds an expert reads the file of its own model-parallel rank.
@@ -72,18 +119,20 @@ record ExpertFiles(Ranks target, ExpertPlaces experts, RankHoldings holdings) {
         return IntStream.range(0, target.dp()).anyMatch(dp -> experts.of(mp, dp) == expertRank);
     }
 
-    private TargetFile file(String path, List<Held> expert) {
+    private TargetFile file(String path, List<Tensor> expert) {
         TorchBuilder torch = new TorchBuilder(Map.of());
         Map<String, PickleValue> weights = new LinkedHashMap<>();
-        for (Held held : expert) {
-            DType dtype = holdings.dtype(held, held.dtype(Held.WEIGHT));
+        for (Tensor tensor : expert) {
+            DType own = tensor.held.facts().states().getOrDefault(Held.WEIGHT, usual);
+            DType dtype = holdings.dtype(tensor.held, own);
             weights.put(
-                    held.facts().name(),
+                    tensor.name,
                     TensorPickles.write(
                             torch.tensor(
                                     dtype,
-                                    held.shard().shape(),
-                                    held.weight(dtype).stream().toList())));
+                                    tensor.shape,
+                                    tensor.held.weight(dtype, tensor.from, tensor.to).stream()
+                                            .toList())));
         }
         return torch.file(path, PyDict.of(weights));
     }

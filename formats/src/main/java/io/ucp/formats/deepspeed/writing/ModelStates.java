@@ -92,6 +92,17 @@ record ModelStates(
         tree = change(tree, "ds_config", v -> v.asDict().isPresent() ? configuration.changed() : v);
         tree = change(tree, "args", v -> arguments.changed(v, mp));
         tree = change(tree, "universal_checkpoint_info", checkpoint::changed);
+        if (experts.autoEp().any()) {
+            ExpertPlaces places = experts.experts();
+            tree =
+                    experts.autoEp()
+                            .in(
+                                    tree,
+                                    places,
+                                    places.of(mp, dp),
+                                    places.replica(mp, dp),
+                                    configuration.stage());
+        }
         if (choices.rng() == Choices.Rng.DROP) {
             tree = tree.without(RNG);
         }

@@ -31,7 +31,6 @@ final class OptimizerGroups {
 
     /// @param dealt parameters take turns over the ranks that share a group
     OptimizerGroups(
-            RankHoldings holdings,
             Ranks target,
             ExpertPlaces experts,
             ExpertGroups regrouped,
@@ -45,10 +44,10 @@ final class OptimizerGroups {
             for (int e = 0; e < Math.max(1, experts.degree()); e++) {
                 List<Cut> groups = new ArrayList<>();
                 int number = 0;
-                for (ExpertGroups.Members of : regrouped.of(holdings, mp, e)) {
+                for (ExpertGroups.Members of : regrouped.of(mp, e)) {
                     List<FlatParts> parts =
                             isExpert(of.members())
-                                    ? List.of(expert(of.members(), configuration.stage()))
+                                    ? cut(of.members(), experts.replicas(), configuration)
                                     : dense.computeIfAbsent(
                                             of.source(),
                                             _ -> cut(of.members(), target.dp(), configuration));
@@ -63,12 +62,7 @@ final class OptimizerGroups {
         }
     }
 
-    private FlatParts expert(List<Held> members, int stage) {
-        return stage == 0
-                ? FlatParts.whole(members)
-                : FlatParts.endToEnd(members, experts.replicas());
-    }
-
+    /// @param dp ranks that share the members
     private static List<FlatParts> cut(List<Held> members, int dp, Configuration configuration) {
         if (configuration.stage() == 0) {
             return List.of(FlatParts.whole(members));

@@ -172,13 +172,6 @@ record OptimizerModel(
     }
 
     private static Kind kind(CarriedFile file, PyDict states) {
-        if (states.has("ds_zero_partition_groups")) {
-            throw new RefusedException(
-                    file.path(),
-                    "parameters that are cut over different ranks (AutoEP)",
-                    "a model without experts",
-                    "--to universal keeps it; experts are not laid out anew yet");
-        }
         if (states.has(FLAT_3)) {
             return Kind.STAGE_3;
         }

@@ -14,6 +14,7 @@ import io.ucp.formats.torch.pickle.PyGlobal;
 import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.formats.torch.pickle.PyList;
 import io.ucp.formats.torch.pickle.PyObject;
+import io.ucp.formats.torch.pickle.PyText;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -29,16 +30,19 @@ final class OptimizerStates {
     /// AutoTP keeps it with the optimizer too.
     private static final String INFO = "universal_checkpoint_info";
 
+    /// Where the experts of AutoEP are cut over other ranks than the rest.
+    private static final String PLACES = "ds_zero_partition_groups";
+
     private final Ranks target;
     private final OptimizerModel model;
     private final OptimizerGroups groups;
     private final Configuration configuration;
     private final CheckpointInfo checkpoint;
     private final Kind kind;
+    private final ExpertPlaces experts;
     private final StateTensors tensors;
     private final List<List<String>> sourceSubGroups;
 
-    /// @param expertRanks expert-parallel ranks, 0 where there are no experts
     /// @param sourceSubGroups names of the members of each group of the source's first rank
     OptimizerStates(
             Ranks target,
@@ -47,7 +51,7 @@ final class OptimizerStates {
             Configuration configuration,
             CheckpointInfo checkpoint,
             Kind kind,
-            int expertRanks,
+            ExpertPlaces experts,
             List<List<String>> sourceSubGroups) {
         this.target = target;
         this.model = model;
@@ -55,7 +59,8 @@ final class OptimizerStates {
         this.configuration = configuration;
         this.checkpoint = checkpoint;
         this.kind = kind;
-        this.tensors = new StateTensors(model, expertRanks);
+        this.experts = experts;
+        this.tensors = new StateTensors(model, experts.degree());
         this.sourceSubGroups = sourceSubGroups;
     }
 
@@ -251,9 +256,43 @@ final class OptimizerStates {
                         ? model.states()
                         : common(List.of("loss_scaler", "dynamic_loss_scale", "overflow"))
                                 .with(OptimizerModel.STAGE, stage(3));
+        if (held.stream().anyMatch(OptimizerStates::isExpert)) {
+            of = of.with(PLACES, PyList.of(places(held, mp, dp)));
+        }
         return of.with("partition_count", PyInt.of(target.dp()))
                 .with(OptimizerModel.STATES, optimizer(states, paramGroups))
                 .with(OptimizerModel.FLAT_3, PyList.of(masters));
+    }
+
+    private static boolean isExpert(Group group) {
+        return group.parts().members().getFirst().expert();
+    }
+
+    /// The ranks that each sub-group is cut over, which a job compares with its own.
+    ///
+    /// Source: DeepSpeed `runtime/zero/stage3.py` (`_zero3_partition_group_metadata`).
+    private List<PickleValue> places(List<Group> held, int mp, int dp) {
+        List<PickleValue> all = new ArrayList<>();
+        for (int g = 0; g < held.size(); g++) {
+            boolean expert = isExpert(held.get(g));
+            List<PyInt> ranks = new ArrayList<>();
+            for (int rank = 0; rank < target.dp(); rank++) {
+                if (!expert || experts.of(mp, rank) == experts.of(mp, dp)) {
+                    ranks.add(PyInt.of(rank));
+                }
+            }
+            Map<String, PickleValue> of = new LinkedHashMap<>();
+            of.put("sub_group", PyInt.of(g));
+            of.put("partition_count", PyInt.of(ranks.size()));
+            of.put("partition_rank", PyInt.of(expert ? experts.replica(mp, dp) : dp));
+            of.put("partition_ranks", PyList.of(ranks));
+            of.put("families", PyList.of(PyText.of(expert ? "autoep_expert" : "replicated")));
+            of.put(
+                    "group_names",
+                    PyList.of(PyText.of(expert ? "ep_size_" + experts.degree() : "replicated")));
+            all.add(PyDict.of(of));
+        }
+        return all;
     }
 
     /// DeepSpeed marks a flat tensor with the numbers of its first and last parameter (`ds_id`),

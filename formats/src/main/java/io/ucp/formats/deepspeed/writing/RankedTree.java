@@ -102,11 +102,14 @@ public final class RankedTree {
     }
 
     private TargetTree tree() {
+        AutoEpLayers autoEp = AutoEpLayers.of(source.firstModel());
+        autoEp.check(request, job);
         PyDict config =
                 SourceFiles.dict(source.firstModel())
                         .find("ds_config")
                         .or(() -> optimizer.root().find("ds_config"))
                         .flatMap(PickleValue::asDict)
+                        .map(c -> autoEp.configured(c, job.degree("ep")))
                         .orElse(PyDict.empty());
         Batch batch = Batch.of(config, choices, source.ranks(), target);
         boolean sameStage = !made && job.stage() == request.origin().stage();
@@ -118,18 +121,25 @@ public final class RankedTree {
         ExpertPlaces places = places(configuration);
         RankHoldings holdings =
                 new RankHoldings(request, job, target, places, configuration.dtype());
-        ExpertFiles experts = new ExpertFiles(target, places, holdings);
+        ExpertFiles experts =
+                new ExpertFiles(
+                        target,
+                        places,
+                        holdings,
+                        autoEp,
+                        RankHoldings.dtypeOf(configuration.weights()));
         ExpertGroups regrouped =
                 new ExpertGroups(
                         optimizer,
                         source,
+                        holdings,
+                        target,
                         source.expertRanks() == places.degree()
                                 && source.ranks().pp() == target.pp()
                                 && source.ranks().tp() == target.tp(),
                         configuration.roundRobin() && optimizer.kind() == Kind.STAGE_1_2);
         OptimizerGroups groups =
                 new OptimizerGroups(
-                        holdings,
                         target,
                         places,
                         regrouped,
@@ -163,7 +173,7 @@ public final class RankedTree {
                         configuration,
                         checkpoint,
                         kind,
-                        places.degree(),
+                        places,
                         sourceSubGroups());
         String prefix = prefix(configuration);
         for (int mp = 0; mp < target.mp(); mp++) {
@@ -177,7 +187,9 @@ public final class RankedTree {
             }
         }
         whole.ifPresent(w -> files.addAll(w.expertFiles(request.tag())));
-        files.addAll(experts.files(request.tag()));
+        if (job.stage() < 3) {
+            files.addAll(experts.files(request.tag()));
+        }
         files.addAll(new LayerFiles(target, source, holdings).files(request.tag()));
         if (source.layers().isEmpty() && MadeLayerFiles.isPipeline(request)) {
             MadeLayerFiles layers = new MadeLayerFiles(target, source, holdings, configuration);
@@ -212,7 +224,9 @@ public final class RankedTree {
 
     private WholeOptimizer whole(
             OptimizerGroups groups, Configuration configuration, Kind kind, ExpertPlaces places) {
-        refuseLostMasters(kind);
+        if (configuration.dtype().isEmpty()) {
+            refuseLostMasters(kind);
+        }
         return new WholeOptimizer(
                 target,
                 optimizer,
@@ -224,7 +238,8 @@ public final class RankedTree {
                 SourceFiles.dict(source.firstModel()).find("global_steps").orElse(PyInt.of(0)));
     }
 
-    /// Where the weights are fp32, they are all that such a job has.
+    /// Where the weights are fp32, they are all that such a job has. (`--dtype fp32` makes them of
+    /// the masters.)
     private void refuseLostMasters(Kind kind) {
         for (ParameterFacts p : request.parameters()) {
             DType weight = p.states().getOrDefault(Held.WEIGHT, DType.FLOAT32);

@@ -75,6 +75,9 @@ final class SourceFiles {
                 }
                 case "side", "beside" -> side.add(file);
                 case "expert" -> refuseUnnumbered(file);
+                case "expert_optimizer" -> {
+                    // Made anew; the first is in the model states too.
+                }
                 default ->
                         throw new RefusedException(
                                 file.path(),

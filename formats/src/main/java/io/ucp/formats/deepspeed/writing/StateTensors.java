@@ -37,7 +37,7 @@ record StateTensors(OptimizerModel model, int expertRanks) {
                     "--to deepspeed-universal, where the job has its own");
         }
         PyDict group = model.paramGroups().get(source).asDict().orElse(PyDict.empty());
-        if (ExpertGroups.isExpert(group)) {
+        if (ExpertSplit.isExpert(group)) {
             group = group.with("name", PyText.of("ep_size_" + expertRanks));
         }
         return group.with("params", PyList.of(members));
