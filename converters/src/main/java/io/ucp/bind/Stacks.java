@@ -20,7 +20,7 @@ final class Stacks {
 
     private final Numbers numbers;
     private final Problems problems;
-    private final Map<RenameRule, Stack> stacks = new IdentityHashMap<>();
+    private final IdentityHashMap<RenameRule, Stack> stacks = new IdentityHashMap<>();
 
     /// @param name as written
     private record Stack(Glob name, String capture, long count) {}
