@@ -5,11 +5,16 @@ import static org.assertj.core.api.Assertions.assertThat;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 
 /// A model taken apart and put together again.
 final class PartsTest {
@@ -76,6 +81,121 @@ final class PartsTest {
         Path whole = folder.resolve("whole");
         Run.ucp("join", "model=" + stripped, head, "-o", whole, "--to", "universal").isDone();
         Run.ucp("verify", whole, MODEL).isDone();
+    }
+
+    /// A model of three parts, as LLaVA is one.
+    private Path llava() throws IOException {
+        Path llava = Files.createDirectory(folder.resolve("llava"));
+        Files.writeString(
+                llava.resolve("config.json"),
+                """
+                {
+                  "architectures": ["LlavaForConditionalGeneration"],
+                  "dtype": "bfloat16",
+                  "model_type": "llava",
+                  "text_config": {"model_type": "llama", "num_attention_heads": 2, "vocab_size": 5},
+                  "tie_word_embeddings": false,
+                  "vision_config": {"dtype": "float32", "model_type": "clip_vision_model"}
+                }
+                """);
+        Files.writeString(llava.resolve("tokenizer.json"), "{}");
+        Map<String, int[]> shapes = new TreeMap<>();
+        shapes.put("language_model.lm_head.weight", new int[] {5, 4});
+        shapes.put("language_model.model.embed_tokens.weight", new int[] {5, 4});
+        shapes.put("multi_modal_projector.linear_1.weight", new int[] {4, 3});
+        shapes.put("vision_tower.vision_model.pre_layrnorm.weight", new int[] {3});
+        Files.write(llava.resolve("model.safetensors"), SmallLlama.weights(shapes));
+        return llava;
+    }
+
+    private Path stripped(Path whole, String component, String to) {
+        Path out = folder.resolve(component);
+        Run.ucp("split", whole, "-o", out, "--to", to, "--component", component, "--strip")
+                .isDone();
+        return out;
+    }
+
+    @Test
+    void aStrippedPartHasTheConfigurationThatTheWholesFileHasOfIt() throws IOException {
+        Path llava = llava();
+        assertThat(stripped(llava, "language_model", "safetensors").resolve("config.json"))
+                .hasContent(
+                        """
+                        {
+                          "model_type" : "llama",
+                          "num_attention_heads" : 2,
+                          "vocab_size" : 5,
+                          "dtype" : "bfloat16",
+                          "tie_word_embeddings" : false
+                        }
+                        """);
+        assertThat(stripped(llava, "vision_tower", "dcp").resolve("config.json"))
+                .content()
+                .contains("\"clip_vision_model\"", "\"float32\"")
+                .doesNotContain("bfloat16");
+    }
+
+    @Test
+    void aStrippedPartThatTheWholeSaysNothingOfHasNoConfiguration() throws IOException {
+        Path out = folder.resolve("projector");
+        String name = "multi_modal_projector";
+        Run run =
+                Run.ucp(
+                                "split",
+                                llava(),
+                                "-o",
+                                out,
+                                "--to",
+                                "safetensors",
+                                "--strip",
+                                "--component",
+                                name)
+                        .isDone();
+        assertThat(run.out())
+                .contains(
+                        "config.json: none, for the whole's says nothing of this part by itself;"
+                            + " the whole's is config.whole.json, which `ucp join` makes it again");
+        assertThat(out.resolve("config.json")).doesNotExist();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"safetensors", "universal", "dcp", "torch"})
+    void strippedPartsOfAnyFormatJoinedAreEveryByteOfTheWhole(String format) throws IOException {
+        Path llava = llava();
+        Path whole = folder.resolve("whole");
+        Run.ucp(
+                        "join",
+                        "language_model=" + stripped(llava, "language_model", format),
+                        "multi_modal_projector=" + stripped(llava, "multi_modal_projector", format),
+                        "vision_tower=" + stripped(llava, "vision_tower", format),
+                        "-o",
+                        whole,
+                        "--to",
+                        "safetensors")
+                .isDone();
+        for (String file : List.of("config.json", "model.safetensors", "tokenizer.json")) {
+            assertThat(whole.resolve(file)).hasSameBinaryContentAs(llava.resolve(file));
+        }
+        try (var files = Files.list(whole)) {
+            assertThat(files).hasSize(3);
+        }
+    }
+
+    @Test
+    void theConfigurationOfAPartFromElsewhereIsNotThatOfTheWhole() throws IOException {
+        Path out = folder.resolve("joined");
+        Run run =
+                Run.ucp(
+                        "join",
+                        "language_model=" + llava(),
+                        head,
+                        "-o",
+                        out,
+                        "--to",
+                        "safetensors");
+        assertThat(run.isDone().out())
+                .contains("left behind, for it is of a part, not of the whole");
+        assertThat(out.resolve("config.json")).hasSameBinaryContentAs(MODEL.resolve("config.json"));
     }
 
     @Test

@@ -40,7 +40,7 @@ final class SmallLlama {
                 """
                         .formatted(HIDDEN, FFN, VOCAB));
         Files.writeString(folder.resolve("tokenizer.json"), "{}\n");
-        Files.write(folder.resolve("model.safetensors"), weights());
+        Files.write(folder.resolve("model.safetensors"), weights(shapes()));
         return folder;
     }
 
@@ -64,11 +64,12 @@ final class SmallLlama {
         return shapes;
     }
 
-    private static byte[] weights() throws IOException {
+    /// A file of bf16 weights.
+    static byte[] weights(Map<String, int[]> shapes) throws IOException {
         Random random = new Random(7);
         ByteArrayOutputStream data = new ByteArrayOutputStream();
         StringJoiner header = new StringJoiner(",", "{\"__metadata__\":{\"format\":\"pt\"},", "}");
-        for (Map.Entry<String, int[]> e : shapes().entrySet()) {
+        for (Map.Entry<String, int[]> e : shapes.entrySet()) {
             int begin = data.size();
             int count = 1;
             StringJoiner shape = new StringJoiner(",", "[", "]");

@@ -76,7 +76,8 @@ public final class ModelFamilies {
         return framework.isEmpty() || (name + "_").startsWith(framework + "_");
     }
 
-    /// The families whose own names these are.
+    /// The families whose own names these are. Of a family and its variant for other names of
+    /// Hugging Face's (`.._in_memory`) that is the family.
     ///
     /// @param framework as in [#names]
     public static List<Fit> reading(
@@ -97,7 +98,7 @@ public final class ModelFamilies {
                 }
             }
         }
-        return fits;
+        return main(fits);
     }
 
     /// The families that have these as Hugging Face's names. A family whose name goes on from that
@@ -128,15 +129,14 @@ public final class ModelFamilies {
                 fits.add(new Fit(family.name, family.spec, naming));
             }
         }
-        List<Fit> main =
-                fits.stream()
-                        .filter(
-                                f ->
-                                        fits.stream()
-                                                .noneMatch(
-                                                        o -> !o.equals(f) && isOf(o.name, f.name)))
-                        .toList();
-        return new Search(main, near);
+        return new Search(main(fits), near);
+    }
+
+    /// Without variants of those that fit too.
+    private static List<Fit> main(List<Fit> fits) {
+        return fits.stream()
+                .filter(f -> fits.stream().noneMatch(o -> !o.equals(f) && isOf(o.name, f.name)))
+                .toList();
     }
 
     /// Whether the names that come of it are those of the family's rules.

@@ -104,6 +104,7 @@ final class RenameSteps {
             return switch (step) {
                 case RenameStep.Split split -> split(split);
                 case RenameStep.Join join -> join(join);
+                case RenameStep.Stack _ -> stack();
                 case RenameStep.ForParts each -> forParts(each);
                 case RenameStep.View _, RenameStep.Transpose _, RenameStep.Permute _ -> {
                     List<RenamedTensor> after = new ArrayList<>();
@@ -165,7 +166,7 @@ final class RenameSteps {
                 order.set(b, a);
                 yield tensor.permuted(order);
             }
-            case RenameStep.Split _, RenameStep.Join _, RenameStep.ForParts _ ->
+            case RenameStep.Split _, RenameStep.Join _, RenameStep.Stack _, RenameStep.ForParts _ ->
                     throw new IllegalStateException("a step of parts within one");
         };
     }
@@ -271,17 +272,7 @@ final class RenameSteps {
                     "parts %s".formatted(extents(join.parts(), sum)),
                     "%s, as the parameters are".formatted(held));
         }
-        Shape whole = first.with(dim, sum);
-        long at = 0;
-        List<List<Rearrangement>> moves = new ArrayList<>();
-        for (RenamedTensor tensor : tensors) {
-            moves.add(tensor.laid(whole, dim, at).moves());
-            at += tensor.shape().dim(dim);
-        }
-        toMiddle = moves;
-        RenamedTensor middle =
-                new RenamedTensor(
-                        whole, firstReal.with(dim, sum), tensors.getFirst().origins(), List.of());
+        RenamedTensor middle = laid(dim, sum);
         int origin = middle.origins().get(dim);
         boolean outermost = dim == 0 || middle.origins().get(dim - 1) != origin;
         int folded = middle.folded().places().getOrDefault(origin, 0);
@@ -293,6 +284,36 @@ final class RenameSteps {
                                         folded, origin, held.stream().map(h -> h * inner).toList()))
                         : Optional.empty();
         tensors = List.of(middle);
+        parts = List.of();
+        return true;
+    }
+
+    /// Those of the left end to end along a dimension.
+    private RenamedTensor laid(int dim, long sum) {
+        RenamedTensor first = tensors.getFirst();
+        Shape whole = first.shape().with(dim, sum);
+        long at = 0;
+        List<List<Rearrangement>> moves = new ArrayList<>();
+        for (RenamedTensor tensor : tensors) {
+            moves.add(tensor.laid(whole, dim, at).moves());
+            at += tensor.shape().dim(dim);
+        }
+        toMiddle = moves;
+        return new RenamedTensor(whole, first.real().with(dim, sum), first.origins(), List.of());
+    }
+
+    /// All that one name on the left stands for, as [Renames] has put them there.
+    private boolean stack() {
+        RenamedTensor first = tensors.getFirst();
+        for (RenamedTensor tensor : tensors) {
+            if (!tensor.shape().equals(first.shape()) || !tensor.real().equals(first.real())) {
+                throw new ImpossibleLayoutException(
+                        "a stack of %s and %s".formatted(first.shape(), tensor.shape()),
+                        "tensors of one shape");
+            }
+        }
+        tensors = tensors.stream().map(RenamedTensor::counted).toList();
+        tensors = List.of(laid(0, tensors.size()));
         parts = List.of();
         return true;
     }

@@ -5,10 +5,12 @@ import io.ucp.layout.Rearrangement;
 import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 
 /// A tensor on its way through the steps of a rename.
 ///
@@ -74,6 +76,18 @@ record RenamedTensor(Shape shape, Shape real, List<Integer> origins, List<Rearra
             }
         }
         return new Grouped(out, shape(reals));
+    }
+
+    /// With a first dimension of one, which came from none of the parameter's.
+    RenamedTensor counted() {
+        List<Integer> counted = new ArrayList<>(origins);
+        counted.addFirst(-1 - shape.rank());
+        return new RenamedTensor(one(shape), one(real), counted, moves);
+    }
+
+    private static Shape one(Shape shape) {
+        return shape(
+                LongStream.concat(LongStream.of(1), Arrays.stream(shape.dims())).boxed().toList());
     }
 
     RenamedTensor permuted(List<Integer> order) {

@@ -27,6 +27,7 @@ import java.util.stream.Stream;
 final class Renames {
     private final Spec spec;
     private final List<RenameRule> rules;
+    private final Stacks stacks;
     private final Numbers numbers;
     private final Problems problems;
     private final boolean back;
@@ -45,7 +46,12 @@ final class Renames {
         this.problems = problems;
         this.back = back;
         this.declared = new DeclaredShapes(spec, numbers);
-        this.rules = spec.renames().stream().flatMap(rule -> counted(rule).stream()).toList();
+        this.stacks = new Stacks(numbers, problems);
+        this.rules =
+                spec.renames().stream()
+                        .flatMap(rule -> counted(rule).stream())
+                        .flatMap(rule -> stacks.each(rule).stream())
+                        .toList();
         parameters.forEach(p -> this.parameters.put(p.name(), p));
     }
 
@@ -88,7 +94,7 @@ final class Renames {
     private String label(RenameRule rule) {
         return line(rule).map("line %d: "::formatted).orElse("")
                 + "rename "
-                + PatternText.of(from(rule).getFirst());
+                + PatternText.of(patterns(rule).getFirst());
     }
 
     private static Optional<Integer> line(RenameRule rule) {
@@ -125,13 +131,21 @@ final class Renames {
                                 rule.span()));
     }
 
+    /// What is looked for: of a stack the one name that stands for all.
+    private List<Glob> patterns(RenameRule rule) {
+        return back ? rule.right() : stacks.names(rule);
+    }
+
     private void match(RenameRule rule) {
         Set<Map<String, String>> seen = new LinkedHashSet<>();
-        for (Glob pattern : from(rule)) {
+        for (Glob pattern : patterns(rule)) {
             NameMatcher matcher = NameMatcher.of(pattern);
             boolean any = false;
             for (String name : parameters.keySet()) {
                 Optional<Map<String, String>> captures = matcher.match(name);
+                if (captures.isPresent() && !back) {
+                    captures = stacks.captures(rule, captures.get(), name);
+                }
                 if (captures.isPresent()) {
                     any = true;
                     seen.add(captures.get());

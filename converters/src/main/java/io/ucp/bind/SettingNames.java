@@ -144,6 +144,7 @@ public final class SettingNames {
                     s.parts().forEach(p -> p.extent().ifPresent(this::expression));
             case RenameStep.Join j ->
                     j.parts().forEach(p -> p.extent().ifPresent(this::expression));
+            case RenameStep.Stack s -> expression(s.count());
             case RenameStep.ForParts f -> f.steps().forEach(this::step);
             case RenameStep.Transpose _, RenameStep.Permute _ -> {
                 // No expressions.

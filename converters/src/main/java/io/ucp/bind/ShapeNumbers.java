@@ -7,9 +7,11 @@ import io.ucp.lang.ast.Let;
 import io.ucp.lang.ast.NamePattern;
 import io.ucp.lang.ast.ParamRule;
 import io.ucp.lang.ast.RenameRule;
+import io.ucp.lang.ast.RenameStep;
 import io.ucp.lang.ast.Spec;
 import io.ucp.tensor.Shape;
 
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -69,11 +71,37 @@ final class ShapeNumbers {
                                     p.realShape(),
                                     false);
                         }
+                        stack(rule).ifPresent(s -> numbers.stacked(rule, s, captures.get(), p));
                     }
                 }
             }
         }
         return numbers.all();
+    }
+
+    /// The step that is all that a rename does.
+    private static Optional<RenameStep.Stack> stack(RenameRule rule) {
+        return rule.steps().size() == 1
+                        && rule.steps().getFirst().node() instanceof RenameStep.Stack stack
+                ? Optional.of(stack)
+                : Optional.empty();
+    }
+
+    /// How many are stacked, and the shape of each.
+    private void stacked(
+            RenameRule rule,
+            RenameStep.Stack stack,
+            Map<String, String> captures,
+            ParameterFacts all) {
+        Shape shape = all.realShape();
+        if (shape.rank() < 1) {
+            return;
+        }
+        extents(List.of(stack.count()), Shape.of(shape.dim(0)));
+        Map<String, String> first = new HashMap<>(captures);
+        first.put(stack.capture().text(), "0");
+        Shape one = Shape.of(Arrays.copyOfRange(shape.dims(), 1, shape.rank()));
+        declared(rule.left().getFirst().withCaptures(first), one, false);
     }
 
     private Map<String, Long> all() {

@@ -5,13 +5,12 @@ import io.ucp.checkpoint.Parameter;
 import io.ucp.checkpoint.WeightsOnly;
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.Finding;
+import io.ucp.formats.PartConfig;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetTree;
-import io.ucp.io.ByteSource;
 import io.ucp.plan.Planner;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -104,7 +103,9 @@ public final class Joining {
         findings.add(
                 new Finding(
                         "part", "%s: parameters: %d".formatted(place, part.parameters().size())));
-        carry(part.carried(), place);
+        carry(
+                piece.prefix().isPresent() ? ofTheWhole(part.carried(), place) : part.carried(),
+                place);
     }
 
     private void claim(String name, String place) {
@@ -118,6 +119,25 @@ public final class Joining {
                             + " WORD="
                             + place);
         }
+    }
+
+    /// Of a part that gets words before its names: `config.json` of the whole, where the part has
+    /// it along. Its own is not that of the whole.
+    private List<CarriedFile> ofTheWhole(List<CarriedFile> files, String place) {
+        boolean known = files.stream().anyMatch(f -> Part.isNamed(f, PartConfig.WHOLE));
+        List<CarriedFile> kept = new ArrayList<>();
+        for (CarriedFile file : files) {
+            if (Part.isNamed(file, PartConfig.WHOLE)) {
+                kept.add(Part.named(file, PartConfig.FILE, file.file()));
+            } else if (!Part.isNamed(file, PartConfig.FILE)) {
+                kept.add(file);
+            } else if (!known) {
+                losses.add(
+                        "left behind, for it is of a part, not of the whole: %s: %s"
+                                .formatted(place, file.path()));
+            }
+        }
+        return kept;
     }
 
     private void carry(List<CarriedFile> files, String place) throws IOException {
@@ -149,10 +169,6 @@ public final class Joining {
     }
 
     private static boolean same(CarriedFile one, CarriedFile other) throws IOException {
-        Optional<ByteSource> mine = one.file();
-        Optional<ByteSource> theirs = other.file();
-        return mine.isPresent()
-                && theirs.isPresent()
-                && Files.mismatch(mine.get().path(), theirs.get().path()) < 0;
+        return CarriedComparison.of(List.of(one), List.of(other)).isEmpty();
     }
 }

@@ -4,11 +4,13 @@ import io.ucp.checkpoint.Inventory;
 import io.ucp.checkpoint.Parameter;
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.Finding;
-import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.Origin;
 import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.PartConfig;
 import io.ucp.formats.RefusedException;
+import io.ucp.io.ByteSource;
 
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -33,7 +35,7 @@ public record Part(List<String> components, boolean strip) {
 
     /// @throws RefusedException where no parameter has a name that begins so, or one has nothing
     ///   behind it that would be left of its name
-    Taken of(Inventory whole) throws IncompleteCheckpointException {
+    Taken of(Inventory whole) throws IOException {
         components.forEach(component -> require(component, whole));
         List<Parameter> kept = new ArrayList<>();
         List<String> outside = new ArrayList<>();
@@ -62,8 +64,10 @@ public record Part(List<String> components, boolean strip) {
             if (file.role().equals(CarriedFile.FORM)) {
                 continue;
             }
-            if (file.root().isPresent() || (strip && file.path().equals("config.json"))) {
+            if (file.root().isPresent() || (strip && isNamed(file, PartConfig.WHOLE))) {
                 left.add(file.path());
+            } else if (strip && isNamed(file, PartConfig.FILE)) {
+                carried.addAll(configured(file, findings));
             } else {
                 carried.add(file);
             }
@@ -74,6 +78,40 @@ public record Part(List<String> components, boolean strip) {
         Inventory inventory =
                 new Inventory(whole.index(), kept, carried, withoutSpec(whole.origin()), findings);
         return new Taken(inventory, losses);
+    }
+
+    /// Under the names of the whole its `config.json` is the part's too; without them the part has
+    /// its own, and the whole's goes along for [Joining].
+    private List<CarriedFile> configured(CarriedFile whole, List<Finding> findings)
+            throws IOException {
+        List<CarriedFile> files = new ArrayList<>();
+        files.add(named(whole, PartConfig.WHOLE, whole.file()));
+        Optional<PartConfig.Own> own =
+                components.size() == 1 && whole.file().isPresent()
+                        ? PartConfig.of(whole.file().get(), components.getFirst())
+                        : Optional.empty();
+        own.ifPresent(o -> files.add(named(whole, PartConfig.FILE, Optional.of(o.file()))));
+        findings.add(
+                new Finding(
+                        PartConfig.FILE,
+                        own.map(o -> "it is `%s` of the whole's".formatted(o.key()))
+                                        .orElse(
+                                                "none, for the whole's says nothing of this part by"
+                                                        + " itself")
+                                + "; the whole's is %s, which `ucp join` makes it again"
+                                        .formatted(PartConfig.WHOLE)));
+        return files;
+    }
+
+    /// In the same folder.
+    static CarriedFile named(CarriedFile file, String name, Optional<ByteSource> bytes) {
+        String folder = file.path().substring(0, file.path().lastIndexOf('/') + 1);
+        return new CarriedFile(
+                folder + name, file.role(), file.at(), bytes, file.root(), file.storages());
+    }
+
+    static boolean isNamed(CarriedFile file, String name) {
+        return file.path().substring(file.path().lastIndexOf('/') + 1).equals(name);
     }
 
     /// The spec is of the whole.

@@ -2,6 +2,7 @@ package io.ucp.parity;
 
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.io.ByteSource;
+import io.ucp.io.MemorySource;
 import io.ucp.io.overlay.Overlay;
 import io.ucp.parity.ParityManifest.Pointer;
 

@@ -311,6 +311,84 @@ class RenamesTest {
                 .matches(s -> s.kind() == SplitKind.SHARDED && s.dim() == 0);
     }
 
+    private static IndexBuilder experts(int count) {
+        IndexBuilder index = index().weight("0.norm", IndexBuilder.at(), 3);
+        for (int e = 0; e < count; e++) {
+            index.weight("0.experts.%d.up".formatted(e), IndexBuilder.at(), 2, 3);
+        }
+        return index;
+    }
+
+    private static final String STACK =
+            "rename \"{l}.experts.{e}.up\" <-> \"m.{l}.ups\" { stack e [%s] }\n";
+
+    @Test
+    void expertsOfALayerAreStackedInTheOrderOfTheirNumbers() {
+        Renamed renamed = bind(STACK.formatted(11), experts(11).build()).getFirst();
+        assertThat(renamed.left())
+                .extracting(Renamed.Side::name)
+                .startsWith("0.experts.0.up", "0.experts.1.up", "0.experts.2.up")
+                .endsWith("0.experts.10.up");
+        assertThat(renamed.right())
+                .singleElement()
+                .returns("m.0.ups", Renamed.Side::name)
+                .returns(Shape.of(11, 2, 3), Renamed.Side::shape);
+        long[] got = elements(renamed)[0];
+        for (int k = 0; k < got.length; k++) {
+            assertThat(got[k]).isEqualTo(k / 6 * SIDE + k % 6);
+        }
+        comesBack(renamed);
+    }
+
+    @Test
+    void stepsBeforeAndBehindAStackAreOfEachAndOfAll() {
+        Renamed renamed =
+                bind(
+                                STACK.formatted(2)
+                                        .replace("{ stack", "{ transpose; stack")
+                                        .replace(" }", "; permute (2, 0, 1) }"),
+                                experts(2).build())
+                        .getFirst();
+        assertThat(renamed.right().getFirst().shape()).isEqualTo(Shape.of(2, 2, 3));
+        // Row r, expert e, column c of what is [row, column] in each.
+        assertThat(elements(renamed)[0])
+                .containsExactly(
+                        0, 1, 2, SIDE, SIDE + 1, SIDE + 2, 3, 4, 5, SIDE + 3, SIDE + 4, SIDE + 5);
+        comesBack(renamed);
+    }
+
+    @Test
+    void aStackThatIsNotWholeIsRefused() {
+        assertThat(errors(STACK.formatted(3), experts(2).build()))
+                .contains(
+                        "'0.experts.2.up' is not in the checkpoint, and others of its rename are;"
+                                + " expected all names on the left");
+        assertThat(errors(STACK.formatted(2), experts(3).build()))
+                .contains(
+                        "'0.experts.2.up' is none of the 2 that are stacked; expected numbers from"
+                                + " 0");
+        assertThat(
+                        errors(
+                                STACK.formatted(2),
+                                experts(2)
+                                        .weight("0.experts.00.up", IndexBuilder.at(), 2, 3)
+                                        .build()))
+                .contains("'0.experts.00.up' is none of the 2 that are stacked");
+        assertThat(
+                        errors(
+                                STACK.formatted(3),
+                                experts(2)
+                                        .weight("0.experts.2.up", IndexBuilder.at(), 2, 4)
+                                        .build()))
+                .contains(
+                        "'0.experts.0.up' cannot be renamed so: a stack of [2, 3] and [2, 4];"
+                                + " expected tensors of one shape");
+        assertThat(errors(STACK.formatted("experts"), experts(2).build()))
+                .contains("'experts' is not known");
+        assertThat(errors(STACK.formatted(0), experts(2).build()))
+                .contains("a stack of 0; expected 1 to 65536");
+    }
+
     @Test
     void aPaddedParameterIsSplitJoinedAndViewedInItsOtherDimensions() {
         IndexBuilder index =

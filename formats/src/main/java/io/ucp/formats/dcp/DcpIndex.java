@@ -47,6 +47,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -73,6 +74,9 @@ final class DcpIndex {
     private final Map<String, CarriedStateDict.Value> objects = new LinkedHashMap<>();
     private final Map<String, Storage> storages = new LinkedHashMap<>();
     private final List<String> odd = new ArrayList<>();
+
+    /// Other name of a parameter -> its name.
+    private final Map<String, String> tied = new LinkedHashMap<>();
 
     /// A parameter while its states are being found.
     private static final class Gathered {
@@ -136,14 +140,7 @@ final class DcpIndex {
     private CheckpointIndex index() throws IOException {
         SideFiles side = side();
         Map<String, List<Chunk>> chunks = new LinkedHashMap<>();
-        for (String key : keys.inOrder()) {
-            if (metadata.entries().get(key) instanceof OfTensor tensor
-                    && keys.weights().containsKey(key)) {
-                parameters.put(
-                        Optional.ofNullable(keys.weights().get(key)).orElseThrow().name(),
-                        new Gathered(tensor, true));
-            }
-        }
+        weights();
         for (String key : keys.inOrder()) {
             StateDictEntry entry = Optional.ofNullable(metadata.entries().get(key)).orElseThrow();
             switch (entry) {
@@ -184,6 +181,30 @@ final class DcpIndex {
                 findings(side));
     }
 
+    /// Weights whose chunks lie at the same places are one parameter with several names.
+    private void weights() {
+        Map<List<Stored>, String> held = new HashMap<>();
+        for (String key : keys.inOrder()) {
+            Keys.Weight weight = keys.weights().get(key);
+            if (weight == null || !(metadata.entries().get(key) instanceof OfTensor tensor)) {
+                continue;
+            }
+            String first =
+                    tensor.shape().count() == 0
+                            ? null
+                            : held.putIfAbsent(tensor.chunks(), weight.name());
+            if (first == null) {
+                parameters.put(weight.name(), new Gathered(tensor, true));
+            } else {
+                tied.put(weight.name(), first);
+            }
+        }
+    }
+
+    private String untied(String name) {
+        return tied.getOrDefault(name, name);
+    }
+
     private List<CarriedFile> carried(Map<String, List<Chunk>> chunks, SideFiles side) {
         List<CarriedFile> files =
                 new ArrayList<>(
@@ -209,11 +230,12 @@ final class DcpIndex {
     private PickleValue value(String key, OfTensor tensor) throws IOException {
         Keys.Weight weight = keys.weights().get(key);
         if (weight != null) {
-            return bound(tensor, weight.name(), "weight");
+            return bound(tensor, untied(weight.name()), "weight");
         }
         State state = keys.states().get(key);
         if (state != null) {
-            Gathered of = Optional.ofNullable(parameters.get(state.name())).orElseThrow();
+            String parameter = untied(state.name());
+            Gathered of = Optional.ofNullable(parameters.get(parameter)).orElseThrow();
             if (tensor.shape().rank() == 0
                     && (of.weight.shape().rank() > 0 || state.state().equals("step"))) {
                 of.scalars.put(state.state(), scalar(tensor));
@@ -221,7 +243,7 @@ final class DcpIndex {
             }
             if (tensor.shape().equals(of.weight.shape()) && !state.state().equals("weight")) {
                 of.states.put(state.state(), tensor);
-                return bound(tensor, state.name(), state.state());
+                return bound(tensor, parameter, state.state());
             }
         }
         boolean asParameter =
@@ -328,7 +350,7 @@ final class DcpIndex {
             return;
         }
         ByteBuffer eight = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-        Gathered of = Optional.ofNullable(parameters.get(state.name())).orElseThrow();
+        Gathered of = Optional.ofNullable(parameters.get(untied(state.name()))).orElseThrow();
         switch (value) {
             case PyInt i when i.asLong().isPresent() ->
                     of.scalars.put(
@@ -360,7 +382,10 @@ final class DcpIndex {
                         !buffer && (trained || !keys.hasOptimizer()),
                         buffer,
                         keys.groups().getOrDefault(name, -1),
-                        List.of(),
+                        tied.entrySet().stream()
+                                .filter(e -> e.getValue().equals(name))
+                                .map(Map.Entry::getKey)
+                                .toList(),
                         Map.of(),
                         List.of());
         return new WholeParameter(facts, placed);

@@ -32,6 +32,7 @@ import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -49,6 +50,7 @@ final class DcpLayout {
     private final List<ItemFile> files = new ArrayList<>();
     private final Map<String, List<Stored>> chunks = new LinkedHashMap<>();
     private final Map<String, StateDictEntry> listed = new LinkedHashMap<>();
+    private final Map<Drawn, Place> places = new HashMap<>();
 
     private DcpLayout(List<Entry> entries) {
         this.entries = entries;
@@ -153,6 +155,12 @@ final class DcpLayout {
                 case Entry.Own own ->
                         add(file, entry, item.chunk(), own.dtype(), own.shape(), own.parts());
                 case Entry.Bound bound -> {
+                    Drawn drawn = new Drawn(bound.parameter(), bound.state(), item.chunk());
+                    Place there = places.get(drawn);
+                    if (there != null) {
+                        add(entry, item.chunk(), there);
+                        continue;
+                    }
                     Elementwise of =
                             new Elementwise(
                                     bound.parameter(),
@@ -160,28 +168,42 @@ final class DcpLayout {
                                     bound.dtype(),
                                     item.chunk().extent().count(),
                                     List.of(item.chunk().in(bound.whole())));
-                    add(
-                            file,
-                            entry,
-                            item.chunk(),
-                            bound.dtype(),
-                            item.chunk().extent(),
-                            of.count() == 0 ? List.of() : List.of(new Part.Elements(0, of)));
+                    places.put(
+                            drawn,
+                            add(
+                                    file,
+                                    entry,
+                                    item.chunk(),
+                                    bound.dtype(),
+                                    item.chunk().extent(),
+                                    of.count() == 0
+                                            ? List.of()
+                                            : List.of(new Part.Elements(0, of))));
                 }
             }
         }
-        files.add(file);
+        if (!file.isEmpty()) {
+            files.add(file);
+        }
     }
 
     private static final Place NOWHERE = new Place("", 0, 0);
 
-    private void add(
+    /// Of a parameter that has several keys there is one item.
+    private record Drawn(String parameter, String state, Chunk chunk) {}
+
+    private void add(Entry entry, Chunk chunk, Place place) {
+        chunks.computeIfAbsent(entry.key(), _ -> new ArrayList<>()).add(new Stored(chunk, place));
+    }
+
+    private Place add(
             ItemFile file, Entry entry, Chunk chunk, DType dtype, Shape extent, List<Part> parts) {
         TorchBuilder torch = new TorchBuilder(Map.of());
         TorchTensor tensor = torch.tensor(dtype, extent, parts);
         TargetFile item = torch.file(ItemFile.ITEM, TensorPickles.write(tensor));
-        chunks.computeIfAbsent(entry.key(), _ -> new ArrayList<>())
-                .add(new Stored(chunk, file.add(item)));
+        Place place = file.add(item);
+        add(entry, chunk, place);
+        return place;
     }
 
     private byte[] metadata() {

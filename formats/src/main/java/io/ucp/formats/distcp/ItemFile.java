@@ -40,6 +40,10 @@ public final class ItemFile {
         return new Place(path, base, item.size());
     }
 
+    public boolean isEmpty() {
+        return size == 0;
+    }
+
     public TargetFile file() {
         return new TargetFile(path, size, parts, checksums, Optional.empty());
     }

@@ -41,6 +41,17 @@ public final class ItemReader {
 
     /// An item of a key.
     private record Item(String key, Place place, Optional<OfTensor> tensor, Optional<Chunk> chunk) {
+        /// Whether it is a tensor under another name: the same chunk of an equal one, in the same
+        /// bytes.
+        boolean isOther(Item before) {
+            return place.equals(before.place)
+                    && chunk.equals(before.chunk)
+                    && tensor.isPresent()
+                    && before.tensor.isPresent()
+                    && tensor.get().dtype() == before.tensor.get().dtype()
+                    && tensor.get().shape().equals(before.tensor.get().shape());
+        }
+
         String name() {
             return chunk.isEmpty()
                     ? "'%s'".formatted(key)
@@ -114,6 +125,7 @@ public final class ItemReader {
         }
         long size = Files.size(path);
         long end = 0;
+        Item before = null;
         for (Item item : items) {
             Place place = item.place();
             if (place.end() > size) {
@@ -125,6 +137,10 @@ public final class ItemReader {
                         "it inside the file",
                         "the file is cut short; " + COPY);
             }
+            if (before != null && item.isOther(before)) {
+                continue;
+            }
+            before = item;
             if (place.offset() < end) {
                 throw new MalformedFileException(
                         path,

@@ -63,6 +63,12 @@ final class MetadataReader {
             throw malformed("a pickle of %s".formatted(root), "torch's checkpoint Metadata");
         }
         PyDict attributes = attributes(root, "Metadata");
+        if (attributes.find("storage_data").isEmpty()) {
+            throw malformed(
+                    "Metadata without storage_data, as torch before 1.13 wrote it",
+                    "that of torch 1.13 or later",
+                    "load it with the torch that wrote it and save it with a later one");
+        }
         PyDict storage = dict(attributes, "storage_data");
         for (PyDict.Entry entry : storage.entries()) {
             place(entry);

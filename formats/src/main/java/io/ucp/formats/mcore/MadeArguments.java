@@ -184,7 +184,7 @@ public final class MadeArguments {
 
     private void layers() {
         long layers =
-                request.parameters().stream()
+                language().stream()
                         .flatMap(p -> Names.layer(p.name()).stream())
                         .mapToLong(l -> l + 1)
                         .max()
@@ -202,10 +202,13 @@ public final class MadeArguments {
 
     /// The first layer of an MLP has twice the rows that the second has columns.
     private boolean isGated() {
-        for (ParameterFacts p : request.parameters()) {
-            if (p.name().endsWith("linear_fc1.weight") && p.shape().rank() == 2) {
+        for (ParameterFacts p : language()) {
+            boolean first =
+                    p.name().endsWith("linear_fc1.weight")
+                            || p.name().endsWith("linear_fc1.weight0");
+            if (first && p.shape().rank() == 2) {
                 String second = p.name().replace("linear_fc1", "linear_fc2");
-                return request.parameters().stream()
+                return language().stream()
                         .filter(q -> q.name().equals(second))
                         .anyMatch(q -> q.shape().dim(1) * 2 == p.shape().dim(0));
             }
@@ -220,8 +223,13 @@ public final class MadeArguments {
                 .orElse(DType.FLOAT32);
     }
 
+    /// Without the vision tower and the projector, which `args` say nothing of.
+    private List<ParameterFacts> language() {
+        return request.parameters().stream().filter(p -> !p.name().startsWith("vision_")).toList();
+    }
+
     private boolean anyOf(String part) {
-        return request.parameters().stream().anyMatch(p -> p.name().contains(part));
+        return language().stream().anyMatch(p -> p.name().contains(part));
     }
 
     private void is(String name, boolean value) {

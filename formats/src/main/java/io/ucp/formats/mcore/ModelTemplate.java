@@ -105,7 +105,7 @@ public record ModelTemplate(
                     layers.computeIfAbsent(layer.get(), _ -> new ArrayList<>()).add(name);
                 }
             } else {
-                (name.startsWith("embedding.") ? before : after).add(name);
+                (Names.isInFront(name) ? before : after).add(name);
             }
         }
         return new ModelTemplate(before, layers, after, Map.of(), List.of(), Map.of());
@@ -149,7 +149,7 @@ public record ModelTemplate(
                 values.putIfAbsent(name, new Value(entry.value(), rank.file()));
                 Optional<Long> layer = Names.layer(name);
                 if (layer.isEmpty()) {
-                    (begins && !layered ? before : after).add(name);
+                    (begins && (!layered || Names.isInFront(name)) ? before : after).add(name);
                     continue;
                 }
                 layered = true;

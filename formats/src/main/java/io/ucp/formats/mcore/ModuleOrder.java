@@ -49,7 +49,7 @@ public final class ModuleOrder {
 
     /// What has no layer is in front of the layers or behind them.
     private static long layer(String name) {
-        return Names.layer(name).orElse(name.startsWith("embedding.") ? -1L : Long.MAX_VALUE);
+        return Names.layer(name).orElse(Names.isInFront(name) ? -1L : Long.MAX_VALUE);
     }
 
     private static int module(String name) {

@@ -1,5 +1,6 @@
 package io.ucp.formats.mcore;
 
+import java.util.Collection;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -9,15 +10,58 @@ public final class Names {
     public static final String EMBEDDING = "embedding.word_embeddings.weight";
     public static final String HEAD = "output_layer.weight";
 
+    /// Of the model that is cut into stages: a vision tower lies whole in front of it.
     private static final Pattern LAYER =
-            Pattern.compile("^((?:.*\\.)?layers\\.)(\\d{1,9})(\\..*)$");
+            Pattern.compile("^((?!vision_)(?:.*\\.)?layers\\.)(\\d{1,9})(\\..*)$");
 
     /// One by one, or in one grouped layer.
     private static final Pattern EXPERT =
             Pattern.compile(
                     "^(.*\\.experts\\.(?:local_experts\\.|linear_fc[12]\\.(?:weight|bias)))(\\d{1,9})(|\\..*)$");
 
+    private static final String HEAD_BIAS = "output_layer.bias";
+
     private Names() {}
+
+    /// Whether it is the embedding of the vocabulary; that of a model of several parts has its
+    /// language model's name before it.
+    public static boolean isEmbedding(String name) {
+        return is(name, EMBEDDING);
+    }
+
+    /// Whether it is the output head, which shares a tied embedding's elements.
+    public static boolean isHead(String name) {
+        return is(name, HEAD);
+    }
+
+    private static boolean is(String name, String own) {
+        return name.endsWith(own)
+                && (name.length() == own.length()
+                        || name.charAt(name.length() - own.length() - 1) == '.');
+    }
+
+    /// Whether its rows are those of the vocabulary, which is padded.
+    public static boolean isVocabulary(String name) {
+        return isEmbedding(name) || isHead(name) || is(name, HEAD_BIAS);
+    }
+
+    /// The embedding among these.
+    public static Optional<String> embedding(Collection<String> names) {
+        return names.stream().filter(Names::isEmbedding).findFirst();
+    }
+
+    /// What the head of a model with this embedding is called.
+    public static String headOf(String embedding) {
+        return embedding.substring(0, embedding.length() - EMBEDDING.length()) + HEAD;
+    }
+
+    /// Whether it lies in front of the layers of a model that is cut into stages.
+    public static boolean isInFront(String name) {
+        return name.startsWith("embedding.")
+                || name.contains(".embedding.")
+                || name.startsWith("vision_")
+                || name.equals("image_newline");
+    }
 
     public static Optional<Long> layer(String name) {
         return number(LAYER, name);

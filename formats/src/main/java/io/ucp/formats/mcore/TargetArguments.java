@@ -51,7 +51,10 @@ public record TargetArguments(
                                                 .equals(r.root().find("args", "local_rank")));
         OptionalLong rows =
                 request.job()
-                        .map(j -> j.padded().get(Names.EMBEDDING))
+                        .flatMap(
+                                j ->
+                                        Names.embedding(j.padded().keySet())
+                                                .map(e -> j.padded().get(e)))
                         .map(shape -> OptionalLong.of(shape.dim(0)))
                         .orElse(OptionalLong.empty());
         return new TargetArguments(before, grid, same, layers, rows, oneNode);

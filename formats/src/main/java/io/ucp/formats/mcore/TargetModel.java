@@ -26,6 +26,8 @@ public final class TargetModel {
 
     private final ModelTemplate template;
     private final Grid grid;
+    private final String embedding;
+    private final String head;
     private final boolean tied;
     private final long experts;
     private final Map<String, ParameterFacts> facts = new LinkedHashMap<>();
@@ -48,10 +50,12 @@ public final class TargetModel {
                             held.forEach(s -> byPlace.put(s.at(), s));
                             shards.put(name, byPlace);
                         });
+        this.embedding = Names.embedding(facts.keySet()).orElse(Names.EMBEDDING);
+        this.head = Names.headOf(embedding);
         this.tied =
-                facts.containsKey(Names.EMBEDDING)
-                        && !facts.containsKey(Names.HEAD)
-                        && isTied(request, facts.get(Names.EMBEDDING));
+                facts.containsKey(embedding)
+                        && !facts.containsKey(head)
+                        && isTied(request, facts.get(embedding));
         this.experts =
                 facts.keySet().stream()
                         .flatMap(n -> Names.expert(n).stream())
@@ -62,9 +66,9 @@ public final class TargetModel {
         requirePlaces();
     }
 
-    private static boolean isTied(WriteRequest request, ParameterFacts embedding) {
-        return embedding.aliases().contains(Names.HEAD)
-                || Names.EMBEDDING.equals(request.hints().aliases().get(Names.HEAD));
+    private boolean isTied(WriteRequest request, ParameterFacts facts) {
+        return facts.aliases().contains(head)
+                || embedding.equals(request.hints().aliases().get(head));
     }
 
     public boolean tied() {
@@ -152,7 +156,7 @@ public final class TargetModel {
                 if (tied && name.startsWith("output_layer.")) {
                     head(names);
                 }
-                if (!tied || !name.equals(Names.HEAD)) {
+                if (!tied || !name.equals(head)) {
                     names.put(name, name);
                 }
             }
@@ -166,7 +170,7 @@ public final class TargetModel {
     /// The last of several stages has a copy of the embeddings for its head.
     private void head(Map<String, String> names) {
         if (grid.pp() > 1) {
-            names.putIfAbsent(Names.HEAD, Names.EMBEDDING);
+            names.putIfAbsent(head, embedding);
         }
     }
 
@@ -195,7 +199,7 @@ public final class TargetModel {
         if (known == null) {
             return Optional.empty();
         }
-        int at = local.equals(Names.HEAD) && tied ? 0 : stage;
+        int at = local.equals(head) && tied ? 0 : stage;
         Coordinate place =
                 grid.experts() && Names.isExpert(global)
                         ? grid.expert(at, expertRank, tensorRank)

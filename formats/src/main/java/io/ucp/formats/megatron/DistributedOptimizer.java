@@ -214,7 +214,7 @@ final class DistributedOptimizer {
     private boolean isShared(Held held) {
         return files.grid().pp() > 1
                 && files.arguments().tied()
-                && (held.global().equals(Names.EMBEDDING) || held.global().equals(Names.HEAD));
+                && (Names.isEmbedding(held.global()) || Names.isHead(held.global()));
     }
 
     /// One `step` for all groups: which group a parameter is of, the file does not say.

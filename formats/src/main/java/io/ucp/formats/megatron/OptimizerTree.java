@@ -217,7 +217,7 @@ record OptimizerTree(
     private boolean isShared(HeldShard held) {
         return model.tied()
                 && grid.pp() > 1
-                && (held.name().equals(Names.EMBEDDING) || held.name().equals(Names.HEAD));
+                && (Names.isEmbedding(held.name()) || Names.isHead(held.name()));
     }
 
     private OptionalLong bucketSize(int chunk, int stage, List<List<HeldShard>> chunks) {

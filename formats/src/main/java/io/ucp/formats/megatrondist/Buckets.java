@@ -269,7 +269,7 @@ final class Buckets {
     }
 
     private boolean isShared(String name) {
-        return grid.pp() > 1 && files.arguments().tied() && name.equals(Names.EMBEDDING);
+        return grid.pp() > 1 && files.arguments().tied() && Names.isEmbedding(name);
     }
 
     /// The trained parameters of a model chunk in the order of its modules.
@@ -296,7 +296,7 @@ final class Buckets {
             boolean held =
                     layer.isPresent()
                             ? layer.get() >= first && layer.get() < last
-                            : name.startsWith("embedding.") ? number == 0 : ends;
+                            : Names.isInFront(name) ? number == 0 : ends;
             if (held && !Names.isBuffer(name)) {
                 names.add(name);
             }
@@ -305,9 +305,9 @@ final class Buckets {
         for (String name : ModuleOrder.sorted(names)) {
             members.add(local(Optional.ofNullable(parameters.get(name)).orElseThrow(), tp, true));
         }
-        Gathered embedding = parameters.get(Names.EMBEDDING);
-        if (ends && number > 0 && files.arguments().tied() && embedding != null) {
-            members.add(local(embedding, tp, false));
+        Optional<Gathered> embedding = Names.embedding(parameters.keySet()).map(parameters::get);
+        if (ends && number > 0 && files.arguments().tied() && embedding.isPresent()) {
+            members.add(local(embedding.get(), tp, false));
         }
         return members;
     }

@@ -286,12 +286,11 @@ final class DistIndex {
                         ? Groups.of(files.arguments()).number(name, gathered.shape().rank(), apart)
                         : -1;
         Map<String, Long> numbers = files.arguments().numbers();
-        boolean vocabulary = name.equals(Names.EMBEDDING) || name.equals(Names.HEAD);
-        Shape real = vocabulary ? real(gathered.shape(), numbers) : gathered.shape();
+        Shape real = Names.isVocabulary(name) ? real(gathered.shape(), numbers) : gathered.shape();
         boolean tied =
-                name.equals(Names.EMBEDDING)
+                Names.isEmbedding(name)
                         && files.arguments().tied()
-                        && !parameters.containsKey(Names.HEAD);
+                        && !parameters.containsKey(Names.headOf(name));
         ParameterFacts facts =
                 new ParameterFacts(
                         name,
@@ -303,7 +302,7 @@ final class DistIndex {
                         !buffer,
                         buffer,
                         group,
-                        tied ? List.of(Names.HEAD) : List.of(),
+                        tied ? List.of(Names.headOf(name)) : List.of(),
                         Map.of(),
                         List.of());
         return new WholeParameter(facts, gathered.states);

@@ -13,6 +13,7 @@ import io.ucp.formats.TensorEntry;
 import io.ucp.formats.WholeParameter;
 import io.ucp.formats.WholeParameter.Placed;
 import io.ucp.formats.distcp.SmallCheckpoint;
+import io.ucp.formats.distcp.StateDictEntry;
 import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.formats.torch.pickle.PyList;
 import io.ucp.formats.torch.pickle.PyText;
@@ -159,6 +160,17 @@ class DcpFormatTest {
             reader.read(tensor.offset() + 4L * index, four);
         }
         return four.getFloat(0);
+    }
+
+    @Test
+    void weightsInTheSameItemsAreOneParameterWithTwoNames() throws IOException {
+        SmallCheckpoint made = new SmallCheckpoint(folder).whole(path("model", "embed"), 4, 2);
+        StateDictEntry embedding =
+                Optional.ofNullable(made.metadata().entries().get("model.embed")).orElseThrow();
+        made.entry(path("model", "head"), embedding).whole(path("model", "other"), 4, 2).write();
+        CheckpointIndex index = index(folder);
+        assertThat(facts(index).keySet()).containsExactlyInAnyOrder("embed", "other");
+        assertThat(fact(index, "embed").aliases()).containsExactly("head");
     }
 
     @Test

@@ -210,7 +210,17 @@ class DamagedDistcpTest {
         SmallCheckpoint made = new SmallCheckpoint(folder);
         Place place = made.item("__0_0.distcp", SHAPE);
         made.entry(KEY, stored(DType.FLOAT32, place));
-        made.entry(path("v"), stored(DType.FLOAT32, place)).write();
+        Place inside = new Place(place.file(), place.offset() + 64, place.length() - 64);
+        made.entry(path("v"), stored(DType.FLOAT32, inside)).write();
+        opening().hasMessageContaining("begins inside the item before it");
+    }
+
+    @Test
+    void oneItemOfTensorsThatAreNotEqual() throws IOException {
+        SmallCheckpoint made = new SmallCheckpoint(folder);
+        Place place = made.item("__0_0.distcp", SHAPE);
+        made.entry(KEY, stored(DType.FLOAT32, place));
+        made.entry(path("v"), stored(DType.INT32, place)).write();
         opening().hasMessageContaining("begins inside the item before it");
     }
 

@@ -60,7 +60,7 @@ public final class SmallCheckpoint {
         return entry(path, new OfObject(add("__0_0.distcp", value, new byte[0])));
     }
 
-    SmallCheckpoint entry(List<String> path, StateDictEntry entry) {
+    public SmallCheckpoint entry(List<String> path, StateDictEntry entry) {
         String key = String.join(".", path);
         entries.put(key, entry);
         planner.add(
@@ -100,7 +100,7 @@ public final class SmallCheckpoint {
         return this;
     }
 
-    DistcpMetadata metadata() {
+    public DistcpMetadata metadata() {
         return new DistcpMetadata(entries, Optional.of(PyDict.of(planner)), extra);
     }
 

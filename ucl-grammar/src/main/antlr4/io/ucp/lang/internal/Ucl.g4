@@ -92,6 +92,7 @@ renameStep
     : view
     | SPLIT DIM dimension parts
     | JOIN DIM dimension parts
+    | STACK captureName '[' expression ']'
     | TRANSPOSE ('(' dimension ',' dimension ')')?
     | PERMUTE '(' dimension (',' dimension)* ')'
     | FOR partName (',' partName)* '{' (renameStep | ';')* '}'
@@ -166,6 +167,7 @@ RULE : 'rule' ;
 SCALAR : 'scalar' ;
 SPEC : 'spec' ;
 SPLIT : 'split' ;
+STACK : 'stack' ;
 STAGE : 'stage' ;
 STAGES : 'stages' ;
 STATES : 'states' ;

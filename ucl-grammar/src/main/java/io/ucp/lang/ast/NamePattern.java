@@ -78,6 +78,18 @@ public sealed interface NamePattern {
             return new Glob(put, span);
         }
 
+        /// The same pattern with a number in place of a capture, and of what counts from it.
+        public Glob with(String capture, long number) {
+            List<Piece> put = new ArrayList<>();
+            for (Piece piece : with(Map.of(capture, number)).pieces()) {
+                put.add(
+                        piece instanceof Piece.Capture(String name, _) && name.equals(capture)
+                                ? new Piece.Text(Long.toString(number))
+                                : piece);
+            }
+            return new Glob(put, span);
+        }
+
         /// The name that results when each capture stands for the value given for it.
         ///
         /// @throws IllegalArgumentException when a value is missing or the pattern has a wildcard

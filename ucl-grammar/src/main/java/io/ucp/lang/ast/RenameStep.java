@@ -27,6 +27,10 @@ public sealed interface RenameStep {
         }
     }
 
+    /// The tensors of all values of a capture, of `0` to one less than `count`, become one; its
+    /// first dimension counts them. Only the name on the left has that capture.
+    record Stack(Name capture, Expr count, Span span) implements RenameStep {}
+
     /// Swap two dimensions; absent for the two of a matrix.
     record Transpose(Optional<Swap> dims, Span span) implements RenameStep {}
 

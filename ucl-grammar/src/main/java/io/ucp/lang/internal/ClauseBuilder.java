@@ -236,6 +236,11 @@ final class ClauseBuilder {
                             terms.dimension(context.dimension(0)),
                             terms.parts(context.parts()),
                             span);
+            case UclLexer.STACK ->
+                    new RenameStep.Stack(
+                            terms.name(context.captureName()),
+                            terms.expression(context.expression()),
+                            span);
             case UclLexer.TRANSPOSE -> new RenameStep.Transpose(swap(context), span);
             case UclLexer.PERMUTE ->
                     new RenameStep.Permute(terms.dimensions(context.dimension()), span);

@@ -195,6 +195,12 @@ public final class Printer {
                     "split dim " + dim.index() + " " + TermPrinter.parts(parts);
             case RenameStep.Join(var dim, var parts, _) ->
                     "join dim " + dim.index() + " " + TermPrinter.parts(parts);
+            case RenameStep.Stack(var capture, var count, _) ->
+                    "stack "
+                            + TermPrinter.name(capture)
+                            + " ["
+                            + TermPrinter.expression(count)
+                            + "]";
             case RenameStep.Transpose(Optional<RenameStep.Swap> dims, _) ->
                     "transpose" + dims.map(Printer::swap).orElse("");
             case RenameStep.Permute(var order, _) ->

@@ -60,6 +60,7 @@ final class Recovery extends DefaultErrorStrategy {
                     UclLexer.VIEW,
                     UclLexer.SPLIT,
                     UclLexer.JOIN,
+                    UclLexer.STACK,
                     UclLexer.TRANSPOSE,
                     UclLexer.PERMUTE,
                     UclLexer.FOR);

@@ -40,6 +40,10 @@ final class RenameChecks {
                     joins++;
                     parts(named, rule.left().size(), "left", span, joins > 1, parts);
                 }
+                case RenameStep.Stack(Name capture, _, Span span) -> {
+                    joins++;
+                    stack(rule, capture, span, joins > 1);
+                }
                 default -> {}
             }
         }
@@ -48,10 +52,35 @@ final class RenameChecks {
         steps.forEach(step -> step(step, parts));
     }
 
-    /// Without its captures a name could not be made from one of the other side.
+    /// One name stands for those of all that are stacked.
+    private void stack(RenameRule rule, Name capture, Span span, boolean again) {
+        if (again) {
+            problems.add(
+                    Diagnostic.error(span, "a second join or stack of one rename; expected one"));
+        }
+        NamePattern.Glob first = rule.left().getFirst();
+        if (!captures(first, rule.captured()).contains(capture.text())) {
+            String message =
+                    "{%s} is not in the name on the left; expected a capture that numbers what is stacked"
+                            .formatted(capture);
+            problems.add(Diagnostic.error(capture.span(), message));
+        }
+        if (rule.left().size() > 1) {
+            String message =
+                    "a stack of %d names on the left; expected one".formatted(rule.left().size());
+            problems.add(Diagnostic.error(rule.left().get(1).span(), message));
+        }
+    }
+
+    /// Without its captures a name could not be made from one of the other side. What is stacked is
+    /// counted on the left alone.
     private void captures(RenameRule rule) {
         Set<String> captured = rule.captured();
         Set<String> first = captures(rule.left().getFirst(), captured);
+        rule.steps().stream()
+                .map(Commented::node)
+                .filter(RenameStep.Stack.class::isInstance)
+                .forEach(step -> first.remove(((RenameStep.Stack) step).capture().text()));
         List<NamePattern.Glob> others =
                 Stream.concat(rule.left().stream().skip(1), rule.right().stream()).toList();
         for (NamePattern.Glob name : others) {
@@ -66,7 +95,9 @@ final class RenameChecks {
 
     /// A number that is counted from one that no name captures is none.
     private static Set<String> captures(NamePattern.Glob name, Set<String> captured) {
-        return name.captures().stream().filter(captured::contains).collect(Collectors.toSet());
+        return name.captures().stream()
+                .filter(captured::contains)
+                .collect(Collectors.toCollection(HashSet::new));
     }
 
     private static String shown(Set<String> captures) {
@@ -122,7 +153,7 @@ final class RenameChecks {
                 names.forEach(name -> knownPart(name, parts));
                 inner.forEach(nested -> innerStep(nested, parts));
             }
-            case RenameStep.View _, RenameStep.Split _, RenameStep.Join _ -> {}
+            case RenameStep.View _, RenameStep.Split _, RenameStep.Join _, RenameStep.Stack _ -> {}
         }
     }
 
@@ -130,7 +161,7 @@ final class RenameChecks {
         switch (step) {
             case RenameStep.View _, RenameStep.Permute _, RenameStep.Transpose _ ->
                     step(step, parts);
-            case RenameStep.Split _, RenameStep.Join _, RenameStep.ForParts _ ->
+            case RenameStep.Split _, RenameStep.Join _, RenameStep.Stack _, RenameStep.ForParts _ ->
                     problems.add(
                             Diagnostic.error(
                                     step.span(),
@@ -143,6 +174,7 @@ final class RenameChecks {
         return switch (step) {
             case RenameStep.Split _ -> "split";
             case RenameStep.Join _ -> "join";
+            case RenameStep.Stack _ -> "stack";
             case RenameStep.ForParts _ -> "for";
             case RenameStep.View _ -> "view";
             case RenameStep.Transpose _ -> "transpose";

@@ -1,13 +1,12 @@
-package io.ucp.parity;
-
-import io.ucp.io.ByteReader;
-import io.ucp.io.ByteSource;
+package io.ucp.io;
 
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 
-/// A small file that is known by heart.
-record MemorySource(Path path, byte[] bytes) implements ByteSource {
+/// A small file that is known by heart, or that is made of one.
+///
+/// @param path of the file that it is or is made of
+public record MemorySource(Path path, byte[] bytes) implements ByteSource {
     @Override
     public long size() {
         return bytes.length;
