@@ -49,7 +49,7 @@ final class TorchRoot implements AutoCloseable {
     TorchRoot with(String property, String module) throws IOException {
         String named = System.getProperty(property, "");
         assumeTrue(
-                !named.isEmpty() && Files.exists(Path.of(named, module, "__init__.py")),
+                !named.isEmpty() && Files.isDirectory(Path.of(named, module)),
                 "skipped: no sources with %s at '%s' (-D%s=DIR)"
                         .formatted(module, named, property));
         Path folder = Path.of(named).toAbsolutePath();
