@@ -35,6 +35,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.SequencedMap;
@@ -202,7 +203,7 @@ class OldMegatronTest {
                 List<PickleValue> numbers = new ArrayList<>();
                 List<PickleValue> own = new ArrayList<>();
                 for (String name : names) {
-                    Cut cut = cuts.get(name);
+                    Cut cut = Objects.requireNonNull(cuts.get(name));
                     state.add(
                             new PyDict.Entry(
                                     PyInt.of(number),
