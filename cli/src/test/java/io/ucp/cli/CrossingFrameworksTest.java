@@ -79,6 +79,7 @@ final class CrossingFrameworksTest {
                         "lost      of the job, for which Megatron-LM has no place: ds_config, args,"
                                 + " tokens, rng_state\n")
                 .contains("--no-load-rng")
+                .contains("by their rates: --lr 0.006 --min-lr 6.0E-4\n")
                 .doesNotContain("--no-load-optim");
         Run.ucp("verify", SOURCE, made.output(), "--names", "hf").isDone();
         assertThat(carried(made.output()))
@@ -87,6 +88,8 @@ final class CrossingFrameworksTest {
                         "'consumed_train_samples' 72\n",
                         "'wd_mult' 1.0\n",
                         "'wd_mult' 0.0\n",
+                        "'max_lr' 0.006\n",
+                        "'min_lr' 6.0E-4\n",
                         "'weight_decay' 0.1\n",
                         "'betas' (0.9, 0.95)\n",
                         "'step' 3\n",

@@ -55,6 +55,9 @@ public final class SpecLibrary {
                     "megatron_deepspeed_gpt_language_model",
                     "megatron_deepspeed_llama",
                     "megatron_deepspeed_moe",
+                    "megatron_legacy_gpt",
+                    "megatron_legacy_gpt_v0",
+                    "megatron_legacy_gpt_v1",
                     "meta_llama");
 
     /// What several of them import; each is no spec of a model by itself.
@@ -62,7 +65,8 @@ public final class SpecLibrary {
             List.of(
                     "megatron_core_hf_decoder",
                     "megatron_core_hf_swiglu",
-                    "megatron_deepspeed_gpt_modules");
+                    "megatron_deepspeed_gpt_modules",
+                    "megatron_legacy_gpt_modules");
 
     private SpecLibrary() {}
 

@@ -59,6 +59,10 @@ import java.util.stream.Stream;
 /// ranks of a framework and back. Every family of the library has a file in `families` with the
 /// names and shapes of such a model.
 class FamilyRoundTripTest {
+    /// Of one model by the same names: only the version that a file has tells the rows apart.
+    private static final List<String> VERSIONS =
+            List.of("megatron_legacy_gpt", "megatron_legacy_gpt_v0", "megatron_legacy_gpt_v1");
+
     @TempDir Path folder;
 
     static Stream<Arguments> families() {
@@ -222,9 +226,10 @@ class FamilyRoundTripTest {
         List<ModelFamilies.Fit> fits =
                 ModelFamilies.reading(facts(held), model.numbers(), Map.of(), "");
         // Names that modules have in memory are asked for; without that the files' are given.
+        String files = family.replaceAll("_(in_memory|transformers5)$", "");
         assertThat(fits)
                 .extracting(ModelFamilies.Fit::name)
-                .containsExactly(family.replaceAll("_(in_memory|transformers5)$", ""));
+                .containsExactlyElementsOf(VERSIONS.contains(family) ? VERSIONS : List.of(files));
         Inventory returned =
                 Renaming.apply(held, Naming.forward(spec, facts(held), model.numbers(), Map.of()));
         assertThat(facts(returned))
@@ -238,7 +243,7 @@ class FamilyRoundTripTest {
     @MethodSource("families")
     void theNamesOfTransformersFindTheFamilyOfAFramework(String family, int tp) throws IOException {
         FamilyModel model = FamilyModel.read(family);
-        String framework = family.replaceAll("^(megatron_core|megatron_deepspeed|[a-z]+)_.*", "$1");
+        String framework = family.replaceAll("^(megatron_[a-z]+|[a-z]+)_.*", "$1");
         List<String> found =
                 ModelFamilies.writing(model.parameters(), model.numbers(), Map.of(), framework)
                         .fitting()

@@ -48,7 +48,7 @@ final class TorchRoot implements AutoCloseable {
     /// @param module the folder in it that is imported
     TorchRoot with(String property, String module) throws IOException {
         String named = System.getProperty(property, "");
-        boolean there = !named.isEmpty() && Files.exists(Path.of(named, module, "__init__.py"));
+        boolean there = !named.isEmpty() && Files.isDirectory(Path.of(named, module));
         if (!there) {
             close();
         }

@@ -102,6 +102,19 @@ public record LayoutHints(
                 version, patterns, vocabularyRows, aliases, frozen, buffers, all, family);
     }
 
+    /// The same of a model that a bundled spec is known for.
+    public LayoutHints withFamily(String name) {
+        return new LayoutHints(
+                version,
+                patterns,
+                vocabularyRows,
+                aliases,
+                frozen,
+                buffers,
+                numbers,
+                Optional.of(name));
+    }
+
     /// What is left of it when parameters have other names.
     public LayoutHints withoutNames() {
         return new LayoutHints(

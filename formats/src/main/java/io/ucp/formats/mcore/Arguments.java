@@ -31,8 +31,11 @@ public record Arguments(PickleValue namespace) {
                 : 1;
     }
 
+    /// Before 2021 ranks were cut over in this way alone.
     public int tp() {
-        return degree("tensor_model_parallel_size");
+        return number("tensor_model_parallel_size").isPresent()
+                ? degree("tensor_model_parallel_size")
+                : degree("model_parallel_size");
     }
 
     public int pp() {

@@ -71,7 +71,9 @@ public final class MadeArguments {
     }
 
     /// What to tell of a state that another framework wrote.
-    public static List<String> notes(WriteRequest request, boolean optimizer) {
+    ///
+    /// @param optimizer settings of its optimizer, where it has one
+    public static List<String> notes(WriteRequest request, Optional<OptimizerSettings> optimizer) {
         List<String> notes = new ArrayList<>();
         notes.add(
                 "`args` are made of the names and numbers of the model: what these do not say, the"
@@ -86,8 +88,59 @@ public final class MadeArguments {
         }
         notes.add(
                 "Megatron-LM begins with new random generators: --no-load-rng"
-                        + (optimizer ? "" : ", and with a new optimizer: --no-load-optim"));
+                        + (optimizer.isPresent()
+                                ? ""
+                                : ", and with a new optimizer: --no-load-optim"));
+        optimizer.flatMap(MadeArguments::rates).ifPresent(notes::add);
+        if (optimizer.isPresent() && TrainingState.of(request).schedule().isEmpty()) {
+            notes.add(
+                    "the source has no schedule of Megatron-LM's: the one that is written keeps the"
+                            + " rate, the job's own begins with --override-opt_param-scheduler");
+        }
         return notes;
+    }
+
+    /// Without one Megatron-LM loads no optimizer: what stays as it is says nothing that the source
+    /// does not.
+    private Optional<PyDict> schedule() {
+        Optional<PyDict> group =
+                request.parameters().stream()
+                        .filter(p -> p.trainable() && !p.buffer() && p.optimizerGroup() >= 0)
+                        .flatMap(p -> training.group(p.optimizerGroup()).stream())
+                        .findFirst();
+        Optional<PickleValue> rate = group.flatMap(MadeSettings::highest);
+        if (training.schedule().isPresent() || rate.isEmpty()) {
+            return training.schedule();
+        }
+        PyInt samples = PyInt.of(training.trainSamples().orElse(0));
+        PickleValue decay = group.flatMap(g -> g.find("weight_decay")).orElse(new PyFloat(0));
+        return Optional.of(
+                PyDict.empty()
+                        .with("max_lr", rate.get())
+                        .with("lr_warmup_steps", PyInt.of(0))
+                        .with("num_steps", samples)
+                        .with("lr_decay_style", PyText.of("constant"))
+                        .with("lr_decay_steps", samples)
+                        .with("min_lr", new PyFloat(0))
+                        .with("start_wd", decay)
+                        .with("end_wd", decay)
+                        .with("wd_incr_style", PyText.of("constant"))
+                        .with("wd_incr_steps", samples));
+    }
+
+    /// Groups are told apart by the bounds of their rate too, which a job has of its command line.
+    private static Optional<String> rates(OptimizerSettings optimizer) {
+        PyDict group = optimizer.groups().values().iterator().next();
+        return group.find("max_lr")
+                .flatMap(
+                        max ->
+                                group.find("min_lr")
+                                        .map(
+                                                min ->
+                                                        ("Megatron-LM finds the groups of its"
+                                                             + " optimizer by their rates: --lr %s"
+                                                             + " --min-lr %s")
+                                                                .formatted(max, min)));
     }
 
     /// One rank, whose files hold all that is not a parameter.
@@ -104,7 +157,7 @@ public final class MadeArguments {
         root.put("model", PyDict.empty());
         // Whether there is one, and which, the tree of the target says.
         root.put("optimizer", PyDict.empty());
-        made.training.schedule().ifPresent(s -> root.put("opt_param_scheduler", s));
+        made.schedule().ifPresent(s -> root.put("opt_param_scheduler", s));
         PyDict dict = PyDict.of(root);
         CarriedFile file =
                 new CarriedFile(

@@ -27,7 +27,8 @@ import java.util.stream.Collectors;
 /// are Megatron-LM's own, decayed parameters and others, for it loads no others; each has the
 /// settings that its members had.
 ///
-/// Source: Megatron-LM `core/optimizer/__init__.py` (`_get_param_groups`).
+/// Source: Megatron-LM `core/optimizer/__init__.py` (`_get_param_groups`),
+/// `core/optimizer/optimizer.py` (`param_group_identifier_keys`).
 final class MadeSettings {
     /// What Adam keeps of a parameter.
     private static final Set<String> ADAM = Set.of("exp_avg", "exp_avg_sq");
@@ -126,17 +127,28 @@ final class MadeSettings {
                         .with("wd_mult", new PyFloat(decayed ? 1 : 0))
                         .with("lr_mult", first.find("lr_mult").orElse(new PyFloat(1)))
                         .with("is_decoupled_lr", new PyBool(false));
-        for (String key : List.of("max_lr", "min_lr")) {
-            Optional<PickleValue> value =
-                    first.find(key).or(() -> training.schedule().flatMap(s -> s.find(key)));
-            made = value.isPresent() ? made.with(key, value.get()) : made;
-        }
+        made = made.with("max_lr", bound(first, "max_lr")).with("min_lr", bound(first, "min_lr"));
         return made.with("lr", one(members, "lr"))
                 .with("bias_correction", first.find("bias_correction").orElse(new PyBool(true)))
                 .with("betas", one(members, "betas"))
                 .with("eps", one(members, "eps"))
                 .with(DECAY, decay(decayed, members))
                 .with("step", PyInt.of(step.orElseThrow()));
+    }
+
+    /// Megatron-LM finds a group by these too, and a job has them of its command line: without a
+    /// schedule the rate begins where it is, and falls to nothing.
+    private PickleValue bound(PyDict first, String key) {
+        return first.find(key)
+                .or(() -> training.schedule().flatMap(s -> s.find(key)))
+                .filter(v -> v.asDouble().isPresent())
+                .or(() -> key.equals("max_lr") ? highest(first) : Optional.empty())
+                .orElse(new PyFloat(0));
+    }
+
+    /// Of a group of torch's.
+    static Optional<PickleValue> highest(PyDict group) {
+        return group.find("initial_lr").or(() -> group.find("lr"));
     }
 
     private PyDict group(ParameterFacts member) {

@@ -2,6 +2,7 @@ package io.ucp.formats.mcore;
 
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.RefusedException;
 import io.ucp.formats.WriteRequest;
 import io.ucp.formats.mcore.SourceModel.Rank;
 import io.ucp.formats.torch.pickle.PickleValue;
@@ -17,6 +18,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.regex.Pattern;
 
 /// What a model's state dict has, in its order, for any part of the model: parameters, buffers and
 /// states of layers (`_extra_state`), which are no parameters.
@@ -35,15 +37,27 @@ public record ModelTemplate(
         List<Integer> chunks,
         Map<Long, Map<String, PickleValue>> modules) {
     private static final String METADATA = "_metadata";
+    private static final Pattern LEGACY =
+            Pattern.compile("language_model\\.(?:transformer|encoder)\\..*");
     private static final String HEAD_STATE = "output_layer._extra_state";
 
     /// @param file whose storages its tensors are in
     public record Value(PickleValue value, CarriedFile file) {}
 
     /// @param foreign no job of Megatron-LM wrote the state
+    /// @throws RefusedException where the names are of before Megatron-Core
     public static ModelTemplate of(WriteRequest request, SourceModel source, boolean foreign) {
         List<String> names =
                 new ArrayList<>(request.parameters().stream().map(ParameterFacts::name).toList());
+        for (String name : names) {
+            if (LEGACY.matcher(name).matches()) {
+                throw new RefusedException(
+                        name,
+                        "a module of Megatron-LM before Megatron-Core",
+                        "names of Megatron-Core",
+                        "--target-spec megatron_core_gpt2_hf (`ucp spec list`)");
+            }
+        }
         if (foreign) {
             return of(names);
         }

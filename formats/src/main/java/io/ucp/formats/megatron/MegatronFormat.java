@@ -7,6 +7,7 @@ import io.ucp.formats.Coordinate;
 import io.ucp.formats.Finding;
 import io.ucp.formats.HeldTensor;
 import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.formats.LayoutHints;
 import io.ucp.formats.Origin;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
@@ -107,11 +108,30 @@ public final class MegatronFormat implements CheckpointFormat {
                 tensors,
                 List.of(),
                 List.of(),
-                ModelHints.of(files.arguments(), names, buffers),
+                hints(files, chunks, names, buffers),
                 carried(files),
                 new Origin(NAME, candidate.tag(), -1, files.grid().mesh(), Optional.empty()),
                 findings,
                 optimizers.members());
+    }
+
+    private static LayoutHints hints(
+            RankFiles files, ModelChunks chunks, Set<String> names, Set<String> buffers) {
+        LayoutHints hints = ModelHints.of(files.arguments(), names, buffers);
+        Rank first = files.ranks().getFirst();
+        Optional<String> family = files.order().family(first.model(), names);
+        if (family.isEmpty()) {
+            return hints;
+        }
+        LayoutHints known =
+                hints.withFamily(family.get())
+                        .withNumbers(
+                                RowOrder.numbers(chunks.of(first).getFirst(), files.grid().tp()));
+        Long heads = known.numbers().get("heads");
+        Long hidden = known.numbers().get("hidden");
+        return heads == null || hidden == null
+                ? known
+                : known.withNumbers(Map.of("head_dim", hidden / heads));
     }
 
     private static OptionalLong iteration(RankFiles files) {

@@ -107,7 +107,7 @@ final class MegatronTree {
             }
         }
         if (foreign) {
-            notes.addAll(MadeArguments.notes(asked, optimizer.isPresent()));
+            notes.addAll(MadeArguments.notes(asked, optimizer));
         }
         SideFiles.add(request, IterationFolder.of(request), files, losses);
         random.tell(source, grid, notes, losses);

@@ -25,6 +25,7 @@ import java.util.Optional;
 /// ```
 /// {state: {number: {exp_avg, exp_avg_sq}}, param_groups: [{params: [number, ..], step, ..}, ..]}
 /// {optimizer: the same, fp32_from_fp16_params: [[tensor, ..], ..]}
+/// {optimizer_state_dict: the same, fp32_from_fp16: [[tensor, ..], ..]}        before 2021
 /// ```
 ///
 /// Source: Megatron-LM `core/optimizer/optimizer.py` (`Float16OptimizerWithFloat16Params`,
@@ -53,7 +54,11 @@ final class PlainOptimizer {
     private record Group(PyDict settings, List<PickleValue> numbers, List<TensorEntry> masters) {}
 
     void read() throws IOException {
-        PickleValue inner = optimizer.find("optimizer").orElse(optimizer);
+        PickleValue inner =
+                optimizer
+                        .find("optimizer")
+                        .or(() -> optimizer.find("optimizer_state_dict"))
+                        .orElse(optimizer);
         Optional<PyDict> state = inner.find("state").flatMap(PickleValue::asDict);
         if (state.isEmpty() || inner.find("param_groups").isEmpty()) {
             throw new RefusedException(

@@ -1,12 +1,13 @@
 package io.ucp.formats.megatron;
 
 import io.ucp.formats.IncompleteCheckpointException;
-import io.ucp.formats.RefusedException;
 import io.ucp.formats.mcore.Arguments;
 import io.ucp.formats.mcore.Grid;
 import io.ucp.formats.mcore.IterationFolder;
 import io.ucp.formats.mcore.Roles;
 import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.io.MalformedFileException;
 
 import java.io.IOException;
@@ -17,16 +18,23 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalDouble;
 import java.util.Set;
 import java.util.stream.Stream;
 
 /// The files of an iteration by the ranks that wrote them, each read as far as its pickle, and
 /// proven to be of one job and one save.
 ///
+/// @param order of the rows of fused queries, keys and values
 /// @param others files that no rank owns
-record RankFiles(Path folder, Arguments arguments, Grid grid, List<Rank> ranks, List<Path> others) {
+record RankFiles(
+        Path folder,
+        Arguments arguments,
+        RowOrder order,
+        Grid grid,
+        List<Rank> ranks,
+        List<Path> others) {
     static final String MODEL = Roles.MODEL_FILE;
     static final String OPTIMIZER = "distrib_optim.pt";
 
@@ -54,8 +62,6 @@ record RankFiles(Path folder, Arguments arguments, Grid grid, List<Rank> ranks, 
     record Rank(
             String folder, int tp, int pp, int ep, RankFile model, Optional<RankFile> optimizer) {}
 
-    private static final double ROW_ORDER = 2.0;
-
     private record Opened(RankFolder folder, RankFile model, Optional<RankFile> optimizer) {}
 
     static RankFiles read(Path folder) throws IOException {
@@ -82,23 +88,17 @@ record RankFiles(Path folder, Arguments arguments, Grid grid, List<Rank> ranks, 
             throw missing(folder.resolve("mp_rank_00").resolve(MODEL));
         }
         Opened first = opened.getFirst();
-        Arguments arguments =
-                new Arguments(
-                        first.model
-                                .root()
-                                .find("args")
-                                .filter(v -> v.asDict().isPresent())
-                                .orElseThrow(() -> withoutArguments(first.model)));
         for (Opened other : opened) {
             sameJob(first.model, other.model);
         }
-        requireRowOrder(first.model);
+        RowOrder order = RowOrder.of(first.model);
+        Arguments arguments = arguments(first.model, order, opened.size());
         Grid grid = Grid.of(arguments, first.model.path());
         List<Rank> ranks = new ArrayList<>();
         for (Opened o : opened) {
             ranks.add(rank(o, grid));
         }
-        RankFiles files = new RankFiles(folder, arguments, grid, ranks, others);
+        RankFiles files = new RankFiles(folder, arguments, order, grid, ranks, others);
         files.requireAll();
         return files;
     }
@@ -158,24 +158,15 @@ record RankFiles(Path folder, Arguments arguments, Grid grid, List<Rank> ranks, 
                 text(other, "checkpoint_version"));
     }
 
-    /// Older versions order the rows of fused queries, keys and values otherwise; a file that has
-    /// none is of the oldest. Source: Megatron-LM `training/checkpointing.py`,
-    /// `fix_query_key_value_ordering`.
-    private static void requireRowOrder(RankFile file) {
-        double version =
-                file.root()
-                        .find("checkpoint_version")
-                        .map(PickleValue::asDouble)
-                        .orElseGet(OptionalDouble::empty)
-                        .orElse(0);
-        if (version < ROW_ORDER) {
-            throw new RefusedException(
-                    file.path().toString(),
-                    "`checkpoint_version` %s, whose query, key and value rows have another order"
-                            .formatted(text(file, "checkpoint_version")),
-                    "%s or newer".formatted(ROW_ORDER),
-                    "load it with Megatron-LM and save it again: that writes 3.0");
+    /// The first releases cut a model over tensor-parallel ranks alone, each with a folder.
+    private static Arguments arguments(RankFile file, RowOrder order, int folders)
+            throws MalformedFileException {
+        Optional<PickleValue> held = file.root().find("args").filter(v -> v.asDict().isPresent());
+        if (held.isEmpty() && !order.isOld()) {
+            throw withoutArguments(file);
         }
+        return new Arguments(
+                held.orElseGet(() -> PyDict.of(Map.of("model_parallel_size", PyInt.of(folders)))));
     }
 
     private static String text(RankFile file, String... path) {

@@ -71,7 +71,7 @@ final class DistTree {
         this.optimizer = OptimizerSettings.of(request, source, foreign, true, losses);
         this.folder = IterationFolder.of(request);
         if (foreign) {
-            notes.addAll(MadeArguments.notes(asked, optimizer.isPresent()));
+            notes.addAll(MadeArguments.notes(asked, optimizer));
         }
         this.objects = new DistObjects(request, source, grid, template, model, optimizer, foreign);
     }

@@ -1,7 +1,9 @@
 package io.ucp.formats.deepspeed.universal;
 
 import io.ucp.formats.CarriedFile;
+import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.WriteRequest;
+import io.ucp.formats.torch.pickle.PyList;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -32,7 +34,9 @@ final class Losses {
     }
 
     /// The source is not DeepSpeed's, or what made it so is not there.
-    void plain(WriteRequest request) {
+    ///
+    /// @param steps of the optimizer so far
+    void plain(WriteRequest request, long steps) {
         lines.add(
                 ("%s: written as one rank's of ZeRO stage 1 (%s), without the training script's own"
                      + " state; a learning-rate scheduler gets last_batch_iteration %d and nothing"
@@ -44,7 +48,7 @@ final class Losses {
                                         : "no DeepSpeed model states in the source (%s)"
                                                 .formatted(request.origin().format()),
                                 PlainModelStates.FILE,
-                                request.iteration().orElse(0) - 1));
+                                steps - 1));
         long weights =
                 request.parameters().stream()
                         .filter(p -> p.trainable() && !p.buffer())
@@ -72,6 +76,30 @@ final class Losses {
                                 + " hyperparameters, the loading job's own stay; its optimizer must"
                                 + " have the same number of parameter groups, for DeepSpeed loads"
                                 + " no further than there are here");
+    }
+
+    /// What the loading job's optimizer has to have, for DeepSpeed asks for no names.
+    void groups(List<ParameterFacts> trained, PyList groups) {
+        List<String> told = new ArrayList<>();
+        for (int g = 0; g < groups.elements().size(); g++) {
+            int number = g;
+            List<ParameterFacts> members =
+                    trained.stream().filter(p -> p.optimizerGroup() == number).toList();
+            told.add(
+                    "%d of %s, ..%s"
+                            .formatted(
+                                    members.size(),
+                                    members.getFirst().name(),
+                                    groups.elements()
+                                            .get(g)
+                                            .find("weight_decay")
+                                            .map(" (weight_decay %s)"::formatted)
+                                            .orElse("")));
+        }
+        notes.add(
+                "the loading job's optimizer needs these groups, each in the order of the model's"
+                        + " parameters: "
+                        + String.join("; ", told));
     }
 
     /// Files of the source that upstream does not take along either.

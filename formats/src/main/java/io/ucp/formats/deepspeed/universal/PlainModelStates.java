@@ -18,6 +18,7 @@ import io.ucp.formats.torch.pickle.PyNone;
 import io.ucp.formats.torch.pickle.PyObject;
 import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.formats.torch.pickle.PyTuple;
+import io.ucp.formats.training.TrainingState;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 
@@ -53,7 +54,8 @@ final class PlainModelStates {
     }
 
     /// @param trained parameters with a folder in `zero/`
-    PyDict of(WriteRequest request, List<ParameterFacts> trained) {
+    /// @param training what the job said that wrote the state
+    PyDict of(WriteRequest request, List<ParameterFacts> trained, TrainingState training) {
         Optional<List<String>> order =
                 NamedParameters.of(
                         request.parameters().stream()
@@ -75,7 +77,7 @@ final class PlainModelStates {
                 }
             }
         }
-        long step = request.iteration().orElse(0);
+        long step = training.steps(request).orElse(0);
         Map<String, PickleValue> root = new LinkedHashMap<>();
         root.put("module", PyObject.orderedDict(PyDict.of(module)));
         root.put("buffer_names", buffers(request.parameters()));
@@ -93,8 +95,11 @@ final class PlainModelStates {
         root.put(
                 "sparse_tensor_module_names",
                 PyObject.call(new PyGlobal("__builtin__", "set"), PyList.of()));
-        root.put("skipped_steps", PyInt.of(0));
+        root.put("skipped_steps", PyInt.of(training.skippedSteps().orElse(0)));
         root.put("global_steps", PyInt.of(step));
+        if (training.trainSamples().isPresent()) {
+            root.put("global_samples", PyInt.of(training.trainSamples().getAsLong()));
+        }
         root.put("dp_world_size", PyInt.of(1));
         root.put("mp_world_size", PyInt.of(1));
         root.put("checkpoint_parallel_dimensions", degrees());

@@ -18,6 +18,7 @@ import io.ucp.formats.torch.TorchBuilder;
 import io.ucp.formats.torch.TorchTensor;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyList;
 import io.ucp.io.ByteSource;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Piece;
@@ -88,17 +89,20 @@ final class UniversalLayout {
     }
 
     private TargetTree tree() {
-        List<ParameterFacts> trained = request.parameters().stream().filter(this::trained).toList();
+        List<ParameterFacts> held = request.parameters().stream().filter(this::trained).toList();
+        ForeignJob foreign = ForeignJob.of(request, held);
+        List<ParameterFacts> trained =
+                modelStates.isEmpty() ? held.stream().map(foreign::renumbered).toList() : held;
         for (ParameterFacts parameter : trained) {
             FolderNames.check(parameter);
             parameter(parameter);
         }
-        optimizerState(trained);
+        optimizerState(trained, foreign);
         if (modelStates.isEmpty()) {
             PlainModelStates plain = new PlainModelStates();
-            PyDict root = plain.of(request, trained);
+            PyDict root = plain.of(request, trained, foreign.training());
             files.add(torch(PlainModelStates.FILE, root, plain.storages()));
-            losses.plain(request);
+            losses.plain(request, foreign.training().steps(request).orElse(0));
         }
         for (CarriedFile states : modelStates) {
             files.add(carried(states, states.path()));
@@ -219,7 +223,8 @@ final class UniversalLayout {
         if (!name.equals(StateFolder.STEP)) {
             losses.scalar(p.name(), name);
         } else if (!stage3) {
-            files.add(step(path + StateFolder.STEP + ".pt", value));
+            boolean own = request.origin().format().startsWith("deepspeed");
+            files.add(step(path + StateFolder.STEP + ".pt", own ? value : ForeignJob.step(value)));
         }
     }
 
@@ -228,14 +233,18 @@ final class UniversalLayout {
         return torch.file(folder + "/" + path, torch.scalar(value));
     }
 
-    private void optimizerState(List<ParameterFacts> trained) {
+    private void optimizerState(List<ParameterFacts> trained, ForeignJob foreign) {
         String path = UniversalFolder.ZERO + "/" + UniversalFolder.OPTIMIZER_STATE;
         Optional<CarriedFile> common = first(Carried.OPTIMIZER_STATE);
         Optional<CarriedFile> rankZero = first(Carried.OPTIMIZER);
         if (modelStates.isEmpty() || (common.isEmpty() && rankZero.isEmpty())) {
-            Optional<PickleValue> groups = metadata.flatMap(SavedMetadata::paramGroups);
-            files.add(torch(path, OptimizerState.plain(trained, groups), Map.of()));
-            losses.optimizer(groups.isPresent());
+            Optional<PickleValue> own = metadata.flatMap(SavedMetadata::paramGroups);
+            Optional<PyList> made = metadata.isEmpty() ? foreign.groups() : Optional.empty();
+            PyDict state = OptimizerState.plain(trained, own.or(() -> made));
+            files.add(torch(path, state, Map.of()));
+            made.ifPresentOrElse(
+                    groups -> losses.groups(trained, groups),
+                    () -> losses.optimizer(own.isPresent()));
         } else if (common.isPresent()) {
             files.add(carried(common.get(), path));
         } else {

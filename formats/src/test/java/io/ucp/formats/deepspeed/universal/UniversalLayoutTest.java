@@ -345,27 +345,131 @@ class UniversalLayoutTest {
                                         .isEqualTo(List.of(PyText.of("q\\.kv$"))));
     }
 
+    /// DeepSpeed gives it to the optimizer as it is, and torch's need a tensor.
     @Test
-    void aStepCountedByPythonStaysPythons() throws IOException {
-        ByteBuffer seven = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(0, 7);
-        ParameterFacts counted =
-                new ParameterFacts(
-                        "a",
-                        Shape.of(2),
-                        Shape.of(2),
-                        ADAM,
-                        Map.of("step", new Scalar(DType.INT64, seven.array())),
-                        Split.UNKNOWN,
-                        true,
-                        false,
-                        0,
-                        List.of(),
-                        Map.of(),
-                        List.of());
+    void aStepThatMegatronCountedBecomesTheTensorThatTorchsOptimizersNeed() throws IOException {
+        write(ELSEWHERE, List.of(), counted(7));
 
-        write(ELSEWHERE, List.of(), counted);
+        assertThat(stepOf("a")).contains(STEP);
+    }
+
+    @Test
+    void aStepThatNoFloatIsStaysPythons() throws IOException {
+        write(ELSEWHERE, List.of(), counted((1L << 24) + 1));
+
+        assertThat(tree("zero/a/step.pt")).isEqualTo(PyInt.of((1L << 24) + 1));
+    }
+
+    @Test
+    void aStepThatDeepSpeedsOwnOptimizerCountedStaysPythons() throws IOException {
+        Origin own = new Origin("deepspeed", "s", 1, List.of(), Optional.empty());
+
+        write(own, List.of(), counted(7));
 
         assertThat(tree("zero/a/step.pt")).isEqualTo(PyInt.of(7));
+    }
+
+    private static ParameterFacts counted(long step) {
+        ByteBuffer held = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(0, step);
+        return new ParameterFacts(
+                "a",
+                Shape.of(2),
+                Shape.of(2),
+                ADAM,
+                Map.of("step", new Scalar(DType.INT64, held.array())),
+                Split.UNKNOWN,
+                true,
+                false,
+                0,
+                List.of(),
+                Map.of(),
+                List.of());
+    }
+
+    private Optional<Scalar> stepOf(String parameter) throws IOException {
+        CheckpointFile file =
+                CheckpointFile.open(
+                        target.resolve("s_universal/zero/%s/step.pt".formatted(parameter)));
+        return file.scalar(file.root());
+    }
+
+    @Test
+    void settingsOfMegatronsGroupsAreThoseOfTheLoadingJobs() throws IOException {
+        TargetTree tree = write(ELSEWHERE, List.of(megatron(0.1, 0.0)), adam("a", 0), adam("b", 1));
+
+        List<PickleValue> groups =
+                tree("zero/optimizer_state.pt")
+                        .find("param_groups")
+                        .flatMap(PickleValue::asSequence)
+                        .orElseThrow();
+        assertThat(groups)
+                .extracting(g -> g.find("weight_decay").orElseThrow())
+                .containsExactly(new PyFloat(0.1), new PyFloat(0.0));
+        assertThat(groups)
+                .extracting(g -> g.find("lr").orElseThrow())
+                .containsOnly(new PyFloat(0.25));
+        assertThat(groups)
+                .extracting(g -> g.find("params").flatMap(PickleValue::asSequence).orElseThrow())
+                .containsExactly(List.of(PyInt.of(0)), List.of(PyInt.of(1)));
+        assertThat(groups).allMatch(g -> g.find("step").isEmpty());
+        assertThat(groups).allMatch(g -> g.find("bias_correction").isPresent());
+        assertThat(tree("mp_rank_00_model_states.pt").find("global_samples"))
+                .contains(PyInt.of(56));
+        assertThat(tree.losses())
+                .noneMatch(l -> l.startsWith("no DeepSpeed optimizer state in the source"));
+        assertThat(tree.notes())
+                .contains(
+                        "the loading job's optimizer needs these groups, each in the order of the"
+                                + " model's parameters: 1 of a, .. (weight_decay 0.1); 1 of b, .."
+                                + " (weight_decay 0.0)");
+    }
+
+    /// Megatron numbers groups by what they are; DeepSpeed counts them.
+    @Test
+    void groupsThatTheSourceNumbersWithGapsAreCounted() throws IOException {
+        write(ELSEWHERE, List.of(megatron(0.1, 0.0)), adam("a", 0), adam("b", 3));
+
+        CheckpointIndex index = format.index(format.find(target).getFirst());
+        assertThat(index.wholes())
+                .extracting(w -> w.facts().name() + w.facts().optimizerGroup())
+                .containsExactly("a0", "b1");
+        assertThat(
+                        tree("zero/optimizer_state.pt")
+                                .find("param_groups")
+                                .flatMap(PickleValue::asSequence)
+                                .orElseThrow())
+                .hasSize(2);
+    }
+
+    private static CarriedFile megatron(double... decays) {
+        List<PickleValue> groups = new ArrayList<>();
+        for (double decay : decays) {
+            groups.add(
+                    PyDict.of(
+                            map(
+                                    "wd_mult", new PyFloat(decay > 0 ? 1 : 0),
+                                    "lr", new PyFloat(0.25),
+                                    "betas", PyList.of(new PyFloat(0.9), new PyFloat(0.95)),
+                                    "eps", new PyFloat(1e-8),
+                                    "weight_decay", new PyFloat(decay),
+                                    "step", PyInt.of(7))));
+        }
+        PyDict optimizer = PyDict.of(map("param_groups", PyList.of(groups)));
+        return new CarriedFile(
+                "mp_rank_00/model_optim_rng.pt",
+                "model",
+                Coordinate.of("pp", 0).with("tp", 0),
+                Optional.empty(),
+                Optional.of(
+                        PyDict.of(
+                                map(
+                                        "args",
+                                        PyDict.of(map("consumed_train_samples", PyInt.of(56))),
+                                        "iteration",
+                                        PyInt.of(7),
+                                        "optimizer",
+                                        PyDict.of(map("optimizer", optimizer))))),
+                Map.of());
     }
 
     @ParameterizedTest
