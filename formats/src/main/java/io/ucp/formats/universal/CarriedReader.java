@@ -71,7 +71,7 @@ final class CarriedReader {
 
     private void verify(ZipForm.Entry entry) throws IOException {
         CRC32 crc = new CRC32();
-        ByteBuffer buffer = ByteBuffer.allocateDirect(1 << 20);
+        ByteBuffer buffer = ByteBuffer.allocateDirect((int) Math.min(entry.size(), 1 << 20));
         for (long at = entry.data(); at < entry.end(); at += buffer.limit()) {
             buffer.clear().limit((int) Math.min(buffer.capacity(), entry.end() - at));
             Channels.read(channel, path, at, buffer);
