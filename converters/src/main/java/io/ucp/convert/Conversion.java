@@ -164,6 +164,7 @@ public final class Conversion {
         }
         Fingerprint reading = Fingerprint.of(prepared);
         SourceState source = SourceState.of(reading.sources());
+        SourceState.requireAsIndexed(reading.read());
         Optional<ExecutionResult> same =
                 CopiedSource.read(
                         prepared,
@@ -203,7 +204,7 @@ public final class Conversion {
                             .requireSame(
                                     source,
                                     prepared.inventory().index().folder(),
-                                    "convert again when nothing writes there any more");
+                                    SourceState.AGAIN);
                     untidy = folder.commit();
                 }
                 return report(

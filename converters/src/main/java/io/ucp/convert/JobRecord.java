@@ -9,6 +9,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 
 import io.ucp.formats.RefusedException;
+import io.ucp.io.FileStamp;
 import io.ucp.io.WholeFile;
 
 import java.io.ByteArrayOutputStream;
@@ -66,12 +67,12 @@ record JobRecord(
             json.writeStringField("format", format);
             json.writeObjectFieldStart("files");
             for (Map.Entry<String, SourceState.File> entry : state.files().entrySet()) {
-                SourceState.File file = entry.getValue();
+                FileStamp stamp = entry.getValue().stamp();
                 json.writeObjectFieldStart(entry.getKey());
-                json.writeNumberField("size", file.size());
-                json.writeStringField("modified", file.modified());
-                json.writeStringField("identity", file.identity());
-                json.writeNumberField("edges", file.edges());
+                json.writeNumberField("size", stamp.size());
+                json.writeStringField("modified", stamp.modified());
+                json.writeStringField("identity", stamp.identity());
+                json.writeNumberField("edges", entry.getValue().edges());
                 json.writeEndObject();
             }
             json.writeEndObject();
@@ -102,9 +103,10 @@ record JobRecord(
             files.put(
                     entry.getKey(),
                     new SourceState.File(
-                            of.path("size").asLong(),
-                            of.path("modified").asText(),
-                            of.path("identity").asText(),
+                            new FileStamp(
+                                    of.path("size").asLong(),
+                                    of.path("modified").asText(),
+                                    of.path("identity").asText()),
                             of.path("edges").asInt()));
         }
         return Optional.of(

@@ -1,16 +1,16 @@
 package io.ucp.convert;
 
 import io.ucp.formats.RefusedException;
-import io.ucp.io.FileIdentity;
+import io.ucp.io.ByteSource;
+import io.ucp.io.FileStamp;
 import io.ucp.tensor.Crc;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.BasicFileAttributes;
+import java.util.Collection;
 import java.util.Map;
 import java.util.SequencedMap;
 import java.util.TreeMap;
@@ -21,19 +21,16 @@ import java.util.TreeMap;
 ///
 /// @param files by the name that [Fingerprint#sources] gives them
 record SourceState(SequencedMap<String, File> files) {
+    /// What to do where a source changed.
+    static final String AGAIN = "convert again when nothing writes there any more";
+
     private static final int EDGE = 4096;
 
-    /// @param modified as the file system has it, ISO 8601
-    /// @param identity its inode, empty where the system has none
     /// @param edges CRC-32C of its first and last 4 KiB
-    record File(long size, String modified, String identity, int edges) {
+    record File(FileStamp stamp, int edges) {
         static File of(Path path) throws IOException {
-            BasicFileAttributes attributes = Files.readAttributes(path, BasicFileAttributes.class);
-            return new File(
-                    attributes.size(),
-                    attributes.lastModifiedTime().toString(),
-                    FileIdentity.of(path),
-                    edges(path, attributes.size()));
+            FileStamp stamp = FileStamp.of(path);
+            return new File(stamp, edges(path, stamp.size()));
         }
 
         private static int edges(Path path, long size) throws IOException {
@@ -61,17 +58,8 @@ record SourceState(SequencedMap<String, File> files) {
 
         /// What is not as it was, in words.
         private String differs(File before) {
-            if (size != before.size) {
-                return "it has %,d bytes, and had %,d".formatted(size, before.size);
-            }
-            if (!modified.equals(before.modified)) {
-                return "it was modified at %s, and before at %s"
-                        .formatted(modified, before.modified);
-            }
-            if (!identity.equals(before.identity)) {
-                return "it is another file of that name";
-            }
-            return "its first or last %d bytes changed".formatted(EDGE);
+            String unlike = stamp.unlike(before.stamp);
+            return unlike.isEmpty() ? "its first or last %d bytes changed".formatted(EDGE) : unlike;
         }
     }
 
@@ -90,11 +78,8 @@ record SourceState(SequencedMap<String, File> files) {
         for (Map.Entry<String, File> entry : before.files.entrySet()) {
             File now = files.get(entry.getKey());
             if (now != null && !now.equals(entry.getValue())) {
-                throw new RefusedException(
-                        folder.resolve(entry.getKey()).toString(),
-                        "the source changed: " + now.differs(entry.getValue()),
-                        "files that stay as they are while they are converted",
-                        remedy);
+                throw changed(
+                        folder.resolve(entry.getKey()), now.differs(entry.getValue()), remedy);
             }
         }
         if (!files.keySet().equals(before.files.keySet())) {
@@ -104,5 +89,28 @@ record SourceState(SequencedMap<String, File> files) {
                     "the same ones",
                     remedy);
         }
+    }
+
+    /// What was planned is of the files as they were when they were indexed: one that was written
+    /// anew since has its bytes elsewhere, or other ones.
+    ///
+    /// @throws RefusedException that names the first file that changed
+    static void requireAsIndexed(Collection<ByteSource> sources) throws IOException {
+        for (ByteSource source : sources) {
+            if (source.stamp().isPresent()) {
+                String unlike = FileStamp.of(source.path()).unlike(source.stamp().get());
+                if (!unlike.isEmpty()) {
+                    throw changed(source.path(), unlike, AGAIN);
+                }
+            }
+        }
+    }
+
+    private static RefusedException changed(Path file, String how, String remedy) {
+        return new RefusedException(
+                file.toString(),
+                "the source changed: " + how,
+                "files that stay as they are while they are converted",
+                remedy);
     }
 }

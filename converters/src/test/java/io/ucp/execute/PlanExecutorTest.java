@@ -51,13 +51,14 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.stream.Stream;
 import java.util.zip.CRC32;
 
 /// Plans are judged by running them on tensors whose values are their own index.
@@ -596,9 +597,8 @@ class PlanExecutorTest {
         IndexedJob.write(ranks, in);
         Inventory source = job.inventory(ranks, in, Agreement.EQUAL);
         Files.delete(in.resolve("c0_r40.bin"));
-        AtomicReference<@Nullable Thread> leader = new AtomicReference<>();
-        Options options =
-                Options.standard().withThreads(3).withCancelled(() -> waitsForTheEndOf(leader));
+        Leader leader = new Leader(3);
+        Options options = Options.standard().withThreads(3).withCancelled(leader::goesAlone);
         assertThatThrownBy(
                         () ->
                                 PlanExecutor.execute(
@@ -613,17 +613,40 @@ class PlanExecutorTest {
         }
     }
 
-    /// The first worker that asks goes on; the others, which have claimed a target each, wait until
-    /// it has failed and its thread is idle.
-    private static boolean waitsForTheEndOf(AtomicReference<@Nullable Thread> leader) {
-        leader.compareAndSet(null, Thread.currentThread());
-        Thread first = Objects.requireNonNull(leader.get());
-        while (first != Thread.currentThread()
-                && first.getState() != Thread.State.WAITING
-                && first.isAlive()) {
-            Thread.onSpinWait();
+    /// The first of some workers to ask goes on when each has claimed a target; the others wait
+    /// until it is no worker any more.
+    private record Leader(CountDownLatch claiming, AtomicReference<@Nullable Thread> first) {
+        Leader(int workers) {
+            this(new CountDownLatch(workers), new AtomicReference<>());
         }
-        return false;
+
+        /// Never cancels.
+        boolean goesAlone() {
+            claiming.countDown();
+            Thread asking = Thread.currentThread();
+            Thread leading = first.compareAndExchange(null, asking);
+            if (leading == null || leading == asking) {
+                awaitAll();
+            } else {
+                while (works(leading)) {
+                    Thread.onSpinWait();
+                }
+            }
+            return false;
+        }
+
+        private void awaitAll() {
+            try {
+                claiming.await();
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        }
+
+        private static boolean works(Thread thread) {
+            return Stream.of(thread.getStackTrace())
+                    .anyMatch(frame -> frame.getClassName().equals(PlanExecutor.class.getName()));
+        }
     }
 
     @Test

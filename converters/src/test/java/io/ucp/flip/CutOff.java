@@ -94,7 +94,7 @@ final class CutOff {
         return contents;
     }
 
-    private static void remove(Path root) throws IOException {
+    static void remove(Path root) throws IOException {
         if (Files.exists(root)) {
             try (Stream<Path> walk = Files.walk(root)) {
                 for (Path path : walk.sorted(Comparator.reverseOrder()).toList()) {

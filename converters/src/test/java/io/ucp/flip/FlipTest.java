@@ -28,20 +28,33 @@ import java.util.SplittableRandom;
 import java.util.TreeMap;
 
 /// Checkpoints of every format, damaged at one place after another: `verify` finds it, or nothing
-/// that is read is another than before. Places are taken from every kind of byte alike. `.ci/flip`
-/// tries a thousand places of each (`-Ducp.flip.places=`, `-Ducp.flip.seed=`).
+/// that is read is another than before. So does a conversion of it, or its output is the very same.
+/// Places are taken from every kind of byte alike. `.ci/flip` tries a thousand places of each
+/// (`-Ducp.flip.places=`, `-Ducp.flip.seed=`, `-Ducp.flip.kind=` for one kind alone,
+/// `-Ducp.flip.checkpoint=` for another checkpoint).
 final class FlipTest {
     private static final int PLACES = Integer.getInteger("ucp.flip.places", 40);
     private static final long SEED = Long.getLong("ucp.flip.seed", 20_261_128);
 
-    /// A name of one of [#KINDS], empty for all.
+    /// A name of one of [#KINDS], or of what was given; empty for all.
     private static final String ONLY = System.getProperty("ucp.flip.kind", "");
+
+    private static final String CHECKPOINT = System.getProperty("ucp.flip.checkpoint", "");
 
     private static final Path DCP = Path.of("../formats/src/test/resources/io/ucp/formats/dcp");
     private static final Path GPT2 =
             Checkpoints.SAMPLES.resolve("gpt2-zero2-tied-frozen/checkpoint");
 
     private static final Path LLAMA = Checkpoints.SAMPLES.resolve("hf-llama-sharded/checkpoint");
+
+    /// Before the name of a kind: it is converted, and not verified.
+    private static final String CONVERTING = "converting-";
+
+    /// The checkpoint that was named.
+    private static final String GIVEN = "given";
+
+    /// What holds a model's hyperparameters, of which nothing keeps a checksum.
+    private static final String CONFIG = "(generation_)?config\\.json";
 
     private static final List<String> KINDS =
             List.of(
@@ -57,11 +70,21 @@ final class FlipTest {
                     "state-dict",
                     "parity",
                     "digests",
-                    "cut off");
+                    "cut-off",
+                    CONVERTING + "deepspeed",
+                    CONVERTING + "deepspeed-zero3",
+                    CONVERTING + "deepspeed-universal",
+                    CONVERTING + "dcp",
+                    CONVERTING + "megatron",
+                    CONVERTING + "megatron-dist",
+                    CONVERTING + "state-dict");
 
     @TempDir Path folder;
 
     private Damaged damaged(String name) throws IOException {
+        if (name.startsWith(CONVERTING)) {
+            return Converting.of(damaged(name.substring(CONVERTING.length())), folder);
+        }
         return switch (name) {
             case "deepspeed" -> Checkpoints.of(name, GPT2, Damaged.NONE, folder);
             case "deepspeed-zero3" -> sample(name, "llama-zero3-dp4", Damaged.NONE);
@@ -69,14 +92,16 @@ final class FlipTest {
             case "universal" -> converted(name, "universal", Map.of());
             case "universal-zstd" -> converted(name, "universal", Map.of("compress", "zstd"));
             case "dcp" -> Checkpoints.of(name, DCP.resolve("fsdp2"), "\\.metadata", folder);
-            case "megatron" -> made(name, LLAMA, name, Map.of(), ".*json");
-            case "megatron-dist" -> made(name, LLAMA, name, Map.of(), ".*json|\\.metadata");
+            case "megatron" -> made(name, LLAMA, name, Map.of(), CONFIG);
+            case "megatron-dist" -> made(name, LLAMA, name, Map.of(), CONFIG + "|\\.metadata");
             case "safetensors" -> sample(name, "hf-llama-sharded", ".*");
-            case "state-dict" -> sample(name, "hf-llama-bin", ".*json");
+            case "state-dict" -> sample(name, "hf-llama-bin", CONFIG);
             case "parity" -> Checkpoints.parity(folder);
             case "digests" -> Checkpoints.digests(folder);
-            case "cut off" -> CutOff.of(folder);
-            default -> Checkpoints.of(name, Path.of(name), ".*", folder);
+            case "cut-off" -> CutOff.of(folder);
+            default ->
+                    Checkpoints.of(
+                            CHECKPOINT, Path.of(CHECKPOINT), "(?!zip|arrow|metadata).*", folder);
         };
     }
 
@@ -99,9 +124,9 @@ final class FlipTest {
 
     static List<String> kinds() {
         List<String> kinds = new ArrayList<>(KINDS);
-        String given = System.getProperty("ucp.flip.checkpoint", "");
-        if (!given.isEmpty()) {
-            kinds.add(given);
+        if (!CHECKPOINT.isEmpty()) {
+            kinds.add(GIVEN);
+            kinds.add(CONVERTING + GIVEN);
         }
         kinds.removeIf(kind -> !ONLY.isEmpty() && !kind.equals(ONLY));
         return kinds;
@@ -138,7 +163,7 @@ final class FlipTest {
                             .formatted(
                                     damaged.name(),
                                     of,
-                                    cut ? "cut off" : "flipped",
+                                    cut ? "cut-off" : "flipped",
                                     place.at(),
                                     place.file().getFileName(),
                                     outcome.what());

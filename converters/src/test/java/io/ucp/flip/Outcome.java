@@ -8,7 +8,8 @@ record Outcome(Kind kind, String what) {
         /// `verify` finds it.
         FOUND,
 
-        /// Every state, and everything else that is read, is as it was.
+        /// Every state, and everything else that is read, is as it was; what is made of it is the
+        /// same.
         HARMLESS,
 
         /// Only `verify --against` a record of the files finds it: the format keeps no checksum.

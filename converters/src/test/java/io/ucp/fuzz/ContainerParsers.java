@@ -1,62 +1,33 @@
 package io.ucp.fuzz;
 
-import static io.ucp.fuzz.Parsers.SAMPLES;
 import static io.ucp.fuzz.Parsers.index;
 import static io.ucp.fuzz.Parsers.words;
 
-import io.ucp.convert.Conversion;
-import io.ucp.convert.Request;
-import io.ucp.formats.CheckpointIndex;
-import io.ucp.formats.TensorEntry;
-import io.ucp.formats.WholeParameter;
 import io.ucp.formats.distcp.DistcpMetadata;
 import io.ucp.formats.torch.TorchFile;
 import io.ucp.formats.torch.TorchRecord;
 import io.ucp.formats.torch.pickle.PickleReader;
-import io.ucp.io.ByteReader;
 
 import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
-import java.util.Optional;
 import java.util.stream.Stream;
 
 /// The containers of checkpoints, with small seeds: an input is read in less than a millisecond.
 final class ContainerParsers {
-    private static final Path RESOURCES = Path.of("../formats/src/test/resources");
-    private static final String MANIFEST = "manifest.json";
+    static final Path RESOURCES = Path.of("../formats/src/test/resources");
 
     private ContainerParsers() {}
 
     /// @param folder where seeds can be made
     static List<Parser> all(Path folder) throws IOException {
-        Path small = Files.createDirectories(folder.resolve("small"));
-        Files.write(small.resolve("model.safetensors"), small());
-        Path plain = universal(small, folder.resolve("universal"), Map.of());
-        Path compressed = universal(small, folder.resolve("zstd"), Map.of("compress", "zstd"));
-        return List.of(
-                pickle(),
-                torch(),
-                universalManifest(plain, ranks(folder)),
-                arrow("arrow", plain),
-                arrow("arrow-zstd", compressed),
-                metadata(),
-                safetensors());
-    }
-
-    private static Path universal(Path source, Path out, Map<String, String> options)
-            throws IOException {
-        Request request =
-                new Request(
-                        source, Optional.empty(), "universal", Optional.empty(), Map.of(), options);
-        Conversion.run(Conversion.prepare(request), out, Parsers.quick(), (done, total) -> {});
-        return out;
+        List<Parser> all = new ArrayList<>(List.of(pickle(), torch(), metadata(), safetensors()));
+        all.addAll(UniversalParsers.all(folder));
+        return all;
     }
 
     private static List<Path> torchFiles() throws IOException {
@@ -172,95 +143,6 @@ final class ContainerParsers {
                 });
     }
 
-    /// The manifest of a job's checkpoint, with the first and the last of its parameters.
-    private static byte[] ranks(Path folder) throws IOException {
-        Path source = SAMPLES.resolve("gpt2-zero2-tied-frozen/checkpoint");
-        Path made = universal(source, folder.resolve("ranks"), Map.of());
-        List<String> lines = Files.readAllLines(made.resolve(MANIFEST));
-        int first = lines.indexOf("\"parameters\":[") + 1;
-        int end = lines.indexOf("\"carried\":[");
-        lines.subList(first + 1, end - 1).clear();
-        return (String.join("\n", lines) + "\n").getBytes(StandardCharsets.UTF_8);
-    }
-
-    private static Parser universalManifest(Path universal, byte[] ranks) throws IOException {
-        return new Parser(
-                "manifest",
-                List.of(Files.readAllBytes(universal.resolve(MANIFEST)), ranks),
-                words(
-                        "{",
-                        "}",
-                        "[",
-                        "]",
-                        "\"",
-                        ",",
-                        ":",
-                        "null",
-                        "-1",
-                        "1e400",
-                        "../",
-                        "\\u0000",
-                        "[[[[[[[[",
-                        "9999999999999999999"),
-                (input, folder) -> {
-                    Path root = folder.resolve("universal");
-                    if (!Files.exists(root)) {
-                        copy(universal, root);
-                    }
-                    Files.write(root.resolve(MANIFEST), Seals.manifest(input));
-                    index("universal", root);
-                });
-    }
-
-    /// A state file, beside a manifest that says its size.
-    private static Parser arrow(String name, Path universal) throws IOException {
-        Path file;
-        try (Stream<Path> files = Files.list(universal.resolve("states"))) {
-            file = files.sorted().findFirst().orElseThrow();
-        }
-        byte[] seed = Files.readAllBytes(file);
-        String manifest =
-                Files.readString(universal.resolve(MANIFEST), StandardCharsets.ISO_8859_1);
-        String size = "\"size\":%d}".formatted(seed.length);
-        return new Parser(
-                name,
-                List.of(seed),
-                words("ARROW1\0\0", "ARROW1", "\u00ff\u00ff\u00ff\u00ff", "\0\0\0\0\0\0\0\0"),
-                (input, folder) -> {
-                    Path root = folder.resolve("universal");
-                    if (!Files.exists(root)) {
-                        copy(universal, root);
-                    }
-                    Files.write(
-                            root.resolve("states").resolve(file.getFileName()), Seals.arrow(input));
-                    byte[] fits =
-                            manifest.replace(size, "\"size\":%d}".formatted(input.length))
-                                    .getBytes(StandardCharsets.ISO_8859_1);
-                    Files.write(root.resolve(MANIFEST), Seals.manifest(fits));
-                    values(index("universal", root));
-                });
-    }
-
-    /// Reads the elements of every state.
-    private static void values(CheckpointIndex index) throws IOException {
-        for (WholeParameter whole : index.wholes()) {
-            for (TensorEntry tensor : whole.tensors().values()) {
-                try (ByteReader reader = tensor.source().open()) {
-                    reader.read(
-                            tensor.offset(), ByteBuffer.allocate(Math.toIntExact(tensor.size())));
-                }
-            }
-        }
-    }
-
-    private static void copy(Path from, Path to) throws IOException {
-        try (Stream<Path> all = Files.walk(from)) {
-            for (Path path : all.toList()) {
-                Files.copy(path, to.resolve(from.relativize(path).toString()));
-            }
-        }
-    }
-
     /// What `torch.distributed.checkpoint.metadata` pickles: in small, and what torch wrote.
     private static Parser metadata() throws IOException {
         List<byte[]> seeds = new ArrayList<>();
@@ -303,7 +185,7 @@ final class ContainerParsers {
     }
 
     /// A model of two tensors.
-    private static byte[] small() {
+    static byte[] small() {
         String header =
                 "{\"__metadata__\":{\"format\":\"pt\"},\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],"
                     + "\"data_offsets\":[0,24]},\"b\":{\"dtype\":\"BF16\",\"shape\":[4],\"data_offsets\":[24,32]}}";

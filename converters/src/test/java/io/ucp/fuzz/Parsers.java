@@ -104,14 +104,22 @@ final class Parsers {
 
     /// As a format reads what lies in a folder of its own.
     static CheckpointIndex index(String format, Path folder) throws IOException {
-        CheckpointFormat named =
-                FORMATS.stream().filter(f -> f.name().equals(format)).findFirst().orElseThrow();
+        CheckpointFormat named = named(format);
         List<CheckpointFormat.Candidate> found = named.find(folder);
         if (found.isEmpty()) {
             throw new IncompleteCheckpointException(
                     folder.toString(), "nothing that says it is one", format, "");
         }
         return named.index(found.getFirst());
+    }
+
+    /// What its checksums say, of which every byte is read.
+    static void damage(String format, CheckpointIndex index) throws IOException {
+        named(format).damage(index);
+    }
+
+    private static CheckpointFormat named(String format) {
+        return FORMATS.stream().filter(f -> f.name().equals(format)).findFirst().orElseThrow();
     }
 
     private static Request universalRequest(Path source) {

@@ -4,14 +4,24 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Optional;
 
-/// A file as it lies on disk. `size` is what it was when it was indexed.
-public record PlainFile(Path path, long size) implements ByteSource {
+/// A file as it lies on disk. `size` and `stamp` are what it had when it was indexed.
+public record PlainFile(Path path, long size, Optional<FileStamp> stamp) implements ByteSource {
+    /// Of a file that nothing looked at yet.
+    public PlainFile(Path path, long size) {
+        this(path, size, Optional.empty());
+    }
+
+    /// As it is now: to be asked for before any of it is read.
     public static PlainFile of(Path path) throws IOException {
-        return new PlainFile(path, Files.size(path));
+        return of(path, FileStamp.of(path));
+    }
+
+    public static PlainFile of(Path path, FileStamp stamp) {
+        return new PlainFile(path, stamp.size(), Optional.of(stamp));
     }
 
     @Override

@@ -9,12 +9,10 @@ import io.ucp.formats.distcp.DistcpMetadata;
 import io.ucp.formats.distcp.ItemReader;
 import io.ucp.io.ByteSource;
 import io.ucp.io.Checksummed;
-import io.ucp.io.MalformedFileException;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Set;
@@ -80,17 +78,12 @@ public final class DcpFormat implements CheckpointFormat {
     @Override
     public List<Checksummed> checksums(CheckpointIndex index, Collection<ByteSource> read)
             throws IOException {
-        return ItemReader.checksums(index.folder(), DistcpMetadata.read(index.folder()), read);
+        return ItemReader.checksums(index.folder(), read);
     }
 
     @Override
     public List<Finding> damage(CheckpointIndex index) throws IOException {
-        List<Finding> findings = new ArrayList<>();
-        DistcpMetadata metadata = DistcpMetadata.read(index.folder());
-        for (MalformedFileException each : ItemReader.damage(index.folder(), metadata)) {
-            findings.add(new Finding(each.file().toString(), each.problem()));
-        }
-        return findings;
+        return ItemReader.damage(index.folder());
     }
 
     @Override

@@ -1,11 +1,12 @@
 package io.ucp.formats.distcp;
 
+import io.ucp.formats.Finding;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.distcp.StateDictEntry.OfObject;
 import io.ucp.formats.distcp.StateDictEntry.OfTensor;
 import io.ucp.formats.distcp.StateDictEntry.Stored;
 import io.ucp.formats.torch.TorchFile;
-import io.ucp.formats.torch.TorchRecord;
+import io.ucp.formats.torch.TorchFolder;
 import io.ucp.formats.torch.TorchTensor;
 import io.ucp.io.ByteReader;
 import io.ucp.io.ByteSource;
@@ -20,6 +21,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -32,6 +34,7 @@ public final class ItemReader {
     private static final String COPY = "copy the checkpoint again as a whole";
 
     private final Path folder;
+    private final Map<String, PlainFile> files = new ConcurrentHashMap<>();
     private final Map<Place, TensorEntry> tensors = new ConcurrentHashMap<>();
     private final Map<Place, TorchFile> objects = new ConcurrentHashMap<>();
 
@@ -155,7 +158,9 @@ public final class ItemReader {
 
     private void openAll(List<Item> items) {
         try {
-            PlainFile file = PlainFile.of(folder.resolve(items.getFirst().place().file()));
+            String name = items.getFirst().place().file();
+            PlainFile file = PlainFile.of(folder.resolve(name));
+            files.put(name, file);
             try (ByteReader reader = file.open()) {
                 WindowedSource windowed = new WindowedSource(file, reader);
                 for (Item item : items) {
@@ -229,26 +234,25 @@ public final class ItemReader {
 
     /// Where the bytes behind the objects are read from: the file itself, whatever read its
     /// directory.
-    public PlainFile file(Place place) throws IOException {
-        return PlainFile.of(folder.resolve(place.file()));
+    public PlainFile file(Place place) {
+        return Optional.ofNullable(files.get(place.file()))
+                .orElseThrow(() -> new IllegalArgumentException("no file of " + place));
     }
 
     /// What the items of some files keep the CRC-32 of.
     ///
     /// @param read the files; others are left out
-    public static List<Checksummed> checksums(
-            Path folder, DistcpMetadata metadata, Collection<ByteSource> read) throws IOException {
+    public static List<Checksummed> checksums(Path folder, Collection<ByteSource> read)
+            throws IOException {
+        Map<Path, ByteSource> sources = new HashMap<>();
+        read.forEach(source -> sources.put(source.path(), source));
         List<Checksummed> all = new ArrayList<>();
-        for (List<Item> items : byFile(metadata).values()) {
-            Path path = folder.resolve(items.getFirst().place().file());
-            for (ByteSource source : read) {
-                if (!source.path().equals(path)) {
-                    continue;
-                }
+        for (List<Item> items : byFile(DistcpMetadata.read(folder)).values()) {
+            ByteSource source = sources.get(folder.resolve(items.getFirst().place().file()));
+            if (source != null) {
                 for (Item item : items) {
-                    all.addAll(
-                            TorchFile.checksums(
-                                    source, item.place().offset(), item.place().length()));
+                    Place place = item.place();
+                    all.addAll(TorchFile.checksums(source, place.offset(), place.length()));
                 }
             }
         }
@@ -256,21 +260,14 @@ public final class ItemReader {
     }
 
     /// Compares the CRC-32 of every record of every item.
-    public static List<MalformedFileException> damage(Path folder, DistcpMetadata metadata)
-            throws IOException {
-        List<MalformedFileException> found = new ArrayList<>();
-        for (List<Item> items : byFile(metadata).values()) {
+    public static List<Finding> damage(Path folder) throws IOException {
+        List<Finding> found = new ArrayList<>();
+        for (List<Item> items : byFile(DistcpMetadata.read(folder)).values()) {
             PlainFile file = PlainFile.of(folder.resolve(items.getFirst().place().file()));
             for (Item item : items) {
-                try {
-                    TorchFile torch =
-                            TorchFile.open(file, item.place().offset(), item.place().length());
-                    for (TorchRecord record : torch.records()) {
-                        torch.verifyCrc(record);
-                    }
-                } catch (MalformedFileException e) {
-                    found.add(e);
-                }
+                Place place = item.place();
+                TorchFolder.damage(() -> TorchFile.open(file, place.offset(), place.length()))
+                        .ifPresent(found::add);
             }
         }
         return found;

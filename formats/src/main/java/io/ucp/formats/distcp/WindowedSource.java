@@ -2,10 +2,12 @@ package io.ucp.formats.distcp;
 
 import io.ucp.io.ByteReader;
 import io.ucp.io.ByteSource;
+import io.ucp.io.FileStamp;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.util.Optional;
 
 /// A file that is read from front to back in small reads, by few large ones. For one thread; its
 /// readers share one window and close nothing.
@@ -30,6 +32,11 @@ final class WindowedSource implements ByteSource {
     @Override
     public long size() {
         return file.size();
+    }
+
+    @Override
+    public Optional<FileStamp> stamp() {
+        return file.stamp();
     }
 
     @Override

@@ -11,12 +11,10 @@ import io.ucp.formats.mcore.IterationFolder;
 import io.ucp.formats.mcore.Roles;
 import io.ucp.io.ByteSource;
 import io.ucp.io.Checksummed;
-import io.ucp.io.MalformedFileException;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Set;
@@ -59,17 +57,12 @@ public final class MegatronDistFormat implements CheckpointFormat {
     @Override
     public List<Checksummed> checksums(CheckpointIndex index, Collection<ByteSource> read)
             throws IOException {
-        return ItemReader.checksums(index.folder(), DistcpMetadata.read(index.folder()), read);
+        return ItemReader.checksums(index.folder(), read);
     }
 
     @Override
     public List<Finding> damage(CheckpointIndex index) throws IOException {
-        List<Finding> findings = new ArrayList<>();
-        DistcpMetadata metadata = DistcpMetadata.read(index.folder());
-        for (MalformedFileException each : ItemReader.damage(index.folder(), metadata)) {
-            findings.add(new Finding(each.file().toString(), each.problem()));
-        }
-        return findings;
+        return ItemReader.damage(index.folder());
     }
 
     @Override

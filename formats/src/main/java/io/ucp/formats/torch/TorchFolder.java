@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Stream;
 
 /// The torch files of a folder, held against the checksums that their containers keep.
@@ -39,15 +40,27 @@ public final class TorchFolder {
         }
         List<Finding> out = new ArrayList<>();
         for (Path path : files) {
-            try {
-                TorchFile file = TorchFile.open(path);
-                for (TorchRecord record : file.records()) {
-                    file.verifyCrc(record);
-                }
-            } catch (MalformedFileException e) {
-                out.add(new Finding(path.toString(), e.problem()));
-            }
+            damage(() -> TorchFile.open(path)).ifPresent(out::add);
         }
         return out;
+    }
+
+    /// Opens a container.
+    @FunctionalInterface
+    public interface Opening {
+        TorchFile open() throws IOException;
+    }
+
+    /// What is wrong first with one container, which is opened and read whole for it.
+    public static Optional<Finding> damage(Opening opening) throws IOException {
+        try {
+            TorchFile file = opening.open();
+            for (TorchRecord record : file.records()) {
+                file.verifyCrc(record);
+            }
+            return Optional.empty();
+        } catch (MalformedFileException e) {
+            return Optional.of(new Finding(e.file().toString(), e.problem()));
+        }
     }
 }

@@ -28,14 +28,17 @@ final class CarriedReader {
     private static final String COPY = "copy the checkpoint again";
     private static final int LONGEST_TREE = 1 << 30;
 
+    private final PlainFile archive;
     private final Path path;
     private final Map<String, ParameterFacts> parameters;
     private final Map<String, ZipForm.Entry> entries = new HashMap<>();
     private final FileChannel channel;
 
-    private CarriedReader(Path path, Map<String, ParameterFacts> parameters, FileChannel channel)
+    private CarriedReader(
+            PlainFile archive, Map<String, ParameterFacts> parameters, FileChannel channel)
             throws IOException {
-        this.path = path;
+        this.archive = archive;
+        this.path = archive.path();
         this.parameters = parameters;
         this.channel = channel;
         for (ZipForm.Entry entry : ZipForm.read(channel, path)) {
@@ -49,17 +52,17 @@ final class CarriedReader {
     static CarriedFile read(
             Path folder, Manifest.Carried carried, Map<String, ParameterFacts> parameters)
             throws IOException {
-        Path path = folder.resolve(carried.archive());
-        try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
-            return new CarriedReader(path, parameters, channel).read(carried);
+        PlainFile archive = PlainFile.of(folder.resolve(carried.archive()));
+        try (FileChannel channel = FileChannel.open(archive.path(), StandardOpenOption.READ)) {
+            return new CarriedReader(archive, parameters, channel).read(carried);
         }
     }
 
     /// Checks the CRC-32 of everything in an archive.
     static void verify(Path folder, Manifest.Carried carried) throws IOException {
-        Path path = folder.resolve(carried.archive());
-        try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
-            CarriedReader reader = new CarriedReader(path, Map.of(), channel);
+        PlainFile archive = PlainFile.of(folder.resolve(carried.archive()));
+        try (FileChannel channel = FileChannel.open(archive.path(), StandardOpenOption.READ)) {
+            CarriedReader reader = new CarriedReader(archive, Map.of(), channel);
             for (ZipForm.Entry entry : reader.entries.values()) {
                 reader.verify(entry);
             }
@@ -68,7 +71,7 @@ final class CarriedReader {
 
     private void verify(ZipForm.Entry entry) throws IOException {
         CRC32 crc = new CRC32();
-        ByteBuffer buffer = ByteBuffer.allocateDirect(1 << 20);
+        ByteBuffer buffer = ByteBuffer.allocateDirect((int) Math.min(entry.size(), 1 << 20));
         for (long at = entry.data(); at < entry.end(); at += buffer.limit()) {
             buffer.clear().limit((int) Math.min(buffer.capacity(), entry.end() - at));
             Channels.read(channel, path, at, buffer);
@@ -84,7 +87,7 @@ final class CarriedReader {
                     carried.path(),
                     carried.role(),
                     carried.at(),
-                    Optional.of(new FileRange(path, content.data(), content.size())),
+                    Optional.of(new FileRange(archive, content.data(), content.size())),
                     Optional.empty(),
                     Map.of());
         }
@@ -108,7 +111,6 @@ final class CarriedReader {
             throw wrong(entry.data(), "not JSON: " + e.getOriginalMessage(), "the storages");
         }
         JsonObject json = JsonObject.of(path, "", parsed);
-        PlainFile archive = new PlainFile(path, channel.size());
         Map<String, CarriedFile.Storage> storages = new LinkedHashMap<>();
         for (String key : json.names()) {
             JsonObject storage = json.object(key);
@@ -119,7 +121,7 @@ final class CarriedReader {
             List<Content> contents = new ArrayList<>();
             long end = 0;
             for (JsonObject content : storage.objects("content")) {
-                Content next = content(content, size, archive);
+                Content next = content(content, size);
                 if (next.offset() < end) {
                     throw content.wrong(
                             "offset",
@@ -134,8 +136,7 @@ final class CarriedReader {
         return storages;
     }
 
-    private Content content(JsonObject json, long size, PlainFile archive)
-            throws MalformedFileException {
+    private Content content(JsonObject json, long size) throws MalformedFileException {
         long offset = json.number("offset");
         Content content;
         if (json.has("entry")) {

@@ -2,31 +2,43 @@ package io.ucp.formats.universal;
 
 import io.ucp.io.ByteReader;
 import io.ucp.io.ByteSource;
+import io.ucp.io.FileStamp;
 import io.ucp.io.PlainFile;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.util.Optional;
 
 /// A part of a file as a source of its own.
 ///
 /// @param from bytes from the start of the file
-record FileRange(Path path, long from, long size) implements ByteSource {
+record FileRange(PlainFile file, long from, long size) implements ByteSource {
+    @Override
+    public Path path() {
+        return file.path();
+    }
+
+    @Override
+    public Optional<FileStamp> stamp() {
+        return file.stamp();
+    }
+
     @Override
     public ByteReader open() throws IOException {
-        ByteReader file = new PlainFile(path, from + size).open();
+        ByteReader reader = file.open();
         return new ByteReader() {
             @Override
             public void read(long offset, ByteBuffer into) throws IOException {
                 if (offset < 0 || offset > size - into.remaining()) {
-                    throw Channels.pastEnd(path, offset, into.remaining(), size);
+                    throw Channels.pastEnd(path(), offset, into.remaining(), size);
                 }
-                file.read(from + offset, into);
+                reader.read(from + offset, into);
             }
 
             @Override
             public void close() throws IOException {
-                file.close();
+                reader.close();
             }
         };
     }

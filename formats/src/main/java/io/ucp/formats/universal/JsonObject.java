@@ -105,7 +105,7 @@ final class JsonObject {
     List<JsonObject> objects(String name) throws MalformedFileException {
         List<JsonObject> out = new ArrayList<>();
         for (Object value : array(name)) {
-            out.add(of(file, "%s[%d]".formatted(place(name), out.size()), value));
+            out.add(of(file, place(name) + "[" + out.size() + "]", value));
         }
         return out;
     }

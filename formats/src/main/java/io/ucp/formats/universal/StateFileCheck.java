@@ -2,6 +2,7 @@ package io.ucp.formats.universal;
 
 import io.ucp.formats.universal.StateFileFaults.Region;
 import io.ucp.io.MalformedFileException;
+import io.ucp.io.PlainFile;
 import io.ucp.tensor.Shape;
 
 import org.apache.arrow.flatbuf.Block;
@@ -25,6 +26,7 @@ final class StateFileCheck {
     private static final int LONGEST_METADATA = 1 << 28;
     private static final int LONGEST_BATCH_METADATA = 1 << 16;
 
+    private final PlainFile source;
     private final Path path;
     private final Manifest.ArrowFile file;
     private final FileChannel channel;
@@ -33,9 +35,10 @@ final class StateFileCheck {
     private final SchemaCheck schema;
     private final BatchCheck batch;
 
-    private StateFileCheck(Path path, Manifest.ArrowFile file, FileChannel channel)
+    private StateFileCheck(PlainFile source, Manifest.ArrowFile file, FileChannel channel)
             throws IOException {
-        this.path = path;
+        this.source = source;
+        this.path = source.path();
         this.file = file;
         this.channel = channel;
         this.size = channel.size();
@@ -50,9 +53,9 @@ final class StateFileCheck {
     /// @param tensors all of the file
     static StateFileView check(Path folder, Manifest.ArrowFile file, List<Tensor> tensors)
             throws IOException {
-        Path path = folder.resolve(file.path());
-        try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
-            return new StateFileCheck(path, file, channel).check(tensors);
+        PlainFile source = PlainFile.of(folder.resolve(file.path()));
+        try (FileChannel channel = FileChannel.open(source.path(), StandardOpenOption.READ)) {
+            return new StateFileCheck(source, file, channel).check(tensors);
         }
     }
 
@@ -217,7 +220,7 @@ final class StateFileCheck {
             throw faults.wrong(at, "%d bytes that are in no batch".formatted(end - at), "none");
         }
         read(valuesEnd, new Region(at, 0));
-        return new StateFileView(path, file.compressed(), starts, bodies, stored);
+        return new StateFileView(source, file.compressed(), starts, bodies, stored);
     }
 
     /// A message and, by the same read, the padding that is to lie between `valuesEnd` and it.

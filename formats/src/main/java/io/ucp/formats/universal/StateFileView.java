@@ -2,18 +2,21 @@ package io.ucp.formats.universal;
 
 import io.ucp.io.ByteReader;
 import io.ucp.io.ByteSource;
+import io.ucp.io.FileStamp;
+import io.ucp.io.PlainFile;
 
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
+import java.util.Optional;
 
 /// The tensors of a state file end to end, raw: what lies between their record batches is left out,
 /// and compressed batches are decompressed as they are read. One of these for a file, compared by
 /// identity, so that whoever keeps readers by their source opens it once.
 final class StateFileView implements ByteSource {
-    private final Path path;
+    private final PlainFile file;
     private final boolean compressed;
 
     /// Per batch and one more: where its raw bytes begin in this view.
@@ -24,8 +27,9 @@ final class StateFileView implements ByteSource {
 
     final long[] stored;
 
-    StateFileView(Path path, boolean compressed, long[] starts, long[] bodies, long[] stored) {
-        this.path = path;
+    /// @param file as it was before anything of it was read
+    StateFileView(PlainFile file, boolean compressed, long[] starts, long[] bodies, long[] stored) {
+        this.file = file;
         this.compressed = compressed;
         this.starts = starts;
         this.bodies = bodies;
@@ -34,7 +38,17 @@ final class StateFileView implements ByteSource {
 
     @Override
     public Path path() {
-        return path;
+        return file.path();
+    }
+
+    @Override
+    public Optional<FileStamp> stamp() {
+        return file.stamp();
+    }
+
+    /// All of it.
+    PlainFile file() {
+        return file;
     }
 
     @Override
@@ -44,7 +58,7 @@ final class StateFileView implements ByteSource {
 
     @Override
     public ByteReader open() throws IOException {
-        FileChannel channel = FileChannel.open(path, StandardOpenOption.READ);
+        FileChannel channel = FileChannel.open(file.path(), StandardOpenOption.READ);
         return compressed ? new ZstdReader(this, channel) : new BatchReader(this, channel);
     }
 

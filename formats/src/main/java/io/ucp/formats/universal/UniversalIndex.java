@@ -6,7 +6,6 @@ import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.WholeParameter;
 import io.ucp.io.MalformedFileException;
-import io.ucp.io.PlainFile;
 import io.ucp.tensor.DType;
 
 import java.io.IOException;
@@ -114,11 +113,7 @@ final class UniversalIndex {
             states.put(
                     state.getKey(),
                     plain
-                            ? TensorEntry.dense(
-                                    new PlainFile(view.path(), file.size()),
-                                    body,
-                                    state.getValue(),
-                                    facts.shape())
+                            ? TensorEntry.dense(view.file(), body, state.getValue(), facts.shape())
                             : TensorEntry.dense(
                                     view,
                                     view.starts[place.firstBatch()],
