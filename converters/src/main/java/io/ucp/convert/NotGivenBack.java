@@ -4,6 +4,7 @@ import io.ucp.checkpoint.Inventory;
 import io.ucp.checkpoint.Parameter;
 import io.ucp.formats.Elementwise;
 import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetFile.Part;
 import io.ucp.formats.TargetTree;
 import io.ucp.plan.Planner;
@@ -12,10 +13,9 @@ import io.ucp.tensor.DType;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
+import java.util.Optional;
 import java.util.stream.Collectors;
 
 /// What the target holds less of than the source did, by name: states that were rounded to a
@@ -27,61 +27,61 @@ final class NotGivenBack {
     private NotGivenBack() {}
 
     static List<String> of(Inventory inventory, TargetTree tree) {
-        Map<String, Parameter> source =
-                inventory.parameters().stream()
-                        .collect(Collectors.toMap(Parameter::name, p -> p, (a, _) -> a));
-        Map<State, DType> rounded = new LinkedHashMap<>();
-        Set<State> whole = new LinkedHashSet<>();
-        Map<String, Boolean> padding = new HashMap<>();
-        tree.files().stream()
-                .flatMap(file -> file.parts().stream())
-                .filter(Part.Elements.class::isInstance)
-                .map(part -> ((Part.Elements) part).of())
-                .filter(of -> source.containsKey(of.parameter()))
-                .forEach(
-                        of -> {
-                            Parameter parameter = source.get(of.parameter());
-                            State state = new State(of.parameter(), of.state());
-                            DType held = parameter.states().get(of.state()).dtype();
-                            if (of.dtype() != held && of.dtype().width() <= held.width()) {
-                                rounded.put(state, of.dtype());
-                            } else {
-                                whole.add(state);
-                            }
-                            if (parameter.facts().padded()) {
-                                padding.merge(
-                                        of.parameter(),
-                                        holdsPadding(parameter.facts(), of),
-                                        Boolean::logicalOr);
-                            }
-                        });
-        rounded.keySet().removeAll(whole);
+        Map<String, List<Elementwise>> written = new HashMap<>();
+        for (TargetFile file : tree.files()) {
+            for (Part part : file.parts()) {
+                if (part instanceof Part.Elements(long _, Elementwise of)) {
+                    written.computeIfAbsent(of.parameter(), _ -> new ArrayList<>()).add(of);
+                }
+            }
+        }
+        Map<String, List<String>> rounded = new LinkedHashMap<>();
+        List<String> stripped = new ArrayList<>();
+        for (Parameter parameter : inventory.parameters()) {
+            List<Elementwise> held = written.getOrDefault(parameter.name(), List.of());
+            parameter
+                    .states()
+                    .forEach(
+                            (state, holding) ->
+                                    narrowest(state, holding.dtype(), held)
+                                            .ifPresent(
+                                                    dtype ->
+                                                            rounded.computeIfAbsent(
+                                                                            "%s, rounded to %s"
+                                                                                    .formatted(
+                                                                                            state,
+                                                                                            dtype
+                                                                                                    .torchName()),
+                                                                            _ -> new ArrayList<>())
+                                                                    .add(parameter.name())));
+            if (parameter.facts().padded()
+                    && !held.isEmpty()
+                    && held.stream().allMatch(of -> isReal(parameter.facts(), of))) {
+                stripped.add(padded(parameter.facts()));
+            }
+        }
         List<String> told = new ArrayList<>();
-        Map<String, List<String>> byType = new LinkedHashMap<>();
-        rounded.forEach(
-                (state, dtype) ->
-                        byType.computeIfAbsent(
-                                        "%s, rounded to %s"
-                                                .formatted(state.name(), dtype.torchName()),
-                                        _ -> new ArrayList<>())
-                                .add(state.parameter()));
-        byType.forEach((what, parameters) -> told.add(line(what, parameters)));
-        List<String> stripped =
-                padding.keySet().stream()
-                        .filter(name -> !padding.get(name))
-                        .sorted()
-                        .map(name -> padded(source.get(name).facts()))
-                        .toList();
+        rounded.forEach((what, parameters) -> told.add(line(what, parameters)));
         if (!stripped.isEmpty()) {
             told.add(line("padding", stripped));
         }
         return told;
     }
 
-    private record State(String parameter, String name) {}
+    /// The type that a state is in where it is in no other that has all of its values.
+    private static Optional<DType> narrowest(String state, DType dtype, List<Elementwise> held) {
+        List<DType> types =
+                held.stream()
+                        .filter(of -> of.state().equals(state))
+                        .map(Elementwise::dtype)
+                        .toList();
+        return types.stream().allMatch(t -> t != dtype && t.width() <= dtype.width())
+                ? types.stream().findFirst()
+                : Optional.empty();
+    }
 
-    private static boolean holdsPadding(ParameterFacts facts, Elementwise of) {
-        return of.pieces().stream().anyMatch(piece -> !Planner.isReal(facts, piece));
+    private static boolean isReal(ParameterFacts facts, Elementwise of) {
+        return of.pieces().stream().allMatch(piece -> Planner.isReal(facts, piece));
     }
 
     private static String padded(ParameterFacts facts) {

@@ -89,6 +89,6 @@ record ForeignJob(TrainingState training, List<Integer> numbers) {
             return counted;
         }
         ByteBuffer four = ByteBuffer.allocate(Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-        return new Scalar(DType.FLOAT32, four.putFloat(whole.getAsLong()).array());
+        return new Scalar(DType.FLOAT32, four.putFloat((float) whole.getAsLong()).array());
     }
 }
