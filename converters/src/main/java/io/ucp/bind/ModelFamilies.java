@@ -15,6 +15,7 @@ import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.stream.Collectors;
 
 /// The bundled specs that say what a framework's parameters are called by Hugging Face, for one
 /// kind of model each. Which of them a source is of follows from names, shapes and the model's
@@ -77,7 +78,8 @@ public final class ModelFamilies {
     }
 
     /// The families whose own names these are. Of a family and its variant for other names of
-    /// Hugging Face's (`.._in_memory`) that is the family.
+    /// Hugging Face's (`.._in_memory`) that is the family. Those that give the same names from
+    /// other elements (`megatron_legacy_gpt`, `.._v0`) are all meant: nobody guesses which.
     ///
     /// @param framework as in [#names]
     public static List<Fit> reading(
@@ -98,7 +100,24 @@ public final class ModelFamilies {
                 }
             }
         }
-        return main(fits);
+        return fits.stream()
+                .filter(
+                        f ->
+                                fits.stream()
+                                        .noneMatch(
+                                                o ->
+                                                        !o.equals(f)
+                                                                && isOf(o.name, f.name)
+                                                                && !called(o).equals(called(f))))
+                .toList();
+    }
+
+    /// Hugging Face's names.
+    private static Set<String> called(Fit fit) {
+        return fit.naming.renames().stream()
+                .flatMap(renamed -> renamed.right().stream())
+                .map(Renamed.Side::name)
+                .collect(Collectors.toSet());
     }
 
     /// The families that have these as Hugging Face's names. A family whose name goes on from that

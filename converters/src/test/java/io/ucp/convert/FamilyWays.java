@@ -88,6 +88,13 @@ final class FamilyWays {
         if (family.equals("meta_llama")) {
             return List.of(List.of(new Stop("dcp", "", family, Optional.empty(), Names.AUTO)));
         }
+        if (family.startsWith(
+                "megatron_legacy")) { // which is read alone, by the version that is named
+            return List.of(
+                    List.of(
+                            new Stop("universal", "", family, Optional.empty(), Names.AUTO),
+                            DCP.readBy(family)));
+        }
         if (!family.startsWith("megatron_core")) {
             return List.of(List.of(ofDeepSpeed(family), DCP));
         }
