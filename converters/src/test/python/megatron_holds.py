@@ -5,6 +5,7 @@ A JOB is JSON with `load`, a folder with a tracker file, and what differs from D
 moment of the whole parameters bit for bit, and the facts."""
 import json
 import os
+import socket
 import sys
 import tempfile
 
@@ -37,6 +38,7 @@ DEFAULTS = {
     "facts": True,
     "more": [],  # arguments
 }
+VOCABULARY = 93  # of every model here
 LAYERS = "decoder.layers."
 EXPERTS = "mlp.experts.local_experts."
 EMBEDDING, HEAD = "embedding.word_embeddings.weight", "output_layer.weight"
@@ -50,7 +52,7 @@ COMMON = [
     *("--transformer-impl", "local", "--distributed-backend", "gloo", "--use-cpu-initialization", "--bf16"),
     *("--micro-batch-size", "1", "--train-iters", "10", "--lr", "0.01", "--min-lr", "0.001", "--lr-decay-style", "cosine"),
     *("--no-gradient-accumulation-fusion", "--no-masked-softmax-fusion", "--no-persist-layer-norm", "--no-rope-fusion"),
-    *("--no-bias-swiglu-fusion", "--no-bias-gelu-fusion", "--tokenizer-type", "NullTokenizer", "--vocab-size", "93"),
+    *("--no-bias-swiglu-fusion", "--no-bias-gelu-fusion", "--tokenizer-type", "NullTokenizer", "--vocab-size", str(VOCABULARY)),
 ]
 
 
@@ -264,9 +266,14 @@ def held(job):
     return {"states": states, "facts": facts}
 
 
+def real(states):
+    """Without rows past the vocabulary, which follow the tensor-parallel degree."""
+    return {key: value[:VOCABULARY] if key[1] in (EMBEDDING, HEAD) else value for key, value in states.items()}
+
+
 def compared(first, other, job):
     """How many states are the same; what is not is an error."""
-    wanted, found = dict(first["states"]), dict(other["states"])
+    wanted, found = real(first["states"]), real(other["states"])
     for one, another in ((wanted, found), (found, wanted)):
         for state, name in [key for key in one if key[1] == HEAD and key not in another]:
             assert same(one.pop((state, HEAD)), one[state, EMBEDDING]), "the tied head is not the embeddings"
@@ -281,8 +288,14 @@ def compared(first, other, job):
     return len(wanted)
 
 
+def free_port():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return str(listening.getsockname()[1])
+
+
 if __name__ == "__main__":
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="29544")
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=free_port())
     jobs = [json.loads(text) for text in sys.argv[1:]]
     first = held(jobs[0])
     for job in jobs[1:]:

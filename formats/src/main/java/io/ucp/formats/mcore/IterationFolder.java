@@ -88,8 +88,8 @@ public final class IterationFolder {
 
     /// `iter_0000003`.
     public static String nameOf(long iteration) {
-        String digits =
-                Long.toString(iteration); // a formatter would be the slowest part of `inspect`
+        // A formatter would be the slowest part of `inspect`.
+        String digits = Long.toString(iteration);
         return "iter_" + "0".repeat(Math.max(0, 7 - digits.length())) + digits;
     }
 
