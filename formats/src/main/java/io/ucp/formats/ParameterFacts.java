@@ -95,6 +95,13 @@ public record ParameterFacts(
         return real;
     }
 
+    /// The same in another group of the optimizer.
+    public ParameterFacts inGroup(int group) {
+        return new ParameterFacts(
+                name, shape, realShape, states, scalars, split, trainable, buffer, group, aliases,
+                digests, notes);
+    }
+
     public boolean padded() {
         return !shape.equals(realShape);
     }

@@ -197,6 +197,12 @@ public final class GeneratedCheckpoint {
         return this;
     }
 
+    /// Stage 0, by a wrapper that DeepSpeed takes there: none (`ZERO`) trains in fp32.
+    public GeneratedCheckpoint withoutZero(Wrapper by) {
+        stage(0).wrapper(by);
+        return by == Wrapper.ZERO ? inFp32() : by == Wrapper.FUSED ? fusedAdam() : this;
+    }
+
     public GeneratedCheckpoint wrapper(Wrapper by) {
         wrapper = by;
         return this;

@@ -26,25 +26,14 @@ class PipelinesWithoutZeroTest {
         return temporary.resolve("from");
     }
 
-    private Path to() {
-        return temporary.resolve("to");
-    }
-
     private static GeneratedCheckpoint untied(Wrapper wrapper, int pp, int tp, int dp) {
         List<GeneratedParameter> layers =
                 GeneratedCheckpoint.pipeline(4, 4, pp).stream()
                         .filter(p -> !p.name().startsWith("tied"))
                         .toList();
         GeneratedCheckpoint made =
-                GeneratedCheckpoint.of(layers).wrapper(wrapper).degrees(pp, tp, dp).stage(0);
-        return wrapper == Wrapper.ZERO
-                ? made.inFp32().configured()
-                : wrapper == Wrapper.FUSED ? made.fusedAdam() : made;
-    }
-
-    private CheckpointIndex index(Path root) throws IOException {
-        DeepSpeedFormat format = new DeepSpeedFormat();
-        return format.index(format.find(root).getFirst());
+                GeneratedCheckpoint.of(layers).degrees(pp, tp, dp).withoutZero(wrapper);
+        return wrapper == Wrapper.ZERO ? made.configured() : made;
     }
 
     private static void assertHoldsEveryState(GeneratedCheckpoint of, CheckpointIndex index)
@@ -62,7 +51,7 @@ class PipelinesWithoutZeroTest {
     void holdsTheOptimizerOfEveryStage(Wrapper wrapper) throws IOException {
         GeneratedCheckpoint source = untied(wrapper, 2, 2, 2).writeTo(from());
 
-        CheckpointIndex index = index(from());
+        CheckpointIndex index = Relayout.read(from());
 
         assertHoldsEveryState(source, index);
         assertThat(index.findings()).noneMatch(f -> f.message().contains("which stage"));
@@ -80,26 +69,17 @@ class PipelinesWithoutZeroTest {
     @ParameterizedTest
     @CsvSource({"2, 1, 1, 2, 3", "1, 2, 4, 1, 1", "4, 1, 2, 2, 2", "2, 2, 2, 2, 1"})
     void movesItsStages(int pp, int tp, int newPp, int newTp, int newDp) throws IOException {
-        GeneratedCheckpoint source = untied(Wrapper.ZERO, pp, tp, 2).writeTo(from());
         GeneratedCheckpoint target = untied(Wrapper.ZERO, newPp, newTp, newDp);
-        target.writeTo(temporary.resolve("saved"));
 
-        CheckpointIndex index = new Relayout(source, from(), target).write(to());
-
-        assertHoldsEveryState(target, index);
-        assertThat(Leaves.of(to())).isEqualTo(Leaves.of(temporary.resolve("saved")));
+        assertHoldsEveryState(
+                target,
+                Relayout.assertWrittenAsSaved(untied(Wrapper.ZERO, pp, tp, 2), target, temporary));
     }
 
     @Test
     void entersZero() throws IOException {
-        GeneratedCheckpoint source = untied(Wrapper.ZERO, 2, 1, 2).writeTo(from());
-        GeneratedCheckpoint target = untied(Wrapper.ZERO, 4, 2, 3).stage(1);
-        target.writeTo(temporary.resolve("saved"));
-
-        new Relayout(source, from(), target).write(to());
-
-        assertThat(Leaves.loosely(Leaves.of(to())))
-                .containsAllEntriesOf(Leaves.loosely(Leaves.of(temporary.resolve("saved"))));
+        Relayout.assertWrittenAsSaved(
+                untied(Wrapper.ZERO, 2, 1, 2), untied(Wrapper.ZERO, 4, 2, 3).stage(1), temporary);
     }
 
     @Test
@@ -118,7 +98,7 @@ class PipelinesWithoutZeroTest {
                         .stage(0)
                         .writeTo(from());
 
-        CheckpointIndex index = index(from());
+        CheckpointIndex index = Relayout.read(from());
 
         assertThat(HeldValues.check(source, index)).noneMatch(s -> s.endsWith("exp_avg"));
         assertThat(index.members()).isEmpty();

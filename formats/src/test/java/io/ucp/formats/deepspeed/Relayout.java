@@ -1,5 +1,7 @@
 package io.ucp.formats.deepspeed;
 
+import static org.assertj.core.api.Assertions.assertThat;
+
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Coordinate;
@@ -44,7 +46,35 @@ final class Relayout {
             throws IOException {
         this.source = source;
         this.target = target;
-        this.index = FORMAT.index(FORMAT.find(folder).getFirst());
+        this.index = read(folder);
+    }
+
+    /// What a reader finds in a checkpoint.
+    static CheckpointIndex read(Path root) throws IOException {
+        return FORMAT.index(FORMAT.find(root).getFirst());
+    }
+
+    /// Writes `source` to `folder/from`, converts it to `folder/to`, and holds every leaf against
+    /// what the job of `target` would have saved; those of a stage that the source does not have
+    /// may be more.
+    ///
+    /// @return what a reader finds in what was written
+    static CheckpointIndex assertWrittenAsSaved(
+            GeneratedCheckpoint source, GeneratedCheckpoint target, Path folder)
+            throws IOException {
+        source.writeTo(folder.resolve("from"));
+        target.writeTo(folder.resolve("saved"));
+        CheckpointIndex index =
+                new Relayout(source, folder.resolve("from"), target).write(folder.resolve("to"));
+        Map<String, String> written = Leaves.of(folder.resolve("to"));
+        Map<String, String> saved = Leaves.of(folder.resolve("saved"));
+        if (source.stage != target.stage && target.stage > 0) {
+            assertThat(Leaves.loosely(written)).containsAllEntriesOf(Leaves.loosely(saved));
+        } else {
+            assertThat(written.keySet()).isEqualTo(saved.keySet());
+            assertThat(written).isEqualTo(saved);
+        }
+        return index;
     }
 
     /// As where a spec says `drop`.
@@ -70,7 +100,7 @@ final class Relayout {
 
     CheckpointIndex write(Path out, Map<String, String> options) throws IOException {
         TargetTreeWriter.write(tree(options), out, new Values());
-        return FORMAT.index(FORMAT.find(out).getFirst());
+        return read(out);
     }
 
     private WriteRequest request(Map<String, String> options) {

@@ -44,22 +44,7 @@ record ForeignJob(TrainingState training, List<Integer> numbers) {
 
     /// A group's number, counted without gaps.
     ParameterFacts renumbered(ParameterFacts p) {
-        int group = numbers.indexOf(p.optimizerGroup());
-        return group == p.optimizerGroup()
-                ? p
-                : new ParameterFacts(
-                        p.name(),
-                        p.shape(),
-                        p.realShape(),
-                        p.states(),
-                        p.scalars(),
-                        p.split(),
-                        p.trainable(),
-                        p.buffer(),
-                        group,
-                        p.aliases(),
-                        p.digests(),
-                        p.notes());
+        return p.inGroup(numbers.indexOf(p.optimizerGroup()));
     }
 
     /// `param_groups`; empty where the source does not say the settings of each.

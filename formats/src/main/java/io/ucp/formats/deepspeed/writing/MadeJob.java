@@ -233,20 +233,7 @@ record MadeJob(WriteRequest request, List<String> losses, List<String> notes) {
         }
 
         private ParameterFacts renumbered(ParameterFacts p) {
-            int group = weights || !isTrained(p) ? -1 : groups.indexOf(p.optimizerGroup());
-            return new ParameterFacts(
-                    p.name(),
-                    p.shape(),
-                    p.realShape(),
-                    p.states(),
-                    p.scalars(),
-                    p.split(),
-                    p.trainable(),
-                    p.buffer(),
-                    group,
-                    p.aliases(),
-                    p.digests(),
-                    p.notes());
+            return p.inGroup(weights || !isTrained(p) ? -1 : groups.indexOf(p.optimizerGroup()));
         }
     }
 }
