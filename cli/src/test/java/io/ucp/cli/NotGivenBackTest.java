@@ -53,6 +53,21 @@ class NotGivenBackTest {
                 .contains("not given back: weight, rounded to float16: lm_head.weight");
     }
 
+    @Test
+    void paddingOfJoinedParts() {
+        Path sample = Run.sample("llama-tp2-pp2-dp2");
+        Path first = folder.resolve("first");
+        Path last = folder.resolve("last");
+        Run.ucp("split", sample, "-o", first, "--to", "universal", "--component", "1").isDone();
+        Run.ucp("split", sample, "-o", last, "--to", "universal", "--component", "7").isDone();
+
+        assertThat(
+                        Run.ucp("join", first, last, "-o", folder.resolve("out"), "--to", "torch")
+                                .isDone()
+                                .out())
+                .contains(PADDING);
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"universal", "deepspeed"})
     void nothingWhereEverythingIsThere(String to) {

@@ -182,6 +182,27 @@ final class PartsTest {
     }
 
     @Test
+    void aConfigurationThatWasChangedInThePartIsToldAsLost() throws IOException {
+        Path part = stripped(llava(), "language_model", "safetensors");
+        Path config = part.resolve("config.json");
+        Files.writeString(config, Files.readString(config).replace(": 5", ": 7"));
+
+        assertThat(
+                        Run.ucp(
+                                        "join",
+                                        "language_model=" + part,
+                                        head,
+                                        "-o",
+                                        folder.resolve("joined"),
+                                        "--to",
+                                        "universal")
+                                .isDone()
+                                .out())
+                .contains("left behind, for it is of a part, not of the whole")
+                .contains("config.json");
+    }
+
+    @Test
     void theConfigurationOfAPartFromElsewhereIsNotThatOfTheWhole() throws IOException {
         Path out = folder.resolve("joined");
         Run run =

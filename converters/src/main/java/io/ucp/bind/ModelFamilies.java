@@ -15,6 +15,7 @@ import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.BiPredicate;
 import java.util.stream.Collectors;
 
 /// The bundled specs that say what a framework's parameters are called by Hugging Face, for one
@@ -100,16 +101,7 @@ public final class ModelFamilies {
                 }
             }
         }
-        return fits.stream()
-                .filter(
-                        f ->
-                                fits.stream()
-                                        .noneMatch(
-                                                o ->
-                                                        !o.equals(f)
-                                                                && isOf(o.name, f.name)
-                                                                && !called(o).equals(called(f))))
-                .toList();
+        return main(fits, (o, f) -> !called(o).equals(called(f)));
     }
 
     /// Hugging Face's names.
@@ -148,13 +140,21 @@ public final class ModelFamilies {
                 fits.add(new Fit(family.name, family.spec, naming));
             }
         }
-        return new Search(main(fits), near);
+        return new Search(main(fits, (_, _) -> true), near);
     }
 
-    /// Without variants of those that fit too.
-    private static List<Fit> main(List<Fit> fits) {
+    /// Without variants of those that fit too: whose names go on from theirs, and of which the test
+    /// is true.
+    private static List<Fit> main(List<Fit> fits, BiPredicate<Fit, Fit> isVariant) {
         return fits.stream()
-                .filter(f -> fits.stream().noneMatch(o -> !o.equals(f) && isOf(o.name, f.name)))
+                .filter(
+                        f ->
+                                fits.stream()
+                                        .noneMatch(
+                                                o ->
+                                                        !o.equals(f)
+                                                                && isOf(o.name, f.name)
+                                                                && isVariant.test(o, f)))
                 .toList();
     }
 

@@ -107,8 +107,6 @@ public final class TargetBinder {
         Mesh mesh = found.mesh();
         if (!isMegatron()) {
             degrees = degrees.dividedByExperts(degrees.tp() > 1 && areExpertsWhole(found));
-        }
-        if (!isMegatron()) {
             checkNumberedExperts(found);
         }
         checkHeads(found);

@@ -72,11 +72,15 @@ public final class Conversion {
         }
         TargetTree tree = layout(request, names, job);
         CopyPlan plan = Planner.plan(names.inventory(), tree.files());
-        List<String> notes =
-                new ArrayList<>(bound.map(TargetBinder.Bound::notes).orElse(List.of()));
-        notes.addAll(NotGivenBack.of(names.inventory(), tree));
         Prepared prepared =
-                new Prepared(request, described, names.inventory(), tree, plan, bound, notes);
+                new Prepared(
+                        request,
+                        described,
+                        names.inventory(),
+                        tree,
+                        plan,
+                        bound,
+                        bound.map(TargetBinder.Bound::notes).orElse(List.of()));
         return asked.isPresent() && asked.get().same()
                 ? prepared.withCopied(CopiedSource.of(described.source().index(), tree))
                 : prepared;
@@ -104,15 +108,14 @@ public final class Conversion {
         TargetNames names =
                 new TargetNames(taken.inventory(), whole.hints().withoutNames(), Optional.empty());
         TargetTree tree = losing(layout(request, names, Optional.empty()), taken.losses());
-        CopyPlan plan = Planner.plan(taken.inventory(), tree.files());
         return new Prepared(
                 request,
                 described,
                 taken.inventory(),
                 tree,
-                plan,
+                Planner.plan(taken.inventory(), tree.files()),
                 Optional.empty(),
-                NotGivenBack.of(taken.inventory(), tree));
+                List.of());
     }
 
     /// The same target, which says more of what it has no place for.

@@ -104,7 +104,9 @@ public final class Joining {
                 new Finding(
                         "part", "%s: parameters: %d".formatted(place, part.parameters().size())));
         carry(
-                piece.prefix().isPresent() ? ofTheWhole(part.carried(), place) : part.carried(),
+                piece.prefix().isPresent()
+                        ? ofTheWhole(part.carried(), piece.prefix().get(), place)
+                        : part.carried(),
                 place);
     }
 
@@ -122,22 +124,43 @@ public final class Joining {
     }
 
     /// Of a part that gets words before its names: `config.json` of the whole, where the part has
-    /// it along. Its own is not that of the whole.
-    private List<CarriedFile> ofTheWhole(List<CarriedFile> files, String place) {
-        boolean known = files.stream().anyMatch(f -> Part.isNamed(f, PartConfig.WHOLE));
+    /// it along. Its own is not that of the whole, and is lost where the whole's does not say it.
+    private List<CarriedFile> ofTheWhole(List<CarriedFile> files, String prefix, String place)
+            throws IOException {
         List<CarriedFile> kept = new ArrayList<>();
         for (CarriedFile file : files) {
             if (Part.isNamed(file, PartConfig.WHOLE)) {
                 kept.add(Part.named(file, PartConfig.FILE, file.file()));
             } else if (!Part.isNamed(file, PartConfig.FILE)) {
                 kept.add(file);
-            } else if (!known) {
+            } else if (!isSaid(file, files, prefix)) {
                 losses.add(
                         "left behind, for it is of a part, not of the whole: %s: %s"
                                 .formatted(place, file.path()));
             }
         }
         return kept;
+    }
+
+    /// Whether a part's `config.json` is what that of the whole beside it says of the part.
+    private static boolean isSaid(CarriedFile own, List<CarriedFile> files, String prefix)
+            throws IOException {
+        String beside = Part.named(own, PartConfig.WHOLE, own.file()).path();
+        for (CarriedFile file : files) {
+            if (file.path().equals(beside) && file.file().isPresent()) {
+                Optional<PartConfig.Own> said = PartConfig.of(file.file().get(), prefix);
+                return said.isPresent()
+                        && CarriedComparison.of(
+                                        List.of(own),
+                                        List.of(
+                                                Part.named(
+                                                        own,
+                                                        PartConfig.FILE,
+                                                        Optional.of(said.get().file()))))
+                                .isEmpty();
+            }
+        }
+        return false;
     }
 
     private void carry(List<CarriedFile> files, String place) throws IOException {

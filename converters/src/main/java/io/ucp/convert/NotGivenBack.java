@@ -2,6 +2,7 @@ package io.ucp.convert;
 
 import io.ucp.checkpoint.Inventory;
 import io.ucp.checkpoint.Parameter;
+import io.ucp.checkpoint.StateHolding;
 import io.ucp.formats.Elementwise;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.TargetFile;
@@ -15,7 +16,6 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.stream.Collectors;
 
 /// What the target holds less of than the source did, by name: states that were rounded to a
@@ -27,36 +27,19 @@ final class NotGivenBack {
     private NotGivenBack() {}
 
     static List<String> of(Inventory inventory, TargetTree tree) {
-        Map<String, List<Elementwise>> written = new HashMap<>();
-        for (TargetFile file : tree.files()) {
-            for (Part part : file.parts()) {
-                if (part instanceof Part.Elements(long _, Elementwise of)) {
-                    written.computeIfAbsent(of.parameter(), _ -> new ArrayList<>()).add(of);
-                }
-            }
-        }
+        Map<String, List<Elementwise>> written = written(tree);
         Map<String, List<String>> rounded = new LinkedHashMap<>();
         List<String> stripped = new ArrayList<>();
         for (Parameter parameter : inventory.parameters()) {
             List<Elementwise> held = written.getOrDefault(parameter.name(), List.of());
-            parameter
-                    .states()
-                    .forEach(
-                            (state, holding) ->
-                                    narrowest(state, holding.dtype(), held)
-                                            .ifPresent(
-                                                    dtype ->
-                                                            rounded.computeIfAbsent(
-                                                                            "%s, rounded to %s"
-                                                                                    .formatted(
-                                                                                            state,
-                                                                                            dtype
-                                                                                                    .torchName()),
-                                                                            _ -> new ArrayList<>())
-                                                                    .add(parameter.name())));
-            if (parameter.facts().padded()
-                    && !held.isEmpty()
-                    && held.stream().allMatch(of -> isReal(parameter.facts(), of))) {
+            for (Map.Entry<String, StateHolding> state : parameter.states().entrySet()) {
+                String types = narrower(state.getKey(), state.getValue().dtype(), held);
+                if (!types.isEmpty()) {
+                    String what = "%s, rounded to %s".formatted(state.getKey(), types);
+                    rounded.computeIfAbsent(what, _ -> new ArrayList<>()).add(parameter.name());
+                }
+            }
+            if (isStripped(parameter.facts(), held)) {
                 stripped.add(padded(parameter.facts()));
             }
         }
@@ -68,16 +51,33 @@ final class NotGivenBack {
         return told;
     }
 
-    /// The type that a state is in where it is in no other that has all of its values.
-    private static Optional<DType> narrowest(String state, DType dtype, List<Elementwise> held) {
+    /// parameter -> what of it the target's files hold
+    private static Map<String, List<Elementwise>> written(TargetTree tree) {
+        Map<String, List<Elementwise>> written = new HashMap<>();
+        for (TargetFile file : tree.files()) {
+            for (Part part : file.parts()) {
+                if (part instanceof Part.Elements(long _, Elementwise of)) {
+                    written.computeIfAbsent(of.parameter(), _ -> new ArrayList<>()).add(of);
+                }
+            }
+        }
+        return written;
+    }
+
+    /// The types that a state is held in, where none of them has all of its values; else nothing.
+    private static String narrower(String state, DType dtype, List<Elementwise> held) {
         List<DType> types =
                 held.stream()
                         .filter(of -> of.state().equals(state))
                         .map(Elementwise::dtype)
+                        .distinct()
                         .toList();
-        return types.stream().allMatch(t -> t != dtype && t.width() <= dtype.width())
-                ? types.stream().findFirst()
-                : Optional.empty();
+        boolean lost = types.stream().allMatch(t -> t != dtype && t.width() <= dtype.width());
+        return lost ? types.stream().map(DType::torchName).collect(Collectors.joining(", ")) : "";
+    }
+
+    private static boolean isStripped(ParameterFacts facts, List<Elementwise> held) {
+        return facts.padded() && !held.isEmpty() && held.stream().allMatch(of -> isReal(facts, of));
     }
 
     private static boolean isReal(ParameterFacts facts, Elementwise of) {

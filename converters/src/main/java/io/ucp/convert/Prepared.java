@@ -105,6 +105,7 @@ public record Prepared(
                             "the source has this layout already: nothing to do but to copy it"));
         }
         tree.notes().forEach(note -> all.add(new Finding(request.to(), note)));
+        NotGivenBack.of(inventory, tree).forEach(n -> all.add(new Finding(request.to(), n)));
         return all;
     }
 

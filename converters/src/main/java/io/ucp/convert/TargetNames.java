@@ -30,8 +30,7 @@ record TargetNames(Inventory inventory, LayoutHints hints, Optional<Spec> spec) 
         if (request.targetSpec().isPresent()) {
             return under(SpecSource.named(request.targetSpec().get()), request, described);
         }
-        boolean free = request.names() == Names.AUTO && !format.naming().isEmpty();
-        if (!free) {
+        if (!isNamed(request, format)) {
             boolean job = request.target().isPresent() && request.names() != Names.HF;
             Inventory own = job ? described.held() : described.inventory();
             return unchanged(own, described);
@@ -47,12 +46,17 @@ record TargetNames(Inventory inventory, LayoutHints hints, Optional<Spec> spec) 
         return framework(format.naming(), request, described);
     }
 
-    /// Whether a bundled family may say what parameters are called in the target.
+    /// Whether the format says what parameters are called in the target.
+    private static boolean isNamed(Request request, CheckpointFormat format) {
+        return request.names() == Names.AUTO && !format.naming().isEmpty();
+    }
+
+    /// Whether a bundled family may say what parameters are called in the target, or what those of
+    /// the source are by the names that a spec for the target is for.
     static boolean mayBeOfAFamily(Request request, CheckpointFormat format) {
         return request.names() == Names.HF
-                || (request.names() == Names.AUTO
-                        && request.targetSpec().isEmpty()
-                        && !format.naming().isEmpty());
+                || request.targetSpec().isPresent()
+                || isNamed(request, format);
     }
 
     TargetNames with(Inventory changed) {

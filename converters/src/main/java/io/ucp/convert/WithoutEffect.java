@@ -46,10 +46,7 @@ final class WithoutEffect {
             }
         }
         boolean families = TargetNames.mayBeOfAFamily(request, format);
-        if (!request.settings().isEmpty()
-                && !spoken
-                && !families
-                && request.targetSpec().isEmpty()) {
+        if (!request.settings().isEmpty() && !spoken && !families) {
             String first = request.settings().keySet().stream().sorted().findFirst().orElseThrow();
             found.add(
                     error(

@@ -12,7 +12,8 @@ record Outcome(Kind kind, String what) {
         /// same.
         HARMLESS,
 
-        /// Only `verify --against` a record of the files finds it: the format keeps no checksum.
+        /// The format keeps no checksum of it: only `verify --against` a record of the files finds
+        /// it, and `convert` made other files of it.
         RECORDED,
 
         /// It matters, and nothing finds it.

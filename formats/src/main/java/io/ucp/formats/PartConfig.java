@@ -63,7 +63,10 @@ public final class PartConfig {
                 own.set(name, value);
             }
         }
-        return Optional.of(new Own(String.valueOf(key), new MemorySource(whole.path(), text(own))));
+        return Optional.of(
+                new Own(
+                        String.valueOf(key),
+                        new MemorySource(whole.path(), text(own), whole.stamp())));
     }
 
     private static byte[] text(ObjectNode object) {

@@ -63,11 +63,6 @@ public final class TensorDigest {
         return added == size;
     }
 
-    /// CRC-32 of the bytes, as a zip entry that holds just them states it.
-    public synchronized int zipCrc() {
-        return zip;
-    }
-
     /// CRC-32C, then CRC-32, in 16 hexadecimal digits.
     @Override
     public synchronized String toString() {

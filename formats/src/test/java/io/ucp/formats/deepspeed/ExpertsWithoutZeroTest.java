@@ -195,7 +195,7 @@ class ExpertsWithoutZeroTest {
                                         && f.message().contains("does not name its parameters"));
     }
 
-    private static PyDict ofOtherDegree(String name, PyDict root) {
+    private static PyDict withNote(String name, PyDict root) {
         return name.startsWith("mp_rank") ? root.with("note", PyText.of(name)) : root;
     }
 
@@ -203,7 +203,7 @@ class ExpertsWithoutZeroTest {
     void keepsWhatTheScriptSavedInTheModelStates() throws IOException {
         GeneratedCheckpoint source =
                 experts(Wrapper.FUSED, 1, 2, 2)
-                        .editing(ExpertsWithoutZeroTest::ofOtherDegree)
+                        .editing(ExpertsWithoutZeroTest::withNote)
                         .writeTo(from());
 
         new Relayout(source, from(), experts(Wrapper.FUSED, 1, 2, 1)).write(to());
