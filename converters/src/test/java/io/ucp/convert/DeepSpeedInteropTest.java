@@ -3,8 +3,6 @@ package io.ucp.convert;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ucp.bind.TargetRequest;
-import io.ucp.bind.TargetRequest.Framework;
-import io.ucp.bind.TargetRequest.VocabularyPadding;
 import io.ucp.execute.Progress;
 
 import org.junit.jupiter.api.Test;
@@ -18,7 +16,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 
 /// Checkpoints that ucp wrote, as DeepSpeed itself loads them and trains on. Runs with `-Pinterop
 /// -Ducp.torch.root=DIR -Ducp.deepspeed.root=DIR`.
@@ -70,35 +67,6 @@ class DeepSpeedInteropTest {
         return output;
     }
 
-    private static Optional<TargetRequest> deepspeed(int dp, int stage) {
-        return Optional.of(
-                new TargetRequest(
-                        OptionalInt.empty(),
-                        OptionalInt.empty(),
-                        OptionalInt.of(dp),
-                        OptionalInt.empty(),
-                        OptionalInt.of(stage),
-                        Optional.empty(),
-                        Optional.empty(),
-                        VocabularyPadding.KEEP));
-    }
-
-    private static Optional<TargetRequest> megatron(int tp) {
-        return Optional.of(
-                new TargetRequest(
-                        OptionalInt.of(tp),
-                        OptionalInt.empty(),
-                        OptionalInt.empty(),
-                        OptionalInt.empty(),
-                        OptionalInt.empty(),
-                        Optional.empty(),
-                        Optional.empty(),
-                        VocabularyPadding.KEEP,
-                        Framework.MEGATRON,
-                        OptionalInt.empty(),
-                        OptionalInt.empty()));
-    }
-
     private static String job(TorchRoot root, Path checkpoint, int ranks, int stage, String more)
             throws IOException {
         return "{\"checkpoint\": \"%s\", \"ranks\": %d, \"stage\": %d%s}"
@@ -140,14 +108,41 @@ class DeepSpeedInteropTest {
     void anotherLayoutIsTheSameState() throws Exception {
         try (TorchRoot root = TorchRoot.open().with("ucp.deepspeed.root", "deepspeed")) {
             Path source = SAMPLES.resolve("llama-zero3-dp4/checkpoint");
-            Path narrow = convert(source, "narrow", "deepspeed", deepspeed(2, 2));
+            Path narrow = convert(source, "narrow", "deepspeed", Optional.of(Jobs.deepspeed(2, 2)));
             List<String> jobs =
                     List.of(
                             job(root, source, 4, 3, ""),
-                            job(root, convert(source, "a", "deepspeed", deepspeed(3, 3)), 3, 3, ""),
+                            job(
+                                    root,
+                                    convert(
+                                            source,
+                                            "a",
+                                            "deepspeed",
+                                            Optional.of(Jobs.deepspeed(3, 3))),
+                                    3,
+                                    3,
+                                    ""),
                             job(root, narrow, 2, 2, ""),
-                            job(root, convert(narrow, "b", "deepspeed", deepspeed(4, 3)), 4, 3, ""),
-                            job(root, convert(source, "c", "deepspeed", deepspeed(1, 1)), 1, 1, ""),
+                            job(
+                                    root,
+                                    convert(
+                                            narrow,
+                                            "b",
+                                            "deepspeed",
+                                            Optional.of(Jobs.deepspeed(4, 3))),
+                                    4,
+                                    3,
+                                    ""),
+                            job(
+                                    root,
+                                    convert(
+                                            source,
+                                            "c",
+                                            "deepspeed",
+                                            Optional.of(Jobs.deepspeed(1, 1))),
+                                    1,
+                                    1,
+                                    ""),
                             job(
                                     root,
                                     convert(source, "u", "deepspeed-universal", Optional.empty()),
@@ -172,13 +167,21 @@ class DeepSpeedInteropTest {
                             job(root, source, 2, 2, frozen),
                             job(
                                     root,
-                                    convert(source, "a", "deepspeed", deepspeed(3, 2)),
+                                    convert(
+                                            source,
+                                            "a",
+                                            "deepspeed",
+                                            Optional.of(Jobs.deepspeed(3, 2))),
                                     3,
                                     2,
                                     frozen),
                             job(
                                     root,
-                                    convert(source, "b", "deepspeed", deepspeed(1, 1)),
+                                    convert(
+                                            source,
+                                            "b",
+                                            "deepspeed",
+                                            Optional.of(Jobs.deepspeed(1, 1))),
                                     1,
                                     1,
                                     frozen),
@@ -207,11 +210,18 @@ class DeepSpeedInteropTest {
     void whatWentThroughAnotherFrameworkIsTheSameState() throws Exception {
         try (TorchRoot root = TorchRoot.open().with("ucp.deepspeed.root", "deepspeed")) {
             Path source = SAMPLES.resolve("llama-zero3-dp4/checkpoint");
-            Path narrow = convert(source, "narrow", "deepspeed", deepspeed(2, 2));
+            Path narrow = convert(source, "narrow", "deepspeed", Optional.of(Jobs.deepspeed(2, 2)));
             List<String> jobs = new ArrayList<>(List.of(job(root, source, 4, 3, "")));
             Optional<String> spec = Optional.of("megatron_core_llama_hf");
             for (String other : List.of("megatron", "megatron-dist")) {
-                Path there = convert(narrow, other, other, spec, Names.AUTO, megatron(2));
+                Path there =
+                        convert(
+                                narrow,
+                                other,
+                                other,
+                                spec,
+                                Names.AUTO,
+                                Optional.of(Jobs.megatron(2)));
                 for (int stage = 1; stage <= 3; stage++) {
                     String as = "%s-%d".formatted(other, stage);
                     Path made =
@@ -221,12 +231,12 @@ class DeepSpeedInteropTest {
                                     "deepspeed",
                                     Optional.empty(),
                                     Names.HF,
-                                    deepspeed(stage, stage));
+                                    Optional.of(Jobs.deepspeed(stage, stage)));
                     jobs.add(job(root, made, stage, stage, OF_MEGATRON));
                 }
             }
             Path dcp = convert(narrow, "dcp", "dcp", Optional.empty());
-            Path made = convert(dcp, "from-dcp", "deepspeed", deepspeed(3, 2));
+            Path made = convert(dcp, "from-dcp", "deepspeed", Optional.of(Jobs.deepspeed(3, 2)));
             jobs.add(job(root, made, 3, 2, CROSSED));
             assertThat(held(root, llama(root), jobs))
                     .hasSize(7)
@@ -238,7 +248,7 @@ class DeepSpeedInteropTest {
     void weightsOfAModelAreItsModule() throws Exception {
         try (TorchRoot root = TorchRoot.open().with("ucp.deepspeed.root", "deepspeed")) {
             Path source = SAMPLES.resolve("hf-llama-sharded/checkpoint");
-            Path made = convert(source, "made", "deepspeed", deepspeed(2, 2));
+            Path made = convert(source, "made", "deepspeed", Optional.of(Jobs.deepspeed(2, 2)));
             String model = root.put(source, "source");
             List<String> jobs =
                     List.of(

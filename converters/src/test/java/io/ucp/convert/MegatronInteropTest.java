@@ -73,19 +73,6 @@ class MegatronInteropTest {
         }
     }
 
-    private static Optional<TargetRequest> deepspeed() {
-        return Optional.of(
-                new TargetRequest(
-                        OptionalInt.empty(),
-                        OptionalInt.empty(),
-                        OptionalInt.of(2),
-                        OptionalInt.empty(),
-                        OptionalInt.of(2),
-                        Optional.empty(),
-                        Optional.empty(),
-                        VocabularyPadding.KEEP));
-    }
-
     private static TorchRoot root() throws IOException {
         return TorchRoot.open().with("ucp.megatron.root", "megatron");
     }
@@ -246,7 +233,7 @@ class MegatronInteropTest {
                     "deepspeed",
                     Map.of(),
                     Optional.empty(),
-                    deepspeed());
+                    Optional.of(Jobs.deepspeed(2, 2)));
             Path source = folder.resolve("narrow");
             Map<String, Long> heads = Map.of("heads", 6L, "kv_heads", 2L, "head_dim", 8L);
             String more =

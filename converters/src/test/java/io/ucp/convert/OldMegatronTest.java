@@ -4,8 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ucp.bind.TargetRequest;
-import io.ucp.bind.TargetRequest.Framework;
-import io.ucp.bind.TargetRequest.VocabularyPadding;
 import io.ucp.execute.Progress;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.torch.TensorPickles;
@@ -37,7 +35,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.SequencedMap;
 
 /// GPT-2 as Megatron-LM saved it before 2021: one model, whose fused queries, keys and values have
@@ -357,27 +354,25 @@ class OldMegatronTest {
     @Test
     void theModelOfTodayIsMadeByWayOfTransformers() throws IOException {
         Optional<String> core = Optional.of("megatron_core_gpt2_hf");
-        Path today = convert(old(TODAY, true, true), "megatron", Map.of(), Names.AUTO, core, tp(1));
-        Path other = convert(old(0, true, true), "megatron", Map.of(), Names.AUTO, core, tp(1));
+        Path today =
+                convert(
+                        old(TODAY, true, true),
+                        "megatron",
+                        Map.of(),
+                        Names.AUTO,
+                        core,
+                        Optional.of(Jobs.megatron(1)));
+        Path other =
+                convert(
+                        old(0, true, true),
+                        "megatron",
+                        Map.of(),
+                        Names.AUTO,
+                        core,
+                        Optional.of(Jobs.megatron(1)));
 
         String file = "iter_0000007/mp_rank_00/model_optim_rng.pt";
         assertThat(other.resolve(file)).hasSameBinaryContentAs(today.resolve(file));
-    }
-
-    private static Optional<TargetRequest> tp(int degree) {
-        return Optional.of(
-                new TargetRequest(
-                        OptionalInt.of(degree),
-                        OptionalInt.empty(),
-                        OptionalInt.empty(),
-                        OptionalInt.empty(),
-                        OptionalInt.empty(),
-                        Optional.empty(),
-                        Optional.empty(),
-                        VocabularyPadding.KEEP,
-                        Framework.MEGATRON,
-                        OptionalInt.empty(),
-                        OptionalInt.empty()));
     }
 
     @Test
@@ -392,7 +387,7 @@ class OldMegatronTest {
                                         Map.of(),
                                         Names.AUTO,
                                         Optional.empty(),
-                                        tp(1)))
+                                        Optional.of(Jobs.megatron(1))))
                 .isInstanceOf(RefusedException.class)
                 .hasMessageContaining("--target-spec megatron_core_gpt2_hf");
     }

@@ -17,12 +17,9 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.file.FileSystemException;
-import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.SimpleFileVisitor;
 import java.nio.file.StandardCopyOption;
-import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileTime;
 import java.time.Instant;
 import java.util.List;
@@ -223,7 +220,7 @@ class ResumeTest {
     @Test
     void aChangedSourceIsNoticedByItsSizeItsTimeAndItsInode() throws IOException {
         Path source = folder.resolve("source");
-        copy(SAMPLE, source);
+        Trees.copy(SAMPLE, source);
         Request request = request(source, "universal", Map.of());
         Path out = folder.resolve("out");
         stop(request, out, 12, OPTIONS);
@@ -255,7 +252,7 @@ class ResumeTest {
     @Test
     void aSourceThatChangesMeanwhileGivesNoOutput() throws IOException {
         Path source = folder.resolve("source");
-        copy(SAMPLE, source);
+        Trees.copy(SAMPLE, source);
         Request request = request(source, "universal", Map.of());
         Path out = folder.resolve("out");
         Path file;
@@ -284,26 +281,6 @@ class ResumeTest {
             throw new UncheckedIOException(e);
         }
         return false;
-    }
-
-    private static void copy(Path from, Path to) throws IOException {
-        Files.walkFileTree(
-                from,
-                new SimpleFileVisitor<>() {
-                    @Override
-                    public FileVisitResult preVisitDirectory(Path at, BasicFileAttributes as)
-                            throws IOException {
-                        Files.createDirectories(to.resolve(from.relativize(at).toString()));
-                        return FileVisitResult.CONTINUE;
-                    }
-
-                    @Override
-                    public FileVisitResult visitFile(Path file, BasicFileAttributes as)
-                            throws IOException {
-                        Files.copy(file, to.resolve(from.relativize(file).toString()));
-                        return FileVisitResult.CONTINUE;
-                    }
-                });
     }
 
     @ParameterizedTest

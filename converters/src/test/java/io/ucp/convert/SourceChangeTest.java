@@ -20,8 +20,6 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
-import java.util.stream.Stream;
 
 /// Sources that are written anew when they are indexed and not copied yet: the plan says where
 /// bytes were in other files.
@@ -46,44 +44,21 @@ class SourceChangeTest {
     private Path made(String sample, String to, Map<String, String> options) throws IOException {
         Request request = request(sample(sample), to, options);
         if (to.startsWith("megatron")) {
-            request = request.withTarget(TENSOR_PARALLEL);
+            request = request.withTarget(Jobs.megatron(2));
         }
         Path made = folder.resolve("source");
         Conversion.run(Conversion.prepare(request), made, QUICK, Progress.NONE);
         return made;
     }
 
-    private static final TargetRequest TENSOR_PARALLEL =
-            new TargetRequest(
-                    OptionalInt.of(2),
-                    OptionalInt.empty(),
-                    OptionalInt.empty(),
-                    OptionalInt.empty(),
-                    OptionalInt.empty(),
-                    Optional.empty(),
-                    Optional.empty(),
-                    TargetRequest.VocabularyPadding.KEEP,
-                    TargetRequest.Framework.MEGATRON,
-                    OptionalInt.empty(),
-                    OptionalInt.empty());
-
-    private Path copied(Path from) throws IOException {
-        Path to = folder.resolve("source");
-        try (Stream<Path> all = Files.walk(from)) {
-            for (Path path : all.toList()) {
-                Files.copy(path, to.resolve(from.relativize(path).toString()));
-            }
-        }
-        return to;
-    }
-
     private Path source(String form) throws IOException {
         return switch (form) {
-            case "deepspeed" -> copied(sample("gpt2-zero2-tied-frozen"));
-            case "zero-3" -> copied(sample("llama-zero3-dp4"));
-            case "safetensors" -> copied(sample("hf-llama-sharded"));
-            case "bin" -> copied(sample("hf-llama-bin"));
-            case "dcp" -> copied(DCP.resolve("fsdp2"));
+            case "deepspeed" ->
+                    Trees.copy(sample("gpt2-zero2-tied-frozen"), folder.resolve("source"));
+            case "zero-3" -> Trees.copy(sample("llama-zero3-dp4"), folder.resolve("source"));
+            case "safetensors" -> Trees.copy(sample("hf-llama-sharded"), folder.resolve("source"));
+            case "bin" -> Trees.copy(sample("hf-llama-bin"), folder.resolve("source"));
+            case "dcp" -> Trees.copy(DCP.resolve("fsdp2"), folder.resolve("source"));
             case "universal" -> made("gpt2-zero2-tied-frozen", form, Map.of());
             case "zstd" -> made("gpt2-zero2-tied-frozen", "universal", Map.of("compress", form));
             case "deepspeed-universal" -> made("gpt2-zero2-tied-frozen", form, Map.of());

@@ -41,15 +41,7 @@ class SourceDamageTest {
     @BeforeEach
     void copySample() throws IOException {
         source = folder.resolve("source");
-        copy(SAMPLE, source);
-    }
-
-    private static void copy(Path from, Path to) throws IOException {
-        try (Stream<Path> all = Files.walk(from)) {
-            for (Path each : all.toList()) {
-                Files.copy(each, to.resolve(from.relativize(each).toString()));
-            }
-        }
+        Trees.copy(SAMPLE, source);
     }
 
     private Report convert(Path from, String to, String out) throws IOException {
@@ -105,7 +97,7 @@ class SourceDamageTest {
     void aFlippedBitOfOtherContainersIsRefusedByFileAndEntry(Path sample, String ending)
             throws IOException {
         Path other = folder.resolve("other");
-        copy(sample, other);
+        Trees.copy(sample, other);
         Path file = largest(other, ending);
         Request request =
                 new Request(

@@ -1,17 +1,18 @@
 package io.ucp.flip;
 
-import io.ucp.bind.TargetRequest;
 import io.ucp.checkpoint.Inventory;
 import io.ucp.checkpoint.Parameter;
 import io.ucp.convert.Conversion;
 import io.ucp.convert.Described;
 import io.ucp.convert.DigestFile;
 import io.ucp.convert.Digests;
+import io.ucp.convert.Jobs;
 import io.ucp.convert.Leftover;
 import io.ucp.convert.OpenedSource;
 import io.ucp.convert.OutputFolder;
 import io.ucp.convert.Request;
 import io.ucp.convert.RunOptions;
+import io.ucp.convert.Trees;
 import io.ucp.convert.Verification;
 import io.ucp.convert.Verification.Verdict;
 import io.ucp.formats.CheckpointIndex;
@@ -28,8 +29,6 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
-import java.util.stream.Stream;
 
 /// Checkpoints to damage, each beside a copy that stays as it is.
 final class Checkpoints {
@@ -38,21 +37,6 @@ final class Checkpoints {
             RunOptions.standard()
                     .withThreads(1)
                     .withOutput(new OutputFolder.Rules(Leftover.REFUSE, false, false));
-
-    /// Two ranks that share each tensor.
-    private static final TargetRequest MEGATRON =
-            new TargetRequest(
-                    OptionalInt.of(2),
-                    OptionalInt.empty(),
-                    OptionalInt.empty(),
-                    OptionalInt.empty(),
-                    OptionalInt.empty(),
-                    Optional.empty(),
-                    Optional.empty(),
-                    TargetRequest.VocabularyPadding.KEEP,
-                    TargetRequest.Framework.MEGATRON,
-                    OptionalInt.empty(),
-                    OptionalInt.empty());
 
     private Checkpoints() {}
 
@@ -63,8 +47,8 @@ final class Checkpoints {
     static Damaged of(String name, Path source, String unsealed, Path at) throws IOException {
         Path whole = at.resolve("whole/checkpoint");
         Path damaged = at.resolve("damaged/checkpoint");
-        copy(source, whole);
-        copy(source, damaged);
+        Trees.copy(source, whole);
+        Trees.copy(source, damaged);
         Described before = describe(whole);
         DigestFile record =
                 DigestFile.of(
@@ -125,7 +109,7 @@ final class Checkpoints {
     static Damaged parity(Path at) throws IOException {
         Path checkpoint = at.resolve("checkpoint");
         Path parity = at.resolve("parity");
-        copy(SAMPLES.resolve("gpt2-zero2-tied-frozen/checkpoint"), checkpoint);
+        Trees.copy(SAMPLES.resolve("gpt2-zero2-tied-frozen/checkpoint"), checkpoint);
         Protection.run(
                 new Protection.Request(
                         checkpoint,
@@ -192,7 +176,7 @@ final class Checkpoints {
         Request request =
                 new Request(source, Optional.empty(), to, Optional.empty(), Map.of(), options);
         if (to.startsWith("megatron")) {
-            request = request.withTarget(MEGATRON);
+            request = request.withTarget(Jobs.megatron(2));
         }
         Conversion.run(Conversion.prepare(request), out, QUICK, (done, total) -> {});
         return out;
@@ -200,14 +184,5 @@ final class Checkpoints {
 
     private static Described describe(Path path) throws IOException {
         return Described.of(path, Optional.empty(), Optional.empty(), Map.of());
-    }
-
-    static void copy(Path from, Path to) throws IOException {
-        Files.createDirectories(to);
-        try (Stream<Path> all = Files.walk(from)) {
-            for (Path path : all.filter(p -> !p.equals(from)).toList()) {
-                Files.copy(path, to.resolve(from.relativize(path).toString()));
-            }
-        }
     }
 }

@@ -8,6 +8,7 @@ import io.ucp.convert.Leftover;
 import io.ucp.convert.OutputFolder;
 import io.ucp.convert.Request;
 import io.ucp.convert.RunOptions;
+import io.ucp.convert.Trees;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -54,7 +55,7 @@ final class CutOff {
                 () -> {
                     remove(out);
                     remove(work);
-                    Checkpoints.copy(damaged, work);
+                    Trees.copy(damaged, work);
                     run(source, out, options(Leftover.RESUME));
                     return new Outcome(
                             contents(out).equals(whole)

@@ -7,6 +7,7 @@ import static io.ucp.fuzz.Parsers.words;
 
 import io.ucp.convert.Conversion;
 import io.ucp.convert.Request;
+import io.ucp.convert.Trees;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.WholeParameter;
@@ -88,7 +89,7 @@ final class UniversalParsers {
                 (input, folder) -> {
                     Path root = folder.resolve("universal");
                     if (!Files.exists(root)) {
-                        copy(universal, root);
+                        Trees.copy(universal, root);
                     }
                     Files.write(root.resolve(MANIFEST), Seals.manifest(input));
                     index("universal", root);
@@ -118,7 +119,7 @@ final class UniversalParsers {
                 (input, folder) -> {
                     Path root = folder.resolve("universal");
                     if (!Files.exists(root)) {
-                        copy(universal, root);
+                        Trees.copy(universal, root);
                     }
                     Files.write(
                             root.resolve("states").resolve(file.getFileName()), Seals.arrow(input));
@@ -187,7 +188,7 @@ final class UniversalParsers {
                 (input, scratch) -> {
                     Path root = scratch.resolve("universal");
                     if (!Files.exists(root)) {
-                        copy(universal, root);
+                        Trees.copy(universal, root);
                     }
                     SequencedMap<String, byte[]> mutated = new LinkedHashMap<>(entries);
                     mutated.put(input.length > 0 && input[0] == '{' ? STORAGES : TREE, input);
@@ -206,14 +207,6 @@ final class UniversalParsers {
                     reader.read(
                             tensor.offset(), ByteBuffer.allocate(Math.toIntExact(tensor.size())));
                 }
-            }
-        }
-    }
-
-    private static void copy(Path from, Path to) throws IOException {
-        try (Stream<Path> all = Files.walk(from)) {
-            for (Path path : all.toList()) {
-                Files.copy(path, to.resolve(from.relativize(path).toString()));
             }
         }
     }

@@ -6,6 +6,7 @@ import io.ucp.convert.Leftover;
 import io.ucp.convert.OpenedSource;
 import io.ucp.convert.OutputFolder;
 import io.ucp.convert.RunOptions;
+import io.ucp.convert.Trees;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -47,7 +48,7 @@ final class ProtectedSample {
     static ProtectedSample of(Path folder, String sample, String group, int data, int parity)
             throws IOException {
         Path checkpoint = folder.resolve("ckpt");
-        copy(SAMPLES.resolve(sample).resolve("checkpoint"), checkpoint);
+        Trees.copy(SAMPLES.resolve(sample).resolve("checkpoint"), checkpoint);
         Path tag;
         try (Stream<Path> entries = Files.list(checkpoint)) {
             tag = entries.filter(Files::isDirectory).findFirst().orElseThrow();
@@ -75,14 +76,6 @@ final class ProtectedSample {
         byte[] bytes = new byte[count];
         new Random(count).nextBytes(bytes);
         return bytes;
-    }
-
-    private static void copy(Path from, Path to) throws IOException {
-        try (Stream<Path> all = Files.walk(from)) {
-            for (Path path : all.toList()) {
-                Files.copy(path, to.resolve(from.relativize(path).toString()));
-            }
-        }
     }
 
     /// Every file's bytes.
