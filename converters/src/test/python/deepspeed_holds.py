@@ -7,11 +7,10 @@ gradients are summed otherwise: two checkpoints of DeepSpeed's own differ by hal
 import json
 import math
 import os
-import socket
 import sys
 
 os.environ["DS_ACCELERATOR"] = "cpu"
-import gloo  # noqa: F401, before what uses it
+import gloo  # before what uses it
 import deepspeed
 import torch
 import torch.distributed as dist
@@ -154,14 +153,8 @@ def compared(first, other, job):
     return len(wanted)
 
 
-def free_port():
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return str(listening.getsockname()[1])
-
-
 if __name__ == "__main__":
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=free_port())
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=gloo.free_port())
     model_config, jobs = sys.argv[1], [json.loads(text) for text in sys.argv[2:]]
     first = held(jobs[0], model_config) | {"job": jobs[0]}
     for job in jobs[1:]:

@@ -1,6 +1,14 @@
 """Lets gloo carry bf16, which it has no word for: what only moves is moved as bytes, what is summed is summed as fp32."""
+import socket
+
 import torch
 import torch.distributed as dist
+
+
+def free_port():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return str(listening.getsockname()[1])
 
 
 def _bytes(value):

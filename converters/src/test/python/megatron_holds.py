@@ -5,11 +5,10 @@ A JOB is JSON with `load`, a folder with a tracker file, and what differs from D
 moment of the whole parameters bit for bit, and the facts."""
 import json
 import os
-import socket
 import sys
 import tempfile
 
-import gloo  # noqa: F401, before what uses it
+import gloo  # before what uses it
 import no_cuda  # before what looks for CUDA
 import torch
 import torch.distributed as dist
@@ -288,14 +287,8 @@ def compared(first, other, job):
     return len(wanted)
 
 
-def free_port():
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return str(listening.getsockname()[1])
-
-
 if __name__ == "__main__":
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=free_port())
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=gloo.free_port())
     jobs = [json.loads(text) for text in sys.argv[1:]]
     first = held(jobs[0])
     for job in jobs[1:]:

@@ -4,9 +4,11 @@ import io.ucp.formats.CarriedFile;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.WriteRequest;
 import io.ucp.formats.torch.pickle.PyList;
+import io.ucp.formats.training.OptimizerGroups;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 
@@ -78,28 +80,11 @@ final class Losses {
                                 + " no further than there are here");
     }
 
-    /// What the loading job's optimizer has to have, for DeepSpeed asks for no names.
+    /// What the loading job's optimizer has to have.
     void groups(List<ParameterFacts> trained, PyList groups) {
-        List<String> told = new ArrayList<>();
-        for (int g = 0; g < groups.elements().size(); g++) {
-            int number = g;
-            List<ParameterFacts> members =
-                    trained.stream().filter(p -> p.optimizerGroup() == number).toList();
-            told.add(
-                    "%d of %s, ..%s"
-                            .formatted(
-                                    members.size(),
-                                    members.getFirst().name(),
-                                    groups.elements()
-                                            .get(g)
-                                            .find("weight_decay")
-                                            .map(" (weight_decay %s)"::formatted)
-                                            .orElse("")));
-        }
         notes.add(
-                "the loading job's optimizer needs these groups, each in the order of the model's"
-                        + " parameters: "
-                        + String.join("; ", told));
+                OptimizerGroups.needed(
+                        trained, number -> Optional.of(groups.elements().get(number))));
     }
 
     /// Files of the source that upstream does not take along either.

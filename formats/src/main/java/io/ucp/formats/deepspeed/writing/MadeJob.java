@@ -6,6 +6,7 @@ import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetJob;
 import io.ucp.formats.WriteRequest;
 import io.ucp.formats.training.DeepSpeedJob;
+import io.ucp.formats.training.OptimizerGroups;
 import io.ucp.formats.training.TrainingState;
 import io.ucp.tensor.DType;
 
@@ -149,33 +150,12 @@ record MadeJob(WriteRequest request, List<String> losses, List<String> notes) {
             }
             training.counted(request).ifPresent(notes::add);
             if (!weights) {
-                grouped();
+                notes.add(
+                        OptimizerGroups.needed(
+                                request.parameters().stream().filter(Maker::isTrained).toList(),
+                                training::group));
                 widened();
             }
-        }
-
-        /// What the script's optimizer has to have, for DeepSpeed asks for no names.
-        private void grouped() {
-            List<String> told = new ArrayList<>();
-            for (int number : groups) {
-                List<ParameterFacts> members =
-                        request.parameters().stream()
-                                .filter(p -> isTrained(p) && p.optimizerGroup() == number)
-                                .toList();
-                told.add(
-                        "%d of %s, ..%s"
-                                .formatted(
-                                        members.size(),
-                                        members.getFirst().name(),
-                                        training.group(number)
-                                                .flatMap(g -> g.find("weight_decay"))
-                                                .map(" (weight_decay %s)"::formatted)
-                                                .orElse("")));
-            }
-            notes.add(
-                    "the script's optimizer needs these groups, each in the order of the model's"
-                            + " parameters: "
-                            + String.join("; ", told));
         }
 
         private void widened() {

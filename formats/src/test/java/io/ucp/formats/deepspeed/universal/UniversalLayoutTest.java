@@ -419,7 +419,7 @@ class UniversalLayoutTest {
                 .noneMatch(l -> l.startsWith("no DeepSpeed optimizer state in the source"));
         assertThat(tree.notes())
                 .contains(
-                        "the loading job's optimizer needs these groups, each in the order of the"
+                        "the script's optimizer needs these groups, each in the order of the"
                                 + " model's parameters: 1 of a, .. (weight_decay 0.1); 1 of b, .."
                                 + " (weight_decay 0.0)");
     }
