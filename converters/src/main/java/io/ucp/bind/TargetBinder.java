@@ -75,7 +75,7 @@ public final class TargetBinder {
     private TargetBinder(Source source, TargetRequest request) {
         this.source = source;
         this.degrees = TargetDegrees.of(source, request);
-        this.request = request.chunked(chunks(source, request, degrees.pp()));
+        this.request = request.withVirtual(chunks(source, request, degrees.pp()));
         this.pipeline = PipelineModules.areNamed(source.parameters());
     }
 

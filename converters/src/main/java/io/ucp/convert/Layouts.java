@@ -15,7 +15,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.TreeSet;
 
 /// The layouts that a model can have on a number of GPUs, the smallest move from its own first.
@@ -41,16 +40,13 @@ public record Layouts(List<Choice> possible, int tooLarge, Map<String, List<Stri
         /// To ask for it; `ep` only where it moves, for a model without experts has none.
         public TargetRequest asked(TargetRequest.VocabularyPadding vocabulary) {
             boolean experts = ep > 1 || moved.stream().anyMatch(m -> m.startsWith("ep "));
-            return new TargetRequest(
-                    OptionalInt.of(tp),
-                    OptionalInt.of(pp),
-                    OptionalInt.of(dp),
-                    experts ? OptionalInt.of(ep) : OptionalInt.empty(),
-                    OptionalInt.of(stage),
-                    Optional.empty(),
-                    Optional.empty(),
-                    vocabulary);
+            TargetRequest job = job(tp, pp, dp, stage).withVocabulary(vocabulary);
+            return experts ? job.withEp(ep) : job;
         }
+    }
+
+    private static TargetRequest job(int tp, int pp, int dp, int stage) {
+        return TargetRequest.SAME.withTp(tp).withPp(pp).withDp(dp).withStage(stage);
     }
 
     /// What there is to run on.
@@ -144,16 +140,8 @@ public record Layouts(List<Choice> possible, int tooLarge, Map<String, List<Stri
 
         private void stages(int tp, int pp, int dp, int ep) {
             for (int stage = source.stage() < 1 ? 0 : 1; stage <= 3; stage++) {
-                TargetRequest asked =
-                        new TargetRequest(
-                                OptionalInt.of(tp),
-                                OptionalInt.of(pp),
-                                OptionalInt.of(dp),
-                                experts ? OptionalInt.of(ep) : OptionalInt.empty(),
-                                OptionalInt.of(stage),
-                                Optional.empty(),
-                                Optional.empty(),
-                                TargetRequest.VocabularyPadding.KEEP);
+                TargetRequest job = job(tp, pp, dp, stage);
+                TargetRequest asked = experts ? job.withEp(ep) : job;
                 try {
                     add(TargetBinder.bind(source, spec, asked, request.settings()).job());
                 } catch (ImpossibleLayoutException | RefusedException e) {

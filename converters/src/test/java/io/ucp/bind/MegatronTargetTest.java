@@ -21,7 +21,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
 
@@ -76,26 +75,14 @@ class MegatronTargetTest {
                 -1);
     }
 
-    /// @param degrees tp, pp, dp, ep, etp, vpp; 0 for none
-    private TargetJob job(List<Integer> stages, int... degrees) {
-        OptionalInt[] of = new OptionalInt[6];
-        for (int i = 0; i < of.length; i++) {
-            boolean given = i < degrees.length && degrees[i] > 0;
-            of[i] = given ? OptionalInt.of(degrees[i]) : OptionalInt.empty();
-        }
-        TargetRequest request =
-                new TargetRequest(
-                        of[0],
-                        of[1],
-                        of[2],
-                        of[3],
-                        OptionalInt.empty(),
-                        stages.isEmpty() ? Optional.empty() : Optional.of(stages),
-                        Optional.empty(),
-                        TargetRequest.VocabularyPadding.KEEP,
-                        TargetRequest.Framework.MEGATRON,
-                        of[5],
-                        of[4]);
+    private static TargetRequest megatron(int tp, int pp) {
+        return TargetRequest.SAME
+                .withFramework(TargetRequest.Framework.MEGATRON)
+                .withTp(tp)
+                .withPp(pp);
+    }
+
+    private TargetJob job(TargetRequest request) {
         return TargetBinder.bind(
                         source(new AxisDegree("pp", 1), new AxisDegree("tp", 1)),
                         SpecLibrary.find("megatron_core_moe"),
@@ -112,7 +99,7 @@ class MegatronTargetTest {
     @ValueSource(ints = {1, 2, 4, 8})
     void moreRanksThanGroupsShareOne(int tp) {
         layers(1);
-        List<RankShard> held = job(List.of(), tp, 1, 1).shards().values().iterator().next();
+        List<RankShard> held = job(megatron(tp, 1).withDp(1)).shards().values().iterator().next();
         assertThat(held).hasSize(tp);
         assertThat(held.getFirst().shape()).isEqualTo(Shape.of(24 / tp, 16));
     }
@@ -120,7 +107,7 @@ class MegatronTargetTest {
     @Test
     void ranksThatCutHeadsAreRefused() {
         layers(1);
-        assertThatThrownBy(() -> job(List.of(), 3, 1, 1))
+        assertThatThrownBy(() -> job(megatron(3, 1).withDp(1)))
                 .isInstanceOf(ImpossibleLayoutException.class)
                 .hasMessageContaining("tp 3 over 8 attention heads with 2 key-value heads");
     }
@@ -128,10 +115,16 @@ class MegatronTargetTest {
     @Test
     void chunksTakeTurnsOverTheStages() {
         layers(8);
-        TargetJob job = job(List.of(), 1, 2, 1, 0, 0, 2);
+        TargetJob job = job(megatron(1, 2).withDp(1).withVirtual(2));
         assertThat(stages(job)).containsExactly(0, 0, 1, 1, 0, 0, 1, 1);
         assertThat(job.virtual()).isEqualTo(2);
-        assertThat(stages(job(List.of(1, 3, 2, 2), 1, 2, 1, 0, 0, 2)))
+        assertThat(
+                        stages(
+                                job(
+                                        megatron(1, 2)
+                                                .withDp(1)
+                                                .withVirtual(2)
+                                                .withStages(List.of(1, 3, 2, 2)))))
                 .containsExactly(0, 1, 1, 1, 0, 0, 1, 1);
     }
 
@@ -145,7 +138,7 @@ class MegatronTargetTest {
             })
     void chunksThatTheModelCannotHaveAreRefused(int pp, int vpp, int layers, String message) {
         layers(layers);
-        assertThatThrownBy(() -> job(List.of(), 1, pp, 1, 0, 0, vpp))
+        assertThatThrownBy(() -> job(megatron(1, pp).withDp(1).withVirtual(vpp)))
                 .isInstanceOf(ImpossibleLayoutException.class)
                 .hasMessageStartingWith(message);
     }
@@ -158,7 +151,7 @@ class MegatronTargetTest {
                     8,
                     16);
         }
-        TargetJob job = job(List.of(), 4, 1, 1, 2, 2);
+        TargetJob job = job(megatron(4, 1).withDp(1).withEp(2).withEtp(2));
         assertThat(job.degree("ep")).isEqualTo(2);
         assertThat(job.degree("etp")).isEqualTo(2);
         List<RankShard> third = List.copyOf(job.shards().values()).get(2);
@@ -166,7 +159,7 @@ class MegatronTargetTest {
                 .extracting(s -> s.at().toString())
                 .containsExactly("ep 1, etp 0, pp 0", "ep 1, etp 1, pp 0");
         assertThat(third.getFirst().shape()).isEqualTo(Shape.of(4, 16));
-        assertThat(job(List.of(), 4, 1, 1, 1).degree("etp")).isEqualTo(4);
+        assertThat(job(megatron(4, 1).withDp(1).withEp(1)).degree("etp")).isEqualTo(4);
     }
 
     @ParameterizedTest
@@ -182,7 +175,8 @@ class MegatronTargetTest {
         parameter("decoder.layers.0.mlp.experts.local_experts.1.linear_fc1.weight", 8, 16);
         parameter("decoder.layers.0.mlp.experts.local_experts.2.linear_fc1.weight", 8, 16);
         parameter("decoder.layers.0.mlp.experts.local_experts.3.linear_fc1.weight", 8, 16);
-        assertThatThrownBy(() -> job(List.of(), tp, 1, dp, ep, etp))
+        TargetRequest request = megatron(tp, 1).withDp(dp).withEp(ep).withEtp(etp);
+        assertThatThrownBy(() -> job(request))
                 .isInstanceOf(ImpossibleLayoutException.class)
                 .hasMessageStartingWith(message);
     }

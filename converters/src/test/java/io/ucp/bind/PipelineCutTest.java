@@ -15,14 +15,14 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeSet;
 
 /// Llama's modules are 1 the embedding, 2 to 6 the layers, 7 the norm and 8 the head; GPT's 1 and 8
 /// are one tied module.
 class PipelineCutTest {
-    private static final OptionalInt ONE = OptionalInt.of(1);
+    /// One rank of each stage.
+    private static final TargetRequest SAME_STAGES = TargetRequest.SAME.withTp(1).withDp(1);
 
     /// A source whose stages begin at these modules.
     private static TargetBinder.Source source(
@@ -53,19 +53,6 @@ class PipelineCutTest {
         return stage;
     }
 
-    private static TargetRequest to(OptionalInt pp, Optional<String> partition) {
-        TargetRequest same = TargetRequest.SAME;
-        return new TargetRequest(
-                ONE,
-                pp,
-                ONE,
-                same.ep(),
-                same.stage(),
-                Optional.empty(),
-                partition,
-                same.vocabulary());
-    }
-
     private static TargetBinder.Bound bound(TargetBinder.Source source, TargetRequest to) {
         return TargetBinder.bind(source, Optional.empty(), to, Map.of());
     }
@@ -89,8 +76,8 @@ class PipelineCutTest {
     @Test
     void stagesThatStayAsManyStayAsTheyAre() {
         TargetBinder.Source source = source(TargetModel.llama(1), Optional.empty(), 0, 6);
-        for (OptionalInt pp : List.of(OptionalInt.empty(), OptionalInt.of(2))) {
-            TargetBinder.Bound bound = bound(source, to(pp, Optional.empty()));
+        for (TargetRequest to : List.of(SAME_STAGES, SAME_STAGES.withPp(2))) {
+            TargetBinder.Bound bound = bound(source, to);
             assertThat(modules(bound.job()))
                     .containsExactly(Set.of(1, 2, 3, 4, 5), Set.of(6, 7, 8));
             assertThat(bound.notes())
@@ -105,10 +92,10 @@ class PipelineCutTest {
     @Test
     void aStageOfTheTiedHeadAloneStays() {
         TargetBinder.Source source = source(TargetModel.gpt(1), Optional.empty(), 0, 4, 8);
-        assertThat(modules(bound(source, to(OptionalInt.empty(), Optional.empty())).job()))
+        assertThat(modules(bound(source, SAME_STAGES).job()))
                 .containsExactly(Set.of(2, 3), Set.of(4, 5, 6, 7));
         assertThat(
-                        bound(source, to(OptionalInt.empty(), Optional.empty()))
+                        bound(source, SAME_STAGES)
                                 .job()
                                 .shards()
                                 .get("tied_modules.embed.word_embeddings.weight"))
@@ -143,16 +130,16 @@ class PipelineCutTest {
     @Test
     void theUsualCutNeedsNoWord() {
         TargetBinder.Source source = source(TargetModel.llama(1), Optional.empty(), 0, 5);
-        assertThat(bound(source, to(OptionalInt.empty(), Optional.empty())).notes()).isEmpty();
-        assertThat(bound(source, to(OptionalInt.of(3), Optional.empty())).notes()).isEmpty();
+        assertThat(bound(source, SAME_STAGES).notes()).isEmpty();
+        assertThat(bound(source, SAME_STAGES.withPp(3)).notes()).isEmpty();
         TargetBinder.Source elsewhere = source(TargetModel.llama(1), Optional.empty(), 0, 6);
-        assertThat(bound(elsewhere, to(ONE, Optional.empty())).notes()).isEmpty();
+        assertThat(bound(elsewhere, SAME_STAGES.withPp(1)).notes()).isEmpty();
     }
 
     @Test
     void otherStagesAreCutTheUsualWayAndItIsSaidThatTheSourceWasNot() {
         TargetBinder.Source source = source(TargetModel.llama(1), Optional.empty(), 0, 4, 7);
-        TargetBinder.Bound bound = bound(source, to(OptionalInt.of(2), Optional.empty()));
+        TargetBinder.Bound bound = bound(source, SAME_STAGES.withPp(2));
         assertThat(modules(bound.job())).containsExactly(Set.of(1, 2, 3, 4), Set.of(5, 6, 7, 8));
         assertThat(bound.notes())
                 .containsExactly(
@@ -166,7 +153,7 @@ class PipelineCutTest {
     void theMethodOfTheSourcesJobIsFollowedAndNamed() {
         Optional<String> method = Optional.of("type:transformer|embedding");
         TargetBinder.Source source = source(TargetModel.gpt(1), method, 0, 5);
-        TargetBinder.Bound bound = bound(source, to(OptionalInt.of(3), Optional.empty()));
+        TargetBinder.Bound bound = bound(source, SAME_STAGES.withPp(3));
         assertThat(modules(bound.job()))
                 .as("the embedding and the head count as layers")
                 .containsExactly(Set.of(2, 3), Set.of(4, 5), Set.of(6, 7));
@@ -180,8 +167,7 @@ class PipelineCutTest {
     @Test
     void whatIsAskedForIsDoneWithoutAWord() {
         TargetBinder.Source source = source(TargetModel.llama(1), Optional.of("uniform"), 0, 6);
-        TargetBinder.Bound bound =
-                bound(source, to(OptionalInt.empty(), Optional.of("type:transformer")));
+        TargetBinder.Bound bound = bound(source, SAME_STAGES.withPartition("type:transformer"));
         assertThat(modules(bound.job())).containsExactly(Set.of(1, 2, 3, 4), Set.of(5, 6, 7, 8));
         assertThat(bound.notes()).isEmpty();
     }
@@ -189,7 +175,7 @@ class PipelineCutTest {
     @Test
     void stagesThatTheSourceDoesNotTellAreCutAnewAndThatIsSaid() {
         TargetBinder.Source unknown = TargetModel.llama(1).source(new AxisDegree("pp", 2));
-        assertThat(bound(unknown, to(OptionalInt.empty(), Optional.empty())).notes())
+        assertThat(bound(unknown, SAME_STAGES).notes())
                 .containsExactly(
                         "the source does not say which of its 2 pipeline stages held what: they are"
                                 + " cut by type:transformer, 3,2 layers from modules 0,5 on;"
@@ -203,9 +189,9 @@ class PipelineCutTest {
                         () ->
                                 bound(
                                         source,
-                                        to(
-                                                OptionalInt.of(2),
-                                                Optional.of("type:transformer|RMSNorm"))))
+                                        SAME_STAGES
+                                                .withPp(2)
+                                                .withPartition("type:transformer|RMSNorm")))
                 .isInstanceOf(ImpossibleLayoutException.class)
                 .hasMessageContaining("a pipeline cut by type:transformer|RMSNorm, where module 7")
                 .hasMessageContaining("--stages N,N,..");
@@ -214,7 +200,7 @@ class PipelineCutTest {
     @Test
     void aMethodOfTheSourcesJobThatIsNoneIsRefused() {
         TargetBinder.Source source = source(TargetModel.llama(1), Optional.of("manual:0,4"), 0, 5);
-        assertThatThrownBy(() -> bound(source, to(OptionalInt.of(3), Optional.empty())))
+        assertThatThrownBy(() -> bound(source, SAME_STAGES.withPp(3)))
                 .isInstanceOf(ImpossibleLayoutException.class)
                 .hasMessageContaining("a pipeline cut by manual:0,4")
                 .hasMessageContaining("as --partition");

@@ -27,7 +27,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.TreeSet;
 import java.util.stream.Stream;
 
@@ -87,17 +86,7 @@ class TargetBinderTest {
                         new AxisDegree("pp", 1),
                         new AxisDegree("dp", 1),
                         new AxisDegree("tp", c.from));
-        TargetRequest to = TargetModel.to(c.pp, c.tp);
-        TargetRequest request =
-                new TargetRequest(
-                        to.tp(),
-                        to.pp(),
-                        to.dp(),
-                        to.ep(),
-                        to.stage(),
-                        to.stages(),
-                        to.partition(),
-                        c.padding);
+        TargetRequest request = TargetModel.to(c.pp, c.tp).withVocabulary(c.padding);
         TargetJob job = TargetBinder.bind(source, bundled(c.family), request, Map.of()).job();
 
         assertThat(job.shards().keySet())
@@ -230,16 +219,7 @@ class TargetBinderTest {
     }
 
     private static TargetRequest withStages(int pp, List<Integer> stages) {
-        TargetRequest to = TargetModel.to(pp, 1);
-        return new TargetRequest(
-                to.tp(),
-                to.pp(),
-                to.dp(),
-                to.ep(),
-                to.stage(),
-                Optional.of(stages),
-                to.partition(),
-                to.vocabulary());
+        return TargetModel.to(pp, 1).withStages(stages);
     }
 
     @Test
@@ -466,16 +446,7 @@ class TargetBinderTest {
                                 new AxisDegree("ep", 2),
                                 new AxisDegree("edp", 1)),
                         1);
-        TargetRequest to =
-                new TargetRequest(
-                        OptionalInt.of(tp),
-                        OptionalInt.empty(),
-                        OptionalInt.of(dp),
-                        OptionalInt.of(ep),
-                        OptionalInt.of(stage),
-                        Optional.empty(),
-                        Optional.empty(),
-                        TargetRequest.VocabularyPadding.KEEP);
+        TargetRequest to = TargetRequest.SAME.withTp(tp).withDp(dp).withEp(ep).withStage(stage);
         return TargetBinder.bind(
                         source,
                         Optional.of(Ucl.parse(SourceText.of("experts.ucl", text))),

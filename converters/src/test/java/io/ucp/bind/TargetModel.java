@@ -11,7 +11,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
 
@@ -143,14 +142,6 @@ final class TargetModel {
     }
 
     static TargetRequest to(int pp, int tp) {
-        return new TargetRequest(
-                OptionalInt.of(tp),
-                OptionalInt.of(pp),
-                OptionalInt.of(1),
-                OptionalInt.empty(),
-                OptionalInt.empty(),
-                Optional.empty(),
-                Optional.empty(),
-                TargetRequest.VocabularyPadding.KEEP);
+        return TargetRequest.SAME.withTp(tp).withPp(pp).withDp(1);
     }
 }

@@ -20,7 +20,6 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 
 /// What a fixed job costs, in counts: a change that reads a byte twice, opens a file again or plans
 /// more steps shows here and not as noise in a benchmark. Where one of them falls, write the new
@@ -94,14 +93,6 @@ class CostTest {
 
     /// TP1 PP1 DP3.
     private static TargetRequest job() {
-        return new TargetRequest(
-                OptionalInt.of(1),
-                OptionalInt.of(1),
-                OptionalInt.of(3),
-                OptionalInt.empty(),
-                OptionalInt.empty(),
-                Optional.empty(),
-                Optional.empty(),
-                TargetRequest.VocabularyPadding.KEEP);
+        return TargetRequest.SAME.withTp(1).withPp(1).withDp(3);
     }
 }

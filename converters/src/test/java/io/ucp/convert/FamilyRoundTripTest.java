@@ -50,7 +50,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.stream.Stream;
@@ -134,19 +133,7 @@ class FamilyRoundTripTest {
                         whole.index().hints().withNumbers(model.numbers()),
                         List.of(),
                         -1);
-        TargetRequest request =
-                new TargetRequest(
-                        OptionalInt.of(tp),
-                        OptionalInt.empty(),
-                        OptionalInt.empty(),
-                        OptionalInt.empty(),
-                        OptionalInt.empty(),
-                        Optional.empty(),
-                        Optional.empty(),
-                        TargetRequest.VocabularyPadding.KEEP,
-                        framework(spec),
-                        OptionalInt.empty(),
-                        OptionalInt.empty());
+        TargetRequest request = TargetRequest.SAME.withFramework(framework(spec)).withTp(tp);
         TargetJob job = TargetBinder.bind(source, Optional.of(spec), request, Map.of()).job();
         List<TargetFile> files = new ArrayList<>();
         List<HeldTensor> held = new ArrayList<>();

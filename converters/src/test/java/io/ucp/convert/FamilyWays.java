@@ -2,7 +2,6 @@ package io.ucp.convert;
 
 import io.ucp.bind.TargetRequest;
 import io.ucp.bind.TargetRequest.Framework;
-import io.ucp.bind.TargetRequest.VocabularyPadding;
 import io.ucp.execute.Progress;
 
 import java.io.IOException;
@@ -11,7 +10,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 
 /// Ways from a folder of a model through frameworks and back to one, as the rules of its family
 /// allow.
@@ -42,35 +40,25 @@ final class FamilyWays {
 
     private FamilyWays() {}
 
-    private static OptionalInt degree(int degree) {
-        return degree == 1 ? OptionalInt.empty() : OptionalInt.of(degree);
-    }
-
-    private static TargetRequest job(Framework framework, int tp, int pp, int dp, int ep) {
-        return new TargetRequest(
-                OptionalInt.of(tp),
-                OptionalInt.of(pp),
-                degree(dp),
-                degree(ep),
-                framework == Framework.DEEPSPEED ? OptionalInt.of(1) : OptionalInt.empty(),
-                Optional.empty(),
-                Optional.empty(),
-                VocabularyPadding.KEEP,
-                framework,
-                OptionalInt.empty(),
-                OptionalInt.empty());
+    private static TargetRequest job(Framework framework, int tp, int pp) {
+        return TargetRequest.SAME.withFramework(framework).withTp(tp).withPp(pp);
     }
 
     private static Stop megatron(String to, int tp, int pp, int ep) {
+        TargetRequest job = job(Framework.MEGATRON, tp, pp);
         return new Stop(
-                to, "", "", Optional.of(job(Framework.MEGATRON, tp, pp, ep, ep)), Names.AUTO);
+                to, "", "", Optional.of(ep > 1 ? job.withDp(ep).withEp(ep) : job), Names.AUTO);
     }
 
     /// @param spec of its names, else Hugging Face's
     private static Stop deepspeed(String spec, int tp, int pp) {
         Names names = spec.isEmpty() ? Names.HF : Names.AUTO;
         return new Stop(
-                "deepspeed", "", spec, Optional.of(job(Framework.DEEPSPEED, tp, pp, 2, 1)), names);
+                "deepspeed",
+                "",
+                spec,
+                Optional.of(job(Framework.DEEPSPEED, tp, pp).withDp(2).withStage(1)),
+                names);
     }
 
     /// Modules that layers of a pipeline share are made by no one.

@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ucp.bind.TargetRequest;
 import io.ucp.bind.TargetRequest.Framework;
-import io.ucp.bind.TargetRequest.VocabularyPadding;
 import io.ucp.execute.Progress;
 
 import org.junit.jupiter.api.Test;
@@ -16,7 +15,6 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 
 /// Checkpoints that ucp wrote, as Megatron-LM itself loads them: its own `load_checkpoint`, of both
 /// formats, into models and optimizers of other degrees. Runs with `-Pinterop -Ducp.torch.root=DIR
@@ -43,19 +41,15 @@ class MegatronInteropTest {
         }
 
         Optional<TargetRequest> request() {
-            return Optional.of(
-                    new TargetRequest(
-                            OptionalInt.of(tp),
-                            OptionalInt.of(pp),
-                            OptionalInt.of(dp),
-                            ep > 1 ? OptionalInt.of(ep) : OptionalInt.empty(),
-                            OptionalInt.empty(),
-                            Optional.empty(),
-                            Optional.empty(),
-                            VocabularyPadding.KEEP,
-                            Framework.MEGATRON,
-                            vpp > 1 ? OptionalInt.of(vpp) : OptionalInt.empty(),
-                            etp > 0 ? OptionalInt.of(etp) : OptionalInt.empty()));
+            TargetRequest job =
+                    TargetRequest.SAME
+                            .withFramework(Framework.MEGATRON)
+                            .withTp(tp)
+                            .withPp(pp)
+                            .withDp(dp);
+            job = ep > 1 ? job.withEp(ep) : job;
+            job = vpp > 1 ? job.withVirtual(vpp) : job;
+            return Optional.of(etp > 0 ? job.withEtp(etp) : job);
         }
 
         /// A job that loads a checkpoint.

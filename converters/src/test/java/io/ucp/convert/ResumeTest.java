@@ -25,7 +25,6 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.TreeMap;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -48,16 +47,7 @@ class ResumeTest {
     }
 
     static List<Request> targets() {
-        TargetRequest job =
-                new TargetRequest(
-                        OptionalInt.empty(),
-                        OptionalInt.empty(),
-                        OptionalInt.of(3),
-                        OptionalInt.empty(),
-                        OptionalInt.empty(),
-                        Optional.empty(),
-                        Optional.empty(),
-                        TargetRequest.VocabularyPadding.KEEP);
+        TargetRequest job = TargetRequest.SAME.withDp(3);
         return List.of(
                 request(SAMPLE, "universal", Map.of()),
                 request(SAMPLE, "universal", Map.of("compress", "zstd:1")),
