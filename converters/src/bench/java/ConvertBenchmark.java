@@ -50,6 +50,9 @@ public final class ConvertBenchmark {
             for (String target : args[4].split(",")) {
                 bench.target(folder, target.strip());
             }
+            if (System.getenv("UPSTREAM") != null) {
+                bench.upstream(folder, System.getenv("UPSTREAM"));
+            }
         }
         Path place = place(args[5].split(",")[0]);
         new ConvertBenchmark(args[0], Path.of(args[1]), place, 9, List.of()).small();
@@ -116,6 +119,41 @@ public final class ConvertBenchmark {
                 ours.stream().mapToLong(Cost::shmem).max().orElseThrow() / MIB,
                 number(ours.getLast().output(), "bytes_read") / MIB,
                 number(ours.getLast().output(), "bytes_written") / MIB);
+    }
+
+    /// DeepSpeed's own converter, in turn with ours.
+    private void upstream(String folder, String program) throws IOException, InterruptedException {
+        String tag = Files.readString(source.resolve("latest")).strip();
+        List<Cost> ours = new ArrayList<>();
+        List<Cost> theirs = new ArrayList<>();
+        Path out = place.resolve("out");
+        for (int round = 0; round < rounds; round++) {
+            settle();
+            ours.add(run(convert(out, "deepspeed-universal", more)));
+            delete(out);
+            settle();
+            theirs.add(
+                    run(
+                            List.of(
+                                    program,
+                                    source.resolve(tag).toString(),
+                                    out.resolve(tag + "_universal").toString())));
+            delete(out);
+        }
+        double[] times = new double[rounds];
+        for (int k = 0; k < rounds; k++) {
+            times[k] = theirs.get(k).wall() / ours.get(k).wall();
+        }
+        System.out.printf(
+                Locale.ROOT,
+                "%-12s DeepSpeed's own converter: %.2f s (CPU %.2f), ucp %.2f s (CPU %.2f): %.1f"
+                        + " times as long%n",
+                folder,
+                median(theirs, Cost::wall),
+                median(theirs, Cost::cpu),
+                median(ours, Cost::wall),
+                median(ours, Cost::cpu),
+                median(times));
     }
 
     private List<String> convert(Path out, String target, List<String> options) {

@@ -17,8 +17,10 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.Optional;
+import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.BooleanSupplier;
 
@@ -128,7 +130,7 @@ abstract sealed class Output implements AutoCloseable {
     }
 
     @Override
-    public final void close() throws IOException {
+    public void close() throws IOException {
         channel.close();
     }
 
@@ -202,6 +204,7 @@ abstract sealed class Output implements AutoCloseable {
     static final class Encoded extends Output {
         private final WindowAssembler assembler;
         private final BooleanSupplier stopped;
+        private final Queue<WindowAssembler.Encoder> idle = new ConcurrentLinkedQueue<>();
         private final long[] sizes;
 
         /// Where an earlier run wrote its first windows, and the end of the last of them.
@@ -273,14 +276,26 @@ abstract sealed class Output implements AutoCloseable {
             if (sizes.length == 0) {
                 return;
             }
-            ByteBuffer encoded = assembler.encode(Math.toIntExact(window), bytes);
-            synchronized (this) {
-                await(window);
-                write(end, encoded.duplicate());
-                if (journaled && journal.isPresent()) {
-                    journal.get().taken(window, Journal.Mark.of(encoded));
+            WindowAssembler.Encoder encoder = idle.poll();
+            if (encoder == null) {
+                encoder = assembler.encoder();
+            }
+            try {
+                ByteBuffer encoded = encoder.encode(Math.toIntExact(window), bytes);
+                Optional<Journal.Mark> mark =
+                        journaled && journal.isPresent()
+                                ? Optional.of(Journal.Mark.of(encoded))
+                                : Optional.empty();
+                synchronized (this) {
+                    await(window);
+                    write(end, encoded.duplicate());
+                    if (mark.isPresent()) {
+                        journal.orElseThrow().taken(window, mark.get());
+                    }
+                    passed(encoded.remaining());
                 }
-                passed(encoded.remaining());
+            } finally {
+                idle.add(encoder);
             }
         }
 
@@ -309,6 +324,12 @@ abstract sealed class Output implements AutoCloseable {
             ByteBuffer rest = assembler.epilogue(sizes);
             cut(end + rest.remaining());
             write(end, rest);
+        }
+
+        @Override
+        public void close() throws IOException {
+            idle.forEach(WindowAssembler.Encoder::close);
+            super.close();
         }
     }
 }

@@ -553,12 +553,13 @@ class PlanExecutorTest {
         }
 
         @Override
-        public ByteBuffer encode(int number, ByteBuffer raw) {
-            return ByteBuffer.allocate(raw.remaining() + 4)
-                    .order(ByteOrder.LITTLE_ENDIAN)
-                    .putInt(number)
-                    .put(raw)
-                    .flip();
+        public Encoder encoder() {
+            return (number, raw) ->
+                    ByteBuffer.allocate(raw.remaining() + 4)
+                            .order(ByteOrder.LITTLE_ENDIAN)
+                            .putInt(number)
+                            .put(raw)
+                            .flip();
         }
 
         @Override

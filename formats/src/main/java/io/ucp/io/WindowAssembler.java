@@ -11,10 +11,8 @@ public interface WindowAssembler {
     /// MiB.
     List<Long> cuts();
 
-    /// What the window becomes on disk. Pure; called from several threads at once.
-    ///
-    /// @param raw the window's bytes, position to limit
-    ByteBuffer encode(int window, ByteBuffer raw);
+    /// What one worker encodes windows with.
+    Encoder encoder();
 
     /// The window's bytes again, from what [#encode] made of them.
     ///
@@ -24,4 +22,17 @@ public interface WindowAssembler {
 
     /// Bytes that follow the last window, given the size on disk of every window.
     ByteBuffer epilogue(long[] encodedSizes);
+
+    /// Encodes one window after another; owned by one thread at a time. What a window becomes
+    /// depends on nothing but the window.
+    @FunctionalInterface
+    interface Encoder extends AutoCloseable {
+        /// What the window becomes on disk; good until the next call.
+        ///
+        /// @param raw the window's bytes, position to limit
+        ByteBuffer encode(int window, ByteBuffer raw);
+
+        @Override
+        default void close() {}
+    }
 }

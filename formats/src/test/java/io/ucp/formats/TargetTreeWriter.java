@@ -122,13 +122,15 @@ public final class TargetTreeWriter {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         long[] sizes = new long[assembler.cuts().size()];
         int from = 0;
+        WindowAssembler.Encoder encoder = assembler.encoder();
         for (int i = 0; i < sizes.length; i++) {
             int to = Math.toIntExact(assembler.cuts().get(i));
-            ByteBuffer encoded = assembler.encode(i, view.slice(from, to - from));
+            ByteBuffer encoded = encoder.encode(i, view.slice(from, to - from));
             sizes[i] = encoded.remaining();
             append(encoded, out);
             from = to;
         }
+        encoder.close();
         append(assembler.epilogue(sizes), out);
         return out.toByteArray();
     }

@@ -55,36 +55,61 @@ final class ZstdBatches implements WindowAssembler {
     }
 
     @Override
-    public ByteBuffer encode(int window, ByteBuffer raw) {
-        if (window < headerWindows) {
-            return ByteBuffer.allocate(raw.remaining()).put(raw).flip();
-        }
-        int size = raw.remaining();
-        long rows = size / file.dtype().width();
-        if (size == 0) {
-            return ByteBuffer.wrap(ArrowFraming.batch(rows, 0, true));
-        }
-        ByteBuffer frame = compressed(raw);
-        boolean smaller = frame.remaining() < size;
-        ByteBuffer values = smaller ? frame : raw;
-        int stored = RAW_LENGTH + values.remaining();
-        ByteBuffer out =
-                ByteBuffer.allocate(Math.toIntExact(messageSize + ArrowFraming.padded(stored)))
-                        .order(ByteOrder.LITTLE_ENDIAN);
-        out.put(ArrowFraming.batch(rows, stored, true));
-        out.putLong(smaller ? size : -1).put(values);
-        return out.rewind();
+    public Encoder encoder() {
+        return new Compressing();
     }
 
-    private ByteBuffer compressed(ByteBuffer raw) {
-        ByteBuffer source = raw.isDirect() ? raw.duplicate() : direct(raw);
-        ByteBuffer frame =
-                ByteBuffer.allocateDirect(Math.toIntExact(Zstd.compressBound(raw.remaining())));
-        try (ZstdCompressCtx context = new ZstdCompressCtx()) {
-            context.setLevel(level).setChecksum(true);
-            context.compress(frame, source);
+    /// With one buffer that grows to what the largest window needs.
+    private final class Compressing implements Encoder {
+        private final ZstdCompressCtx context =
+                new ZstdCompressCtx().setLevel(level).setChecksum(true);
+        private ByteBuffer out = ByteBuffer.allocateDirect(0);
+
+        @Override
+        public ByteBuffer encode(int window, ByteBuffer raw) {
+            int size = raw.remaining();
+            if (window < headerWindows) {
+                return room(size).put(raw.duplicate()).flip();
+            }
+            long rows = size / file.dtype().width();
+            if (size == 0) {
+                return ByteBuffer.wrap(ArrowFraming.batch(rows, 0, true));
+            }
+            int values = messageSize + RAW_LENGTH;
+            long bound = Zstd.compressBound(size);
+            ByteBuffer encoded = room(Math.toIntExact(values + ArrowFraming.padded(bound)));
+            int frame = context.compress(encoded.position(values), direct(raw));
+            boolean smaller = frame < size;
+            if (!smaller) {
+                encoded.put(values, raw, raw.position(), size);
+            }
+            int stored = RAW_LENGTH + (smaller ? frame : size);
+            encoded.put(0, ArrowFraming.batch(rows, stored, true))
+                    .putLong(messageSize, smaller ? size : -1);
+            int end = Math.toIntExact(messageSize + ArrowFraming.padded(stored));
+            for (int at = messageSize + stored; at < end; at++) {
+                encoded.put(at, (byte) 0);
+            }
+            return encoded.position(0).limit(end);
         }
-        return frame.flip();
+
+        private ByteBuffer room(int size) {
+            if (out.capacity() < size) {
+                out = ByteBuffer.allocateDirect(size);
+            }
+            return out.clear().order(ByteOrder.LITTLE_ENDIAN);
+        }
+
+        private static ByteBuffer direct(ByteBuffer raw) {
+            return raw.isDirect()
+                    ? raw.duplicate()
+                    : ByteBuffer.allocateDirect(raw.remaining()).put(raw.duplicate()).flip();
+        }
+
+        @Override
+        public void close() {
+            context.close();
+        }
     }
 
     @Override
@@ -115,10 +140,6 @@ final class ZstdBatches implements WindowAssembler {
         } catch (ZstdException e) {
             return false;
         }
-    }
-
-    private static ByteBuffer direct(ByteBuffer heap) {
-        return ByteBuffer.allocateDirect(heap.remaining()).put(heap.duplicate()).flip();
     }
 
     @Override

@@ -81,6 +81,7 @@ final class WrittenTree {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         long[] sizes = new long[assembler.cuts().size()];
         int from = 0;
+        WindowAssembler.Encoder encoder = assembler.encoder();
         for (int w = 0; w < sizes.length; w++) {
             int to = Math.toIntExact(assembler.cuts().get(w));
             // Direct and heap buffers in turn: both are allowed.
@@ -90,11 +91,12 @@ final class WrittenTree {
                             : ByteBuffer.allocateDirect(to - from)
                                     .put(view, from, to - from)
                                     .flip();
-            byte[] encoded = drained(assembler.encode(w, raw));
+            byte[] encoded = drained(encoder.encode(w, raw));
             sizes[w] = encoded.length;
             out.writeBytes(encoded);
             from = to;
         }
+        encoder.close();
         out.writeBytes(drained(assembler.epilogue(sizes)));
         return out.toByteArray();
     }

@@ -1,0 +1,235 @@
+import com.github.luben.zstd.ZstdCompressCtx;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Stream;
+
+/// `ucp convert --compress` beside a bare loop over the same bytes. Run by `compress-benchmark`
+/// beside this folder, which says how.
+public final class CompressBenchmark {
+    /// Of the values that ucp compresses at a time.
+    private static final int PIECE = 8 << 20;
+
+    private static final double MIB = 1 << 20;
+    private static final int THREADS = Runtime.getRuntime().availableProcessors();
+
+    private final String ucp;
+    private final Path source;
+    private final Path place;
+
+    private CompressBenchmark(String ucp, Path source, Path place) {
+        this.ucp = ucp;
+        this.source = source;
+        this.place = place;
+    }
+
+    /// A piece of a file of one state.
+    ///
+    /// @param width bytes of an element
+    private record Piece(Path file, long at, int size, int width) {}
+
+    /// What a run took, and the bytes that came out.
+    private record Run(double seconds, long bytes) {}
+
+    /// `UCP SOURCE PLACE ROUNDS LEVEL[,LEVEL..]`
+    public static void main(String[] args) throws Exception {
+        var bench = new CompressBenchmark(args[0], Path.of(args[1]), Path.of(args[2]));
+        int rounds = Integer.parseInt(args[3]);
+        Path plain = bench.place.resolve("plain");
+        bench.convert(plain, List.of());
+        List<Path> files = arrow(plain);
+        System.out.printf(
+                Locale.ROOT,
+                "%.0f MiB of values, %d threads; medians of %d; load %s%n",
+                size(files) / MIB,
+                THREADS,
+                rounds,
+                Files.readString(Path.of("/proc/loadavg")).strip());
+        System.out.println("level   ucp s  loop s  loop/ucp    ratio   planes s    ratio");
+        for (String level : args[4].split(",")) {
+            bench.level(Integer.parseInt(level), rounds, files);
+        }
+        System.out.println("\nstate                     MiB   " + "ratio   planes   (zstd:1)");
+        for (Path file : files) {
+            double before = Files.size(file);
+            System.out.printf(
+                    Locale.ROOT,
+                    "%-20s %8.1f %7.3f  %7.3f%n",
+                    plain.relativize(file),
+                    before / MIB,
+                    bench.loop(List.of(file), 1, false).bytes() / before,
+                    bench.loop(List.of(file), 1, true).bytes() / before);
+        }
+    }
+
+    private void level(int level, int rounds, List<Path> files) throws Exception {
+        List<Run> ours = new ArrayList<>();
+        List<Run> loops = new ArrayList<>();
+        List<Run> planes = new ArrayList<>();
+        Path out = place.resolve("out");
+        loop(files, level, true); // compiled by now
+        for (int round = 0; round < rounds; round++) {
+            long start = System.nanoTime();
+            convert(out, List.of("--compress", "zstd:" + level));
+            ours.add(new Run((System.nanoTime() - start) / 1e9, size(arrow(out))));
+            delete(out);
+            loops.add(loop(files, level, false));
+            planes.add(loop(files, level, true));
+        }
+        double[] shares = new double[rounds];
+        for (int k = 0; k < rounds; k++) {
+            shares[k] = loops.get(k).seconds() / ours.get(k).seconds();
+        }
+        System.out.printf(
+                Locale.ROOT,
+                "zstd:%-2d %6.2f  %6.2f  %8.2f  %7.3f  %9.2f  %7.3f%n",
+                level,
+                seconds(ours),
+                seconds(loops),
+                median(shares),
+                (double) ours.getFirst().bytes() / size(files),
+                seconds(planes),
+                (double) planes.getFirst().bytes() / size(files));
+    }
+
+    private void convert(Path out, List<String> options) throws IOException, InterruptedException {
+        List<String> command =
+                new ArrayList<>(List.of(ucp, "convert", source.toString(), "-o", out.toString()));
+        command.addAll(List.of("--to", "universal", "--no-fsync", "--quiet"));
+        command.addAll(options);
+        if (new ProcessBuilder(command).inheritIO().start().waitFor() != 0) {
+            throw new IOException(String.join(" ", command) + " failed");
+        }
+    }
+
+    // ---- the loop ----
+
+    /// @param planes whether the bytes of the elements are sorted by their place first
+    private Run loop(List<Path> files, int level, boolean planes)
+            throws IOException, InterruptedException, ExecutionException {
+        Path out = Files.createDirectories(place.resolve("loop"));
+        long start = System.nanoTime();
+        AtomicLong bytes = new AtomicLong();
+        try (ExecutorService workers = Executors.newFixedThreadPool(THREADS)) {
+            List<Future<?>> running = new ArrayList<>();
+            List<List<Piece>> shares = new ArrayList<>();
+            for (int t = 0; t < THREADS; t++) {
+                shares.add(new ArrayList<>());
+            }
+            int next = 0;
+            for (Path file : files) {
+                int width = file.getFileName().toString().startsWith("weight") ? 2 : 4;
+                long size = Files.size(file);
+                for (long at = 0; at < size; at += PIECE) {
+                    int length = (int) Math.min(PIECE, size - at);
+                    shares.get(next++ % THREADS).add(new Piece(file, at, length, width));
+                }
+            }
+            for (int t = 0; t < THREADS; t++) {
+                Path to = out.resolve(Integer.toString(t));
+                List<Piece> share = shares.get(t);
+                running.add(workers.submit(() -> bytes.addAndGet(write(share, to, level, planes))));
+            }
+            for (Future<?> one : running) {
+                one.get();
+            }
+        }
+        double seconds = (System.nanoTime() - start) / 1e9;
+        delete(out);
+        return new Run(seconds, bytes.get());
+    }
+
+    private static long write(List<Piece> pieces, Path to, int level, boolean planes)
+            throws IOException {
+        ByteBuffer raw = ByteBuffer.allocateDirect(PIECE);
+        ByteBuffer sorted = ByteBuffer.allocateDirect(PIECE);
+        ByteBuffer frame = ByteBuffer.allocateDirect(PIECE + (PIECE >> 4));
+        byte[] from = new byte[PIECE];
+        byte[] by = new byte[PIECE];
+        long written = 0;
+        try (ZstdCompressCtx context = new ZstdCompressCtx();
+                FileChannel out =
+                        FileChannel.open(to, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+            context.setLevel(level).setChecksum(true);
+            for (Piece piece : pieces) {
+                raw.clear().limit(piece.size());
+                try (FileChannel in = FileChannel.open(piece.file())) {
+                    while (raw.hasRemaining() && in.read(raw, piece.at() + raw.position()) > 0) {}
+                }
+                raw.flip();
+                frame.clear();
+                if (planes) {
+                    raw.get(from, 0, piece.size());
+                    sort(from, by, piece.size(), piece.width());
+                    sorted.clear().put(by, 0, piece.size()).flip();
+                    context.compress(frame, sorted);
+                } else {
+                    context.compress(frame, raw);
+                }
+                frame.flip();
+                written += frame.remaining();
+                while (frame.hasRemaining()) {
+                    out.write(frame);
+                }
+            }
+        }
+        return written;
+    }
+
+    private static void sort(byte[] from, byte[] to, int size, int width) {
+        int count = size / width;
+        for (int plane = 0; plane < width; plane++) {
+            for (int k = 0; k < count; k++) {
+                to[plane * count + k] = from[k * width + plane];
+            }
+        }
+        System.arraycopy(from, count * width, to, count * width, size - count * width);
+    }
+
+    // ---- files ----
+
+    private static List<Path> arrow(Path folder) throws IOException {
+        try (Stream<Path> all = Files.walk(folder)) {
+            return all.filter(p -> p.toString().endsWith(".arrow")).sorted().toList();
+        }
+    }
+
+    private static long size(List<Path> files) throws IOException {
+        long size = 0;
+        for (Path file : files) {
+            size += Files.size(file);
+        }
+        return size;
+    }
+
+    private static void delete(Path folder) throws IOException {
+        try (Stream<Path> all = Files.walk(folder)) {
+            for (Path path : all.sorted((a, b) -> b.compareTo(a)).toList()) {
+                Files.delete(path);
+            }
+        }
+    }
+
+    private static double seconds(List<Run> runs) {
+        return median(runs.stream().mapToDouble(Run::seconds).toArray());
+    }
+
+    private static double median(double[] values) {
+        double[] sorted = Arrays.stream(values).sorted().toArray();
+        int middle = sorted.length / 2;
+        return sorted.length % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+    }
+}
