@@ -1,6 +1,7 @@
 package io.ucp.cli;
 
 import io.ucp.bind.SpecLibrary;
+import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.lang.diagnostic.SourceText;
 
 import picocli.CommandLine.Command;
@@ -99,8 +100,13 @@ final class SpecCommand implements Runnable {
         private ParameterException unknown() {
             return new ParameterException(
                     spec().commandLine(),
-                    "no bundled spec is named '%s'; expected one of %s"
-                            .formatted(Printable.of(name), String.join(", ", SpecLibrary.names())));
+                    "no bundled spec is named '%s'; expected one of the %d names that `ucp spec list` shows%s"
+                            .formatted(
+                                    Printable.of(name),
+                                    SpecLibrary.names().size(),
+                                    NearestNames.hint(name, SpecLibrary.names())
+                                            .map("; %s"::formatted)
+                                            .orElse("")));
         }
     }
 }

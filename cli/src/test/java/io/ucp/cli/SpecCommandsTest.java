@@ -150,9 +150,13 @@ final class SpecCommandsTest {
                 .startsWith(
                         "ucp check: error: '%s' is neither a file nor a bundled spec; "
                                 .formatted(near))
+                .contains("`ucp spec list` shows")
                 .endsWith("hint: did you mean '%s'?\n".formatted(SpecLibrary.names().getFirst()));
-        assertThat(Run.ucp("spec", "show", "x").endsWith(ExitCode.USAGE).err())
-                .startsWith("ucp spec show: no bundled spec is named 'x'; expected one of ");
+        assertThat(Run.ucp("spec", "show", near).endsWith(ExitCode.USAGE).err())
+                .startsWith(
+                        "ucp spec show: no bundled spec is named '%s'; expected one of the "
+                                .formatted(near))
+                .contains("; did you mean '%s'?\n".formatted(SpecLibrary.names().getFirst()));
     }
 
     @Test

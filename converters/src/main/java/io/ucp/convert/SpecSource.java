@@ -109,8 +109,10 @@ public record SpecSource(String name, Spec spec, boolean bundled) {
         Diagnostic error =
                 Diagnostic.error(
                         Span.NONE,
-                        "'%s' is neither a file nor a bundled spec; expected one of %s"
-                                .formatted(name, String.join(", ", SpecLibrary.names())));
+                        "'%s' is neither a file nor a bundled spec; expected the path of one, or one"
+                                        .formatted(name)
+                                + " of the %d names that `ucp spec list` shows"
+                                        .formatted(SpecLibrary.names().size()));
         return NearestNames.hint(name, SpecLibrary.names()).map(error::withHint).orElse(error);
     }
 
