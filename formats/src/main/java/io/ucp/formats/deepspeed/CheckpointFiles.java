@@ -18,6 +18,7 @@ import java.util.stream.Stream;
 ///
 /// @param models by rank; `dp` is 0 where a file is for all data-parallel ranks
 /// @param perRank the model states are one file per data-parallel rank (ZeRO-3)
+/// @param folders within the tag folder, and what else is no file: nothing of it is read
 record CheckpointFiles(
         Path folder,
         boolean perRank,
@@ -26,7 +27,8 @@ record CheckpointFiles(
         List<CheckpointFile> layers,
         List<CheckpointFile> experts,
         List<CheckpointFile> expertOptimizers,
-        List<Path> others) {
+        List<Path> others,
+        List<Path> folders) {
 
     /// By model-parallel rank, then by data-parallel rank.
     record Rank(int mp, int dp) implements Comparable<Rank> {
@@ -43,8 +45,13 @@ record CheckpointFiles(
             throw new NoSuchFileException(
                     folder.toString(), null, "no such folder; expected a tag folder of DeepSpeed");
         }
+        List<Path> folders = new ArrayList<>();
         try (Stream<Path> entries = Files.list(folder)) {
-            for (Path path : entries.filter(Files::isRegularFile).sorted().toList()) {
+            for (Path path : entries.sorted().toList()) {
+                if (!Files.isRegularFile(path)) {
+                    folders.add(path);
+                    continue;
+                }
                 boolean side = FileName.of(TagFolder.nameOf(path)) instanceof FileName.Side;
                 (side ? others : named).add(path);
             }
@@ -58,7 +65,8 @@ record CheckpointFiles(
                         new ArrayList<>(),
                         new ArrayList<>(),
                         new ArrayList<>(),
-                        others);
+                        others,
+                        folders);
         for (CheckpointFile file : open(named)) {
             files.add(file);
         }

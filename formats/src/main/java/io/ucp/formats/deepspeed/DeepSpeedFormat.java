@@ -53,6 +53,13 @@ public final class DeepSpeedFormat implements CheckpointFormat {
         }
         TagFolder.requireFolder(candidate);
         CheckpointFiles files = CheckpointFiles.read(candidate.folder());
+        for (Path other : files.folders()) {
+            findings.add(
+                    new Finding(
+                            other.toString(),
+                            "no file: nothing in it is read, converted or carried; DeepSpeed makes"
+                                    + " no folders here"));
+        }
         Degrees degrees = Degrees.of(files, findings);
         ModelStates first = files.model(0);
         if (first.groups().isPresent() && files.optimizers().isEmpty()) {

@@ -5,6 +5,7 @@ import io.ucp.formats.Coordinate;
 import io.ucp.formats.Finding;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.io.MalformedFileException;
 
 import java.io.IOException;
 import java.util.ArrayList;
@@ -19,6 +20,9 @@ import java.util.stream.Stream;
 /// The degrees of the job that wrote the checkpoint, and the proof that each of its ranks' files is
 /// there. Model-parallel rank `mp` is `pp * tp_degree + tp`.
 record Degrees(int pp, int tp, int dp) {
+    /// Of each degree.
+    private static final long MOST = 1_000_000;
+
     int mp() {
         return pp * tp;
     }
@@ -67,7 +71,7 @@ record Degrees(int pp, int tp, int dp) {
     /// Model-parallel ranks: as many as the files say, which must be as many as there are.
     private static int modelParallel(CheckpointFiles files) throws IOException {
         ModelStates first = files.models().values().iterator().next();
-        OptionalLong said = first.number("mp_world_size");
+        OptionalLong said = degree(first, "mp_world_size");
         int named =
                 1
                         + Math.max(
@@ -78,13 +82,26 @@ record Degrees(int pp, int tp, int dp) {
                                         files.optimizers().keySet().stream()
                                                 .map(CheckpointFiles.Rank::mp)));
         long product =
-                first.number("checkpoint_parallel_dimensions", "pp_degree").orElse(1)
-                        * first.number("checkpoint_parallel_dimensions", "tp_degree").orElse(1);
+                degree(first, "checkpoint_parallel_dimensions", "pp_degree").orElse(1)
+                        * degree(first, "checkpoint_parallel_dimensions", "tp_degree").orElse(1);
         long all = Math.max(said.orElse(1), product);
         if (all > 1 && named > all) {
             throw extra(first.file(), "mp_world_size " + all, "model-parallel rank " + (named - 1));
         }
-        return (int) Math.max(named, Math.min(all, 1_000_000));
+        return (int) Math.max(named, Math.min(all, MOST));
+    }
+
+    /// A number of ranks.
+    private static OptionalLong degree(ModelStates model, String... path)
+            throws MalformedFileException {
+        OptionalLong degree = model.number(path);
+        if (degree.isPresent() && (degree.getAsLong() < 1 || degree.getAsLong() > MOST)) {
+            throw model.file()
+                    .malformed(
+                            "%s is %d".formatted(String.join(".", path), degree.getAsLong()),
+                            "1 to %d ranks".formatted(MOST));
+        }
+        return degree;
     }
 
     private static int most(Stream<Integer> ranks) {
@@ -95,9 +112,9 @@ record Degrees(int pp, int tp, int dp) {
     private static int dataParallel(CheckpointFiles files, List<Finding> findings)
             throws IOException {
         ModelStates model = files.models().values().iterator().next();
-        OptionalLong said = model.number("dp_world_size");
+        OptionalLong said = degree(model, "dp_world_size");
         if (files.optimizers().isEmpty()) {
-            return (int) Math.min(said.orElse(1), 1_000_000);
+            return (int) said.orElse(1);
         }
         int named = 1 + most(files.optimizers().keySet().stream().map(CheckpointFiles.Rank::dp));
         OptimizerStates any = files.optimizers().values().iterator().next();
@@ -107,7 +124,7 @@ record Degrees(int pp, int tp, int dp) {
                         .flatMapToInt(g -> g.partitions().stream())
                         .max();
         // The counts of experts are of other groups of ranks.
-        int all = counted.orElse((int) Math.min(said.orElse(named), 1_000_000));
+        int all = counted.orElse((int) said.orElse(named));
         if (named > all) {
             throw extra(
                     any.file(), all + " data-parallel ranks", "data-parallel rank " + (named - 1));
@@ -175,8 +192,8 @@ record Degrees(int pp, int tp, int dp) {
     private static int tensorParallel(CheckpointFiles files, int mp, List<Finding> findings)
             throws IOException {
         ModelStates first = files.model(0);
-        long pp = first.number("checkpoint_parallel_dimensions", "pp_degree").orElse(-1);
-        long tp = first.number("checkpoint_parallel_dimensions", "tp_degree").orElse(-1);
+        long pp = degree(first, "checkpoint_parallel_dimensions", "pp_degree").orElse(-1);
+        long tp = degree(first, "checkpoint_parallel_dimensions", "tp_degree").orElse(-1);
         if (pp > 0 && tp > 0 && pp * tp == mp) {
             return (int) tp;
         }

@@ -29,6 +29,11 @@ final class ExpertLayers {
                     .computeIfAbsent(name.layer(), _ -> new TreeSet<>())
                     .add(name.expert());
         }
+        for (int mp = 0; !files.perRank() && mp < degrees.mp(); mp += across ? degrees.tp() : 1) {
+            if (!held.containsKey(mp) && counts(files, degrees, mp).stream().anyMatch(n -> n > 1)) {
+                throw files.missing(file(0, 0, mp));
+            }
+        }
         for (Map.Entry<Integer, Map<Integer, Set<Integer>>> rank : held.entrySet()) {
             List<Long> counts = counts(files, degrees, rank.getKey());
             int layers = Math.max(counts.size(), 1 + most(rank.getValue().keySet()));
@@ -38,13 +43,15 @@ final class ExpertLayers {
                 count = Math.max(count, 1 + most(experts));
                 for (int expert = 0; expert < count; expert++) {
                     if (!experts.contains(expert)) {
-                        throw files.missing(
-                                "layer_%d_expert_%d_mp_rank_%02d_model_states.pt"
-                                        .formatted(layer, expert, rank.getKey()));
+                        throw files.missing(file(layer, expert, rank.getKey()));
                     }
                 }
             }
         }
+    }
+
+    static String file(int layer, int expert, int mp) {
+        return "layer_%d_expert_%d_mp_rank_%02d_model_states.pt".formatted(layer, expert, mp);
     }
 
     private static int most(Set<Integer> numbers) {

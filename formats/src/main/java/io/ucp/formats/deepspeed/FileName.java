@@ -26,16 +26,20 @@ public sealed interface FileName {
     /// Any other file.
     record Side() implements FileName {}
 
-    Pattern MODEL = Pattern.compile("mp_rank_(\\d+)_model_states\\.pt");
-    Pattern MODEL_OF_RANK = Pattern.compile("zero_pp_rank_(\\d+)_mp_rank_(\\d+)_model_states\\.pt");
+    // A name with a rank past nine digits is no rank's file.
+    Pattern MODEL = Pattern.compile("mp_rank_(\\d{1,9})_model_states\\.pt");
+    Pattern MODEL_OF_RANK =
+            Pattern.compile("zero_pp_rank_(\\d{1,9})_mp_rank_(\\d{1,9})_model_states\\.pt");
     // Before 0.3.16 the underscore before `optim_states` was missing.
     Pattern OPTIMIZER =
             Pattern.compile(
-                    "(?:bf16_|fp16_)?zero_pp_rank_(\\d+)_mp_rank_(\\d+)_?optim_states\\.pt");
-    Pattern LAYER = Pattern.compile("layer_(\\d+)(?:-[a-z]+_(\\d+))?-model_states\\.pt");
+                    "(?:bf16_|fp16_)?zero_pp_rank_(\\d{1,9})_mp_rank_(\\d{1,9})_?optim_states\\.pt");
+    Pattern LAYER = Pattern.compile("layer_(\\d{1,9})(?:-[a-z]+_(\\d{1,9}))?-model_states\\.pt");
     Pattern EXPERT =
-            Pattern.compile("(?:layer_(\\d+)_)?expert_(\\d+)_mp_rank_(\\d+)_model_states\\.pt");
-    Pattern EXPERT_OPTIMIZER = Pattern.compile("expp_rank_(\\d+)_mp_rank_(\\d+)_optim_states\\.pt");
+            Pattern.compile(
+                    "(?:layer_(\\d{1,9})_)?expert_(\\d{1,9})_mp_rank_(\\d{1,9})_model_states\\.pt");
+    Pattern EXPERT_OPTIMIZER =
+            Pattern.compile("expp_rank_(\\d{1,9})_mp_rank_(\\d{1,9})_optim_states\\.pt");
 
     static FileName of(String name) {
         Matcher m = MODEL.matcher(name);
@@ -62,9 +66,9 @@ public sealed interface FileName {
         return m.matches() ? new ExpertOptimizer(number(m, 1), number(m, 2)) : new Side();
     }
 
-    /// A name with a rank past nine digits is no rank's file.
+    /// 0 where older names say none.
     private static int number(Matcher m, int group) {
         String digits = m.group(group);
-        return digits == null || digits.length() > 9 ? 0 : Integer.parseInt(digits);
+        return digits == null ? 0 : Integer.parseInt(digits);
     }
 }

@@ -163,6 +163,11 @@ record FlatGroups(List<FlatGroup> groups, GroupHolders.Experts experts) {
         List<FlatGroup> groups = new ArrayList<>();
         for (int mp = 0; files.perRank() && mp < degrees.mp(); mp++) {
             ModelStates first = files.model(mp);
+            for (Map.Entry<CheckpointFiles.Rank, ModelStates> rank : files.models().entrySet()) {
+                if (rank.getKey().mp() == mp) {
+                    sameFrozen(first, rank.getValue());
+                }
+            }
             for (Map.Entry<String, Shape> e :
                     first.frozen().orElse(new LinkedHashMap<>()).entrySet()) {
                 Member member = new Member(e.getKey(), e.getValue());
@@ -178,6 +183,17 @@ record FlatGroups(List<FlatGroup> groups, GroupHolders.Experts experts) {
             }
         }
         return groups;
+    }
+
+    private static void sameFrozen(ModelStates first, ModelStates other)
+            throws IncompleteCheckpointException {
+        if (!first.frozen().equals(other.frozen())) {
+            throw new IncompleteCheckpointException(
+                    other.file().path().toString(),
+                    "it lists other frozen parameters than " + first.file().label(),
+                    "the same on every data-parallel rank",
+                    "a rank's file is of another job; copy the files of one save");
+        }
     }
 
     private static Part frozenPart(ModelStates rank, Member member, Coordinate at, int dp)

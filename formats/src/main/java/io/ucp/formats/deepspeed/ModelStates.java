@@ -1,6 +1,7 @@
 package io.ucp.formats.deepspeed;
 
 import io.ucp.formats.TensorEntry;
+import io.ucp.formats.torch.TensorPickles;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.io.MalformedFileException;
@@ -65,18 +66,26 @@ public record ModelStates(
                     "the state dict of a model");
         }
         for (PyDict.Entry entry : dict.entries()) {
-            Optional<String> key = entry.key().asText();
-            if (key.isEmpty()) {
-                continue;
-            }
-            String name = prefix + key.get();
+            String name = prefix + entry.key().asText().orElse(entry.key().toString());
             Optional<TensorEntry> tensor = file.tensor(entry.value());
             if (tensor.isPresent()) {
-                into.put(name, tensor.get());
+                if (into.put(name, tensor.get()) != null) {
+                    throw file.malformed(
+                            "two tensors are `%s`, one of them in a dict of its own"
+                                    .formatted(name),
+                            "one tensor of a name");
+                }
             } else {
                 Optional<PyDict> inner = entry.value().asDict();
                 if (inner.isPresent()) {
                     flatten(file, name + ".", inner.get(), into, depth + 1);
+                } else if (TensorPickles.holdsElements(entry.value())) {
+                    throw file.malformed(
+                            "`%s` holds a tensor of a kind that is not read: %s"
+                                    .formatted(name, entry.value()),
+                            "dense tensors",
+                            "save it as a dense one (sparse: to_dense(), conj or neg:"
+                                    + " resolve_conj(), resolve_neg()), or without it");
                 }
             }
         }

@@ -6,17 +6,22 @@ import io.ucp.formats.TensorEntry;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyObject;
+import io.ucp.io.MalformedFileException;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.LongStream;
 
 /// An `optim_states` file: one rank's part of every optimizer group (ZeRO-3: of every sub-group).
 ///
@@ -104,6 +109,7 @@ record OptimizerStates(CheckpointFile file, int stage, List<Group> groups) {
         List<PickleValue> paddings = listOrEmpty(states, "group_paddings");
         List<PickleValue> slices = listOrEmpty(states, "param_slice_mappings");
         List<Group> groups = new ArrayList<>();
+        Set<Long> asked = new HashSet<>();
         for (int g = 0; g < masters.size(); g++) {
             Optional<PickleValue> paramGroup = at(paramGroups, g);
             GroupStates of = new GroupStates(file);
@@ -113,6 +119,7 @@ record OptimizerStates(CheckpointFile file, int stage, List<Group> groups) {
             }
             of.step(paramGroup.flatMap(p -> p.find("step")));
             of.step(states.find("base_optimizer_state_step"));
+            asked.add(numberOf(paramGroup, g));
             groups.add(
                     new Group(
                             g,
@@ -131,6 +138,7 @@ record OptimizerStates(CheckpointFile file, int stage, List<Group> groups) {
                                     .orElse(false),
                             expertRanks(paramGroup)));
         }
+        refuseOthers(file, base.find("state"), asked);
         return groups;
     }
 
@@ -142,15 +150,36 @@ record OptimizerStates(CheckpointFile file, int stage, List<Group> groups) {
         if (elastic.isPresent()) {
             return at(elastic.get(), group);
         }
-        long number =
-                paramGroup
-                        .flatMap(p -> p.find("params"))
-                        .flatMap(PickleValue::asSequence)
-                        .filter(params -> params.size() == 1)
-                        .map(params -> params.getFirst().asLong())
-                        .orElse(OptionalLong.empty())
-                        .orElse(group);
-        return base.find("state").flatMap(PickleValue::asDict).flatMap(d -> d.find(number));
+        return base.find("state")
+                .flatMap(PickleValue::asDict)
+                .flatMap(d -> d.find(numberOf(paramGroup, group)));
+    }
+
+    /// Under which the states of a group are.
+    private static long numberOf(Optional<PickleValue> paramGroup, int group) {
+        return paramGroup
+                .flatMap(p -> p.find("params"))
+                .flatMap(PickleValue::asSequence)
+                .filter(params -> params.size() == 1)
+                .map(params -> params.getFirst().asLong())
+                .orElse(OptionalLong.empty())
+                .orElse(group);
+    }
+
+    /// States of no group would be lost.
+    private static void refuseOthers(
+            CheckpointFile file, Optional<? extends PickleValue> state, Set<Long> asked)
+            throws MalformedFileException {
+        for (PyDict.Entry entry :
+                state.flatMap(PickleValue::asDict).map(PyDict::entries).orElse(List.of())) {
+            OptionalLong number = entry.key().asLong();
+            if (number.isEmpty() || !asked.contains(number.getAsLong())) {
+                throw file.malformed(
+                        "the optimizer has states under %s, which no group of it names"
+                                .formatted(entry.key()),
+                        "states under the numbers of its %d groups".formatted(asked.size()));
+            }
+        }
     }
 
     private static List<Group> stage3(CheckpointFile file, PyDict states) throws IOException {
@@ -163,6 +192,10 @@ record OptimizerStates(CheckpointFile file, int stage, List<Group> groups) {
         List<PickleValue> placements = listOrEmpty(states, "ds_zero_partition_groups");
         Optional<PyDict> state = base.flatMap(b -> b.find("state")).flatMap(PickleValue::asDict);
         List<Group> groups = new ArrayList<>();
+        refuseOthers(
+                file,
+                state,
+                LongStream.range(0, masters.size()).boxed().collect(Collectors.toSet()));
         for (int g = 0; g < masters.size(); g++) {
             int number = g;
             int owner = ownerOf(paramGroups, g);

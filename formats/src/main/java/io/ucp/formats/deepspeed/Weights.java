@@ -6,6 +6,7 @@ import io.ucp.formats.HeldTensor;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.TensorEntry;
 import io.ucp.io.MalformedFileException;
+import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 
 import org.jspecify.annotations.Nullable;
@@ -13,6 +14,7 @@ import org.jspecify.annotations.Nullable;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -28,7 +30,7 @@ import java.util.regex.Pattern;
 ///
 /// An alias of a parameter (`shared_params`, or two names of one tensor) is no holding of its own.
 /// ZeRO-3 keeps empty tensors in place of partitioned parameters: those are no holdings; what every
-/// data-parallel rank has (buffers, persistent parameters) is taken from the first.
+/// data-parallel rank has whole (buffers, persistent parameters) is a replica of the first's.
 ///
 /// @param aliases alias -> canonical name
 /// @param frozen parameters without optimizer state
@@ -49,11 +51,16 @@ record Weights(
             List<Finding> findings)
             throws IOException {
         Collector collector = new Collector(files, degrees, findings);
-        for (int mp = 0; mp < degrees.mp(); mp++) {
-            collector.ofModel(files.model(mp), degrees.at(mp));
+        for (Map.Entry<CheckpointFiles.Rank, ModelStates> model : files.models().entrySet()) {
+            Coordinate at = degrees.at(model.getKey().mp());
+            collector.ofModel(
+                    model.getValue(), files.perRank() ? at.with("dp", model.getKey().dp()) : at);
         }
         new PipelineLayers(files, degrees, collector).read();
         ExpertLayers.complete(files, degrees, experts.acrossTensor());
+        for (int mp = 0; mp < degrees.mp(); mp++) {
+            collector.allHeld(files.model(mp), degrees.at(mp));
+        }
         for (CheckpointFile expert : inModelOrder(files.experts(), degrees)) {
             collector.ofExpert(expert, experts.acrossTensor());
         }
@@ -92,9 +99,14 @@ record Weights(
     }
 
     /// One place of bytes: two names of it are one tensor.
-    private record Place(Path file, long offset, Shape shape) {
+    private record Place(Path file, long offset, DType dtype, Shape shape, List<Long> strides) {
         static Place of(TensorEntry tensor) {
-            return new Place(tensor.source().path(), tensor.offset(), tensor.shape());
+            return new Place(
+                    tensor.source().path(),
+                    tensor.offset(),
+                    tensor.dtype(),
+                    tensor.shape(),
+                    Arrays.stream(tensor.strides()).boxed().toList());
         }
     }
 
@@ -130,7 +142,7 @@ record Weights(
             }
         }
 
-        void ofModel(ModelStates model, Coordinate at) throws MalformedFileException {
+        void ofModel(ModelStates model, Coordinate at) throws IOException {
             Map<String, Shape> shapes = new LinkedHashMap<>(model.trainable());
             model.frozen().ifPresent(shapes::putAll);
             for (Map.Entry<String, TensorEntry> e : model.module().entrySet()) {
@@ -153,8 +165,11 @@ record Weights(
         /// What no list of the file names. From stage 2 on the lists are complete; before, frozen
         /// parameters are in none. A model with experts repeats them under broken names.
         private void unlisted(ModelStates model, String name, Coordinate at, TensorEntry tensor)
-                throws MalformedFileException {
-            if (!files.experts().isEmpty() && COPY.matcher(name).matches()) {
+                throws IOException {
+            if (COPY.matcher(name).matches()) {
+                if (files.experts().isEmpty()) {
+                    throw files.missing(ExpertLayers.file(0, 0, 0));
+                }
                 copies.add(name);
             } else if (model.groups().isEmpty()) {
                 hold(model.file(), name, at, tensor, null);
@@ -165,6 +180,28 @@ record Weights(
             } else if (!isAlias(name, tensor)) {
                 frozen.add(name);
                 hold(model.file(), name, at, tensor, null);
+            }
+        }
+
+        /// A model that is in one file has every parameter that the file lists; experts have files
+        /// of their own, and of ZeRO-3 the optimizer states have them.
+        void allHeld(ModelStates model, Coordinate at) throws IOException {
+            if (files.perRank() || model.module().isEmpty() || !files.experts().isEmpty()) {
+                return;
+            }
+            Map<String, Shape> shapes = new LinkedHashMap<>(model.trainable());
+            model.frozen().ifPresent(shapes::putAll);
+            for (String name : shapes.keySet()) {
+                if (!holds(name, at) && !holds(aliases.getOrDefault(name, name), at)) {
+                    if (COPY.matcher(name).matches()) {
+                        throw files.missing(ExpertLayers.file(0, 0, 0));
+                    }
+                    throw model.file()
+                            .malformed(
+                                    "it lists the parameter %s and does not hold it"
+                                            .formatted(name),
+                                    "every parameter that it lists, under `module`");
+                }
             }
         }
 

@@ -11,11 +11,13 @@ import io.ucp.formats.torch.pickle.PyDict;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.Set;
 import java.util.TreeMap;
 
 /// The optimizer of a job without ZeRO, whose state is in the model states under `optimizer`:
@@ -158,9 +160,17 @@ record WholeOptimizer(List<HeldTensor> tensors, List<OptimizerMember> members) {
                     return Optional.empty();
                 }
             }
-            return tensors.isEmpty()
+            return tensors.isEmpty() || !allStatesAreOf(groups)
                     ? Optional.empty()
                     : Optional.of(new WholeOptimizer(tensors, members));
+        }
+
+        private boolean allStatesAreOf(List<PickleValue> groups) {
+            Set<Long> numbers = new HashSet<>();
+            groups.forEach(g -> numbers.addAll(WholeMembers.numbers(g)));
+            return base.find("state").flatMap(PickleValue::asDict).stream()
+                    .flatMap(states -> states.entries().stream())
+                    .allMatch(e -> numbers.contains(e.key().asLong().orElse(-1)));
         }
 
         /// Experts are in groups of their own, and no other parameter is.
@@ -269,12 +279,11 @@ record WholeOptimizer(List<HeldTensor> tensors, List<OptimizerMember> members) {
                 Optional<TensorEntry> tensor = file.tensor(entry.value());
                 if (scalar.isPresent()) {
                     scalars.put(state, scalar.get());
-                } else if (tensor.isPresent()) {
-                    if (!tensor.get().shape().equals(parameter.shape())) {
-                        return false;
-                    }
+                } else if (tensor.isPresent() && tensor.get().shape().equals(parameter.shape())) {
                     tensors.add(
                             new HeldTensor(parameter.name(), state, parameter.at(), tensor.get()));
+                } else if (!entry.value().isNone()) {
+                    return false;
                 }
             }
             return true;
@@ -291,10 +300,13 @@ record WholeOptimizer(List<HeldTensor> tensors, List<OptimizerMember> members) {
             for (PyDict.Entry entry : states.map(PyDict::entries).orElse(List.of())) {
                 String state = entry.key().asText().orElse(entry.key().toString());
                 Optional<Scalar> scalar = file.scalar(entry.value());
+                Optional<TensorEntry> tensor = file.tensor(entry.value());
                 if (scalar.isPresent()) {
                     scalars.put(state, scalar.get());
-                } else {
-                    file.tensor(entry.value()).ifPresent(t -> flats.put(state, t));
+                } else if (tensor.isPresent()) {
+                    flats.put(state, tensor.get());
+                } else if (!entry.value().isNone()) {
+                    return false;
                 }
             }
             long count = of.stream().mapToLong(t -> t.shape().count()).sum();

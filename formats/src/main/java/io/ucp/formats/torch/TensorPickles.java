@@ -2,6 +2,7 @@ package io.ucp.formats.torch;
 
 import static java.util.stream.Collectors.toUnmodifiableMap;
 
+import io.ucp.formats.torch.pickle.PickleGraph;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyBool;
 import io.ucp.formats.torch.pickle.PyGlobal;
@@ -59,6 +60,18 @@ public final class TensorPickles {
             return Optional.empty();
         }
         return rebuilt(callable, arguments.elements());
+    }
+
+    /// Whether elements of a tensor, of whatever kind, are anywhere below a node.
+    public static boolean holdsElements(PickleValue value) {
+        boolean[] held = {value instanceof PyPersistent};
+        PickleGraph.walk(
+                value,
+                node -> {
+                    held[0] |= node instanceof PyPersistent;
+                    return !held[0];
+                });
+        return held[0];
     }
 
     /// Whether a tensor says all there is to its node: no class, attributes, quantizer or hooks

@@ -2,6 +2,7 @@ package io.ucp.formats.deepspeed.writing;
 
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.RefusedException;
+import io.ucp.formats.torch.pickle.PickleGraph;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 
@@ -60,6 +61,10 @@ record OptimizerModel(
     static final String BASE = "base_optimizer_state";
     static final String STAGE = "zero_stage";
     private static final String GROUPS = "param_groups";
+
+    /// What a group has that is of its rank.
+    private static final String OF_RANK = "params";
+
     static final String FLAT_1_2 = "single_partition_of_fp32_groups";
     static final String FLAT_3 = "fp32_flat_groups";
     static final String FLAT_0 = "fp32_groups_flat";
@@ -101,6 +106,16 @@ record OptimizerModel(
                         .flatMap(b -> b.find(GROUPS))
                         .flatMap(PickleValue::asSequence)
                         .orElseThrow(() -> unknown(file, "no `param_groups`"));
+        for (CarriedFile other : source.models()) {
+            SourceFiles.dict(other)
+                    .find(WHOLE)
+                    .flatMap(PickleValue::asDict)
+                    .flatMap(o -> baseOf(o, kind))
+                    .flatMap(b -> b.find(GROUPS))
+                    .flatMap(PickleValue::asSequence)
+                    .filter(others -> others.size() == groups.size()) // a stage may lack some
+                    .ifPresent(others -> sameGroups(file, groups, other, others));
+        }
         return new OptimizerModel(file, root(source, states), states, kind, false, groups);
     }
 
@@ -148,7 +163,10 @@ record OptimizerModel(
                         .flatMap(PickleValue::asSequence)
                         .orElse(List.of());
         for (CarriedFile other : source.optimizers()) {
-            int count =
+            sameGroups(
+                    file,
+                    groups,
+                    other,
                     other.root()
                             .flatMap(
                                     r ->
@@ -157,18 +175,45 @@ record OptimizerModel(
                                                     kind == Kind.STAGE_3 ? STATES : BASE,
                                                     GROUPS))
                             .flatMap(PickleValue::asSequence)
-                            .map(List::size)
-                            .orElse(0);
-            if (count != groups.size()) {
-                throw new RefusedException(
-                        other.path(),
-                        "%d optimizer groups, and %d in %s"
-                                .formatted(count, groups.size(), file.path()),
-                        "the same groups on every stage",
-                        "--to deepspeed-universal, where the job makes its own groups");
-            }
+                            .orElse(List.of()));
         }
         return new OptimizerModel(file, root, states, kind, elastic, groups);
+    }
+
+    /// Every rank has the same groups, with the same hyperparameters.
+    private static void sameGroups(
+            CarriedFile file,
+            List<PickleValue> groups,
+            CarriedFile other,
+            List<PickleValue> others) {
+        String wayOut = "--to deepspeed-universal, where the job makes its own groups";
+        if (others.size() != groups.size()) {
+            throw new RefusedException(
+                    other.path(),
+                    "%d optimizer groups, and %d in %s"
+                            .formatted(others.size(), groups.size(), file.path()),
+                    "the same groups on every stage",
+                    wayOut);
+        }
+        for (int g = 0; g < groups.size(); g++) {
+            for (PyDict.Entry e : groups.get(g).asDict().map(PyDict::entries).orElse(List.of())) {
+                Optional<PickleValue> there = others.get(g).asDict().flatMap(d -> d.find(e.key()));
+                boolean same = there.filter(v -> PickleGraph.same(e.value(), v)).isPresent();
+                if (!same && !e.key().asText().filter(OF_RANK::equals).isPresent()) {
+                    throw new RefusedException(
+                            other.path(),
+                            "`%s` of optimizer group %d is %s, and %s in %s"
+                                    .formatted(
+                                            e.key().asText().orElse(e.key().toString()),
+                                            g,
+                                            there.map(PickleValue::toString).orElse("not there"),
+                                            e.value(),
+                                            file.path()),
+                            "the same on every rank",
+                            wayOut);
+                }
+            }
+        }
     }
 
     private static Kind kind(CarriedFile file, PyDict states) {

@@ -1,5 +1,6 @@
 package io.ucp.formats.deepspeed.writing;
 
+import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.deepspeed.writing.OptimizerGroups.Group;
@@ -109,21 +110,23 @@ record StateTensors(OptimizerModel model, int expertRanks) {
             Function<String, TorchTensor> tensors,
             Function<String, PickleValue> numbers) {
         Map<String, PickleValue> model = this.model.statesOf(group.source());
-        Held first = group.parts().members().getFirst();
+        List<ParameterFacts> members = group.parts().members().stream().map(Held::facts).toList();
         Set<String> names = new LinkedHashSet<>(model.keySet());
         if (names.isEmpty()) {
-            first.facts().scalars().keySet().stream()
+            members.stream()
+                    .flatMap(p -> p.scalars().keySet().stream())
                     .filter(s -> !this.model.keepsForGroup(group.source(), s))
                     .forEach(names::add);
         }
-        first.facts().states().keySet().stream()
+        members.stream()
+                .flatMap(p -> p.states().keySet().stream())
                 .filter(s -> !s.equals(Held.FP32) && !s.equals(Held.WEIGHT))
                 .forEach(names::add);
         Map<String, PickleValue> states = new LinkedHashMap<>();
         for (String name : names) {
-            if (first.facts().states().containsKey(name)) {
+            if (members.stream().anyMatch(p -> p.states().containsKey(name))) {
                 states.put(name, TensorPickles.write(tensors.apply(name)));
-            } else if (first.facts().scalars().containsKey(name)) {
+            } else if (members.stream().anyMatch(p -> p.scalars().containsKey(name))) {
                 states.put(name, numbers.apply(name));
             } else if (model.getOrDefault(name, PyText.of("")).isNone()) {
                 states.put(name, model.get(name));
@@ -141,19 +144,28 @@ record StateTensors(OptimizerModel model, int expertRanks) {
     }
 
     private static Scalar scalar(Group group, String name) {
-        Held first = group.parts().members().getFirst();
-        Scalar value = first.facts().scalars().get(name);
-        for (Held member : group.parts().members()) {
-            Scalar other = member.facts().scalars().get(name);
-            if (value == null || !value.equals(other)) {
+        List<ParameterFacts> members = group.parts().members().stream().map(Held::facts).toList();
+        ParameterFacts first =
+                members.stream()
+                        .filter(p -> p.scalars().containsKey(name))
+                        .findFirst()
+                        .orElseThrow();
+        Scalar value = Objects.requireNonNull(first.scalars().get(name));
+        for (ParameterFacts member : members) {
+            Scalar other = member.scalars().get(name);
+            if (!value.equals(other)) {
                 throw new RefusedException(
-                        member.facts().name(),
+                        member.name(),
                         "`%s` is %s, and %s of %s"
-                                .formatted(name, other, value, first.facts().name()),
+                                .formatted(
+                                        name,
+                                        other == null ? "not there" : other,
+                                        value,
+                                        first.name()),
                         "one value in an optimizer group",
                         "--to deepspeed-universal, which holds each parameter by itself");
             }
         }
-        return Objects.requireNonNull(value);
+        return value;
     }
 }
