@@ -64,7 +64,17 @@ record LayerStages(Map<Integer, Integer> stages, Optional<SharedModule> shared) 
                 return NONE;
             }
         }
-        found.shared.ifPresent(s -> findings.add(new Finding(s.place(), s.described())));
+        if (found.shared.isPresent()) {
+            SharedModule shared = found.shared.get();
+            findings.add(new Finding(shared.place(), shared.described()));
+        } else if (degrees.pp() == 1 && !SharedModule.isSaid(files.model(0))) {
+            findings.add(
+                    new Finding(
+                            files.model(0).file().label(),
+                            "no file of one stage without ZeRO says whether layers share a module:"
+                                    + " taken as none does; more stages of a model where some do"
+                                    + " would not load what is written for them"));
+        }
         return found;
     }
 
@@ -87,6 +97,11 @@ record LayerStages(Map<Integer, Integer> stages, Optional<SharedModule> shared) 
                         layers,
                         trained.stream().map(Amount::count).toList(),
                         trained.getFirst().elements());
+        Optional<LayerStages> said =
+                one(SharedModule.said(layers, files), search, files, layers, models);
+        if (said.isPresent()) {
+            return said.get();
+        }
         Optional<StageSearch.Found> plain = search.plain();
         if (plain.filter(f -> fits(f, Optional.empty(), layers, models)).isEmpty()
                 && files.expertOptimizers().isEmpty()) {
@@ -107,22 +122,41 @@ record LayerStages(Map<Integer, Integer> stages, Optional<SharedModule> shared) 
             CheckpointFiles files,
             Map<Integer, Map<String, TensorEntry>> layers,
             List<ModelStates> models) {
-        for (List<Set<Integer>> candidates : List.of(search.twins(), search.single())) {
-            List<LayerStages> found = new ArrayList<>();
-            for (Set<Integer> candidate : candidates) {
-                SharedModule module = SharedModule.of(candidate, layers, files);
-                for (StageSearch.Found each : search.sharing(candidate)) {
-                    SharedModule held = module.copiedTo(each.copies());
-                    if (fits(each, Optional.of(held), layers, models)) {
-                        found.add(new LayerStages(each.stages(), Optional.of(held)));
-                    }
+        List<LayerStages> twins = every(search.twins(), search, files, layers, models);
+        return twins.isEmpty() ? one(search.single(), search, files, layers, models) : only(twins);
+    }
+
+    private static Optional<LayerStages> one(
+            List<Set<Integer>> candidates,
+            StageSearch search,
+            CheckpointFiles files,
+            Map<Integer, Map<String, TensorEntry>> layers,
+            List<ModelStates> models) {
+        return only(every(candidates, search, files, layers, models));
+    }
+
+    private static Optional<LayerStages> only(List<LayerStages> found) {
+        return found.size() == 1 ? Optional.of(found.getFirst()) : Optional.empty();
+    }
+
+    /// @param candidates layers of one module
+    private static List<LayerStages> every(
+            List<Set<Integer>> candidates,
+            StageSearch search,
+            CheckpointFiles files,
+            Map<Integer, Map<String, TensorEntry>> layers,
+            List<ModelStates> models) {
+        List<LayerStages> found = new ArrayList<>();
+        for (Set<Integer> candidate : candidates) {
+            SharedModule module = SharedModule.of(candidate, layers, files);
+            for (StageSearch.Found each : search.sharing(candidate)) {
+                SharedModule held = module.copiedTo(each.copies());
+                if (fits(each, Optional.of(held), layers, models)) {
+                    found.add(new LayerStages(each.stages(), Optional.of(held)));
                 }
             }
-            if (!found.isEmpty()) {
-                return found.size() == 1 ? Optional.of(found.getFirst()) : Optional.empty();
-            }
         }
-        return Optional.empty();
+        return found;
     }
 
     /// Whether every stage's optimizer holds what that makes of it.

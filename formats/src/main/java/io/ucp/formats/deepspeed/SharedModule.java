@@ -11,22 +11,23 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.function.Supplier;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /// A module that layers of a pipeline share, of a job whose files list no parameters.
 ///
 /// Its parameters are `tied_modules.<key>.<suffix>`. The key is what a name in the files has it to
-/// be (of a torch optimizer's parameters, of buffers, of the patterns of
-/// `universal_checkpoint_info`); where none says it, the number of the first layer.
+/// be (of a torch optimizer's parameters, of the patterns of `universal_checkpoint_info`); where
+/// none says it, the number of the first layer.
 ///
 /// @param key as in `TiedLayerSpec(key, ..)`
 /// @param said whether a file says the key
 /// @param layers that have a file
 /// @param copies stages that hold it without a file
 record SharedModule(String key, boolean said, Set<Integer> layers, Set<Integer> copies) {
-    static final Pattern TIED = Pattern.compile("tied_modules\\.([^.]+)\\.(.+)");
+    private static final String REPLICATED = "pipeline_replicated_parameter_patterns";
+    private static final Pattern TIED = Pattern.compile("tied_modules\\.([^.]+)\\.(.+)");
 
     SharedModule {
         layers = Set.copyOf(layers);
@@ -44,6 +45,31 @@ record SharedModule(String key, boolean said, Set<Integer> layers, Set<Integer> 
         Optional<String> key = key(held.keySet(), files);
         return new SharedModule(
                 key.orElse(Integer.toString(first)), key.isPresent(), layers, Set.of());
+    }
+
+    /// The layer that has what `pipeline_replicated_parameter_patterns` says of a shared module,
+    /// where one does.
+    static List<Set<Integer>> said(
+            Map<Integer, Map<String, TensorEntry>> all, CheckpointFiles files) {
+        Set<String> suffixes = new TreeSet<>();
+        files.models().values().stream()
+                .flatMap(m -> patterns(m, REPLICATED))
+                .map(TIED::matcher)
+                .filter(Matcher::matches)
+                .forEach(m -> suffixes.add(m.group(2)));
+        List<Set<Integer>> having = new ArrayList<>();
+        all.forEach(
+                (number, held) -> {
+                    if (!suffixes.isEmpty() && held.keySet().containsAll(suffixes)) {
+                        having.add(Set.of(number));
+                    }
+                });
+        return having;
+    }
+
+    /// Whether a list of the files says what layers share, if only that they do not.
+    static boolean isSaid(ModelStates model) {
+        return model.file().root().find(Hints.KEY, REPLICATED).isPresent();
     }
 
     SharedModule copiedTo(Set<Integer> stages) {
@@ -66,11 +92,7 @@ record SharedModule(String key, boolean said, Set<Integer> layers, Set<Integer> 
 
     String described() {
         return "the optimizers train it as a module that layers share: taken as `%s*`%s"
-                .formatted(
-                        prefix(),
-                        said
-                                ? ""
-                                : ", for no file says its key (`rename` in a spec gives another)");
+                .formatted(prefix(), said ? "" : ", for no file says its key");
     }
 
     private int first() {
@@ -94,16 +116,17 @@ record SharedModule(String key, boolean said, Set<Integer> layers, Set<Integer> 
 
     /// The one key that names of one kind say for these parameters.
     private static Optional<String> key(Set<String> suffixes, CheckpointFiles files) {
-        List<Supplier<Stream<String>>> kinds =
-                List.of(
-                        () -> files.models().values().stream().flatMap(LayerStages::named),
-                        () -> files.models().values().stream().flatMap(m -> m.buffers().stream()),
-                        () -> files.models().values().stream().flatMap(SharedModule::patterns));
-        for (Supplier<Stream<String>> kind : kinds) {
+        List<String> named = new ArrayList<>();
+        List<String> replicated = new ArrayList<>();
+        List<String> ofVocabulary = new ArrayList<>();
+        for (ModelStates model : files.models().values()) {
+            LayerStages.named(model).forEach(named::add);
+            patterns(model, REPLICATED).forEach(replicated::add);
+            patterns(model, "vocabulary_parameter_patterns").forEach(ofVocabulary::add);
+        }
+        for (List<String> kind : List.of(named, replicated, ofVocabulary)) {
             Set<String> keys = new TreeSet<>();
-            for (String suffix : suffixes) {
-                keys(kind.get(), suffix).forEach(keys::add);
-            }
+            suffixes.forEach(suffix -> keys(kind.stream(), suffix).forEach(keys::add));
             if (!keys.isEmpty()) {
                 return keys.size() == 1 ? Optional.of(keys.iterator().next()) : Optional.empty();
             }
@@ -119,11 +142,15 @@ record SharedModule(String key, boolean said, Set<Integer> layers, Set<Integer> 
     }
 
     /// Patterns that are names, escaped or not.
-    private static Stream<String> patterns(ModelStates model) {
-        return Stream.of("pipeline_replicated_parameter_patterns", "vocabulary_parameter_patterns")
-                .flatMap(kind -> model.file().root().find(Hints.KEY, kind).stream())
-                .flatMap(list -> list.asSequence().orElse(List.of()).stream())
-                .flatMap((PickleValue pattern) -> pattern.asText().stream())
+    private static Stream<String> patterns(ModelStates model, String kind) {
+        return model
+                .file()
+                .root()
+                .find(Hints.KEY, kind)
+                .flatMap(PickleValue::asSequence)
+                .orElse(List.of())
+                .stream()
+                .flatMap(pattern -> pattern.asText().stream())
                 .map(regex -> regex.replace("\\", "").replaceAll("[$^]", ""));
     }
 }

@@ -189,7 +189,7 @@ class SharedModulesWithoutZeroTest {
 
         assertHoldsEveryState(source, index);
         assertThat(index.findings())
-                .anyMatch(f -> f.message().contains("no file says its key (`rename` in a spec"));
+                .anyMatch(f -> f.message().contains("for no file says its key"));
     }
 
     @Test
@@ -264,6 +264,25 @@ class SharedModulesWithoutZeroTest {
                         .writeTo(from());
 
         assertHoldsEveryState(source, Relayout.read(from()));
+    }
+
+    @Test
+    void isWhatThePatternsOfOneStageSay() throws IOException {
+        GeneratedCheckpoint source = tied(Wrapper.ZERO, 1, 2, 1);
+
+        CheckpointIndex index =
+                Relayout.assertWrittenAsSaved(source, tied(Wrapper.ZERO, 2, 2, 2), temporary);
+
+        assertThat(index.tensors()).anyMatch(t -> t.name().equals(EMBEDDING));
+        assertHoldsEveryState(source, Relayout.read(from()));
+    }
+
+    @Test
+    void mayBeOnOneStageWhoseFilesDoNotSay() throws IOException {
+        inFp32(1, at(0, "0.weight", 7, 3), at(0, "1.weight", 3, 3)).writeTo(from());
+
+        assertThat(Relayout.read(from()).findings())
+                .anyMatch(f -> f.message().contains("whether layers share a module"));
     }
 
     @Test
