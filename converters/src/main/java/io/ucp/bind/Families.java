@@ -217,7 +217,8 @@ final class Families implements MemberPlaces {
                             "%d counts that sum to %d".formatted(chunks, members))
                     : new ImpossibleLayoutException(
                             "%d experts over %s %d".formatted(members, key.axis, degree),
-                            "equally many on every rank");
+                            "equally many on every rank: %s %s"
+                                    .formatted(key.axis, Divisors.of(members)));
         }
     }
 

@@ -158,10 +158,12 @@ final class InferredRules {
             clauses.add(new Clause.Shard(Dimension.of(0), Name.of("ep"), Widths.EVEN, Span.NONE));
         }
         clauses.addAll(cut);
-        if (pp > 1 && pipeline) {
+        // What no pattern speaks of must be equal on the stages of a module that layers share.
+        boolean shared = name.startsWith("tied_modules.") && stages.of(name).size() > 1;
+        if (pp > 1 && (pipeline || shared)) {
             clauses.add(
                     new Clause.Replicate(
-                            Name.of("pp"), positions(stages.of(name)), true, Span.NONE));
+                            Name.of("pp"), positions(stages.of(name)), pipeline, Span.NONE));
         }
         if (clauses.stream().allMatch(Clause.Pad.class::isInstance) && tp == 1 && pp == 1) {
             clauses.add(new Clause.Unique(Span.NONE));

@@ -8,6 +8,7 @@ import io.ucp.tensor.Shape;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -29,24 +30,24 @@ record PipelineLayers(CheckpointFiles files, Degrees degrees, Weights.Collector 
         if (files.layers().isEmpty()) {
             return;
         }
-        List<LayerStages> unlisted = new ArrayList<>();
-        for (int tp = 0; tp < degrees.tp(); tp++) {
-            unlisted.add(LayerStages.of(files, degrees, tp));
-        }
-        for (CheckpointFile file : files.layers()) {
-            FileName.Layer layer = (FileName.Layer) file.name();
-            of(
-                    file,
-                    layer,
-                    layer.tp() < unlisted.size() ? unlisted.get(layer.tp()).stages() : Map.of());
+        LayerStages unlisted = LayerStages.of(files, degrees, weights.findings());
+        List<CheckpointFile> ordered = new ArrayList<>(files.layers());
+        // As the model has them, which no list says then.
+        ordered.sort(Comparator.comparing(f -> !unlisted.isShared(layer(f).layer())));
+        for (CheckpointFile file : ordered) {
+            of(file, layer(file), unlisted);
         }
         for (int mp = 0; mp < degrees.mp(); mp++) {
             allHeld(files.model(mp), mp);
         }
     }
 
+    private static FileName.Layer layer(CheckpointFile file) {
+        return (FileName.Layer) file.name();
+    }
+
     /// @param unlisted stages of layers that no list of parameters names
-    private void of(CheckpointFile file, FileName.Layer layer, Map<Integer, Integer> unlisted)
+    private void of(CheckpointFile file, FileName.Layer layer, LayerStages unlisted)
             throws IOException {
         Map<String, TensorEntry> module = new LinkedHashMap<>();
         ModelStates.flatten(
@@ -54,8 +55,10 @@ record PipelineLayers(CheckpointFiles files, Degrees degrees, Weights.Collector 
         String numbered = layer.layer() + ".";
         OptionalInt stage = stageOf(numbered, layer.tp());
         String prefix = numbered;
-        if (stage.isEmpty() && unlisted.containsKey(layer.layer())) {
-            stage = OptionalInt.of(unlisted.get(layer.layer()));
+        Integer found = unlisted.stages().get(layer.layer());
+        if (stage.isEmpty() && found != null) {
+            stage = OptionalInt.of(found);
+            prefix = unlisted.isShared(layer.layer()) ? unlisted.prefix() : prefix;
         }
         if (stage.isEmpty() && !module.isEmpty()) {
             Map<String, Integer> tied = tied(module, layer.tp());
@@ -85,6 +88,11 @@ record PipelineLayers(CheckpointFiles files, Degrees degrees, Weights.Collector 
                 weights.unlistedInLayer(name);
             }
             weights.hold(file, name, at, e.getValue(), shapes.get(name));
+            if (unlisted.isShared(layer.layer())) {
+                for (int copy : unlisted.copies()) {
+                    weights.copy(name, degrees.at(copy * degrees.tp() + layer.tp()), e.getValue());
+                }
+            }
         }
     }
 

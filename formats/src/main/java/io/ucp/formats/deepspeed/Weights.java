@@ -17,6 +17,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -25,6 +26,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /// The model's own copy of its parameters (state `weight`), its frozen parameters and its buffers.
 ///
@@ -35,12 +37,15 @@ import java.util.regex.Pattern;
 /// @param aliases alias -> canonical name
 /// @param frozen parameters without optimizer state
 /// @param layers where each layer file of a pipeline belongs, by its name
+/// @param copies what stages train that have no file of it: a module that layers share; the tensor
+///   is the first stage's
 record Weights(
         List<HeldTensor> tensors,
         Map<String, String> aliases,
         Set<String> frozen,
         Set<String> buffers,
-        Map<String, Coordinate> layers) {
+        Map<String, Coordinate> layers,
+        List<HeldTensor> copies) {
 
     static final String WEIGHT = "weight";
 
@@ -70,13 +75,16 @@ record Weights(
                 collector.aliases,
                 collector.frozen,
                 collector.buffers,
-                collector.layers);
+                collector.layers,
+                collector.second);
     }
 
     /// What the optimizer of a model-parallel rank may train, experts apart, in the model's order.
     List<HeldTensor> trained(Coordinate at) {
-        return tensors.stream()
+        Set<String> seen = new HashSet<>();
+        return Stream.concat(copies.stream(), tensors.stream())
                 .filter(t -> t.at().equals(at) && !buffers.contains(t.name()))
+                .filter(t -> seen.add(t.name()))
                 .filter(
                         t ->
                                 !(FileName.of(TagFolder.nameOf(t.tensor().source().path()))
@@ -122,6 +130,7 @@ record Weights(
         private final Set<String> frozen = new LinkedHashSet<>();
         private final Set<String> buffers = new LinkedHashSet<>();
         private final Map<String, Coordinate> layers = new LinkedHashMap<>();
+        private final List<HeldTensor> second = new ArrayList<>();
         private final Map<Place, String> places = new HashMap<>();
         private final Set<Holding> held = new LinkedHashSet<>();
         private final Set<String> copies = new TreeSet<>();
@@ -237,6 +246,15 @@ record Weights(
             held.add(new Holding(name, at));
             places.put(Place.of(tensor), name);
             tensors.add(new HeldTensor(name, WEIGHT, at, tensor));
+        }
+
+        List<Finding> findings() {
+            return findings;
+        }
+
+        /// What a stage trains that has no file of it.
+        void copy(String name, Coordinate at, TensorEntry first) {
+            second.add(new HeldTensor(name, WEIGHT, at, first));
         }
 
         /// A layer of no stage's parameters: one without parameters, or of a job without ZeRO.

@@ -73,6 +73,16 @@ record WholeOptimizer(List<HeldTensor> tensors, List<OptimizerMember> members) {
         return complete ? all : NONE;
     }
 
+    /// Whether the groups of an optimizer in the model states hold these parameters.
+    ///
+    /// @param parameters in the model's order
+    static boolean fits(CheckpointFile file, List<HeldTensor> parameters) {
+        return optimizer(file)
+                .map(o -> new Reader(file, o))
+                .filter(r -> r.members(r.groups(), parameters, List.of()).isPresent())
+                .isPresent();
+    }
+
     private void add(WholeOptimizer other) {
         tensors.addAll(other.tensors);
         members.addAll(other.members);
@@ -144,8 +154,7 @@ record WholeOptimizer(List<HeldTensor> tensors, List<OptimizerMember> members) {
         }
 
         Optional<WholeOptimizer> read(Source source) throws IOException {
-            List<PickleValue> groups =
-                    base.find("param_groups").flatMap(PickleValue::asSequence).orElse(List.of());
+            List<PickleValue> groups = groups();
             Optional<List<List<HeldTensor>>> of =
                     source.experts.flatMap(experts -> members(groups, source.dense, experts));
             if (of.isEmpty() || of.get().size() != groups.size()) {
@@ -171,6 +180,10 @@ record WholeOptimizer(List<HeldTensor> tensors, List<OptimizerMember> members) {
             return base.find("state").flatMap(PickleValue::asDict).stream()
                     .flatMap(states -> states.entries().stream())
                     .allMatch(e -> numbers.contains(e.key().asLong().orElse(-1)));
+        }
+
+        private List<PickleValue> groups() {
+            return base.find("param_groups").flatMap(PickleValue::asSequence).orElse(List.of());
         }
 
         /// Experts are in groups of their own, and no other parameter is.

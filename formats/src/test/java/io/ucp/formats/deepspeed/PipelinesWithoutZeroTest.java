@@ -81,33 +81,4 @@ class PipelinesWithoutZeroTest {
         Relayout.assertWrittenAsSaved(
                 untied(Wrapper.ZERO, 2, 1, 2), untied(Wrapper.ZERO, 4, 2, 3).stage(1), temporary);
     }
-
-    @Test
-    void saysNothingOfStagesThatShareAModule() throws IOException {
-        GeneratedCheckpoint source =
-                GeneratedCheckpoint.of(
-                                GeneratedCheckpoint.pipeline(4, 4, 2).stream()
-                                        .map(
-                                                p ->
-                                                        p.name().startsWith("tied")
-                                                                ? named("1.weight", p)
-                                                                : p)
-                                        .toList())
-                        .inFp32()
-                        .degrees(2, 1, 1)
-                        .stage(0)
-                        .writeTo(from());
-
-        CheckpointIndex index = Relayout.read(from());
-
-        assertThat(HeldValues.check(source, index)).noneMatch(s -> s.endsWith("exp_avg"));
-        assertThat(index.members()).isEmpty();
-        assertThat(index.findings()).anyMatch(f -> f.message().contains("which stage"));
-    }
-
-    /// As the file of a layer names it that later stages hold too.
-    private static GeneratedParameter named(String name, GeneratedParameter p) {
-        return new GeneratedParameter(
-                name, p.shape(), p.cut(), p.stages(), p.group(), p.role(), 1, p.experts());
-    }
 }
