@@ -47,8 +47,7 @@ public final class Main implements Runnable {
 
     private Main() {}
 
-    /// Numbers are written in one way, whatever the locale; and the JDK knows that of the United
-    /// States without loading it.
+    /// Numbers are written in one way, in texts and names of files, whatever the locale.
     public static void main(String[] args) {
         Locale.setDefault(Locale.US);
         PrintWriter out = writer(System.out);

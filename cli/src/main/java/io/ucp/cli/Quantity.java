@@ -1,8 +1,6 @@
 package io.ucp.cli;
 
-import java.math.BigDecimal;
 import java.math.BigInteger;
-import java.math.RoundingMode;
 import java.time.Duration;
 import java.util.Locale;
 import java.util.OptionalLong;
@@ -57,9 +55,13 @@ final class Quantity {
         return decimal(rest, places) + " " + UNITS[unit] + suffix;
     }
 
-    /// As `%.2f`, without loading what the JDK knows of the world's numbers: ten milliseconds.
+    /// As `%.2f`, which like `%d` loads what the JDK knows of the world's numbers; that and
+    /// `BigDecimal` take ten milliseconds to begin with.
     private static String decimal(double value, int places) {
-        return new BigDecimal(value).setScale(places, RoundingMode.HALF_UP).toPlainString();
+        long unit = places == 0 ? 1 : places == 1 ? 10 : 100;
+        long parts = Math.round(value * unit);
+        String whole = Long.toString(parts / unit);
+        return places == 0 ? whole : whole + "." + Long.toString(unit + parts % unit).substring(1);
     }
 
     /// `1,234,567`; the number is not negative.
