@@ -98,6 +98,7 @@ final class Distribution {
                 Unbootstrapped.rewrite(jar, time);
             }
             if (jar.endsWith("ucp.jar")) {
+                delete(target.resolve("unproxied"));
                 Unproxied.add(jar, target.resolve("unproxied"), time);
             }
             Files.setLastModifiedTime(jar, time);
