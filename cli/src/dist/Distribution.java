@@ -97,6 +97,10 @@ final class Distribution {
             if (jar.getFileName().toString().matches("uc[lp].*")) {
                 Unbootstrapped.rewrite(jar, time);
             }
+            if (jar.endsWith("ucp.jar")) {
+                delete(target.resolve("unproxied"));
+                Unproxied.add(jar, target.resolve("unproxied"), time);
+            }
             Files.setLastModifiedTime(jar, time);
         }
     }
@@ -123,6 +127,9 @@ final class Distribution {
                         .filter(file -> file.toString().endsWith(".java"))
                         .toList());
         tool("javac", arguments.toArray());
+        for (Path file : list(classes.resolve("picocli"))) {
+            Files.write(file, Unproxied.redirected(Files.readAllBytes(file)));
+        }
         tool("jar", "--create", "--file", jar, "--date=" + time, "-C", classes, ".");
         return jar;
     }
@@ -152,9 +159,11 @@ final class Distribution {
         return runtime;
     }
 
-    /// One for all commands, and one for what the launcher runs without a checkpoint.
+    /// One each for what the launcher runs without a checkpoint, for what only looks at one, and
+    /// for the rest.
     private void recordStartUpCaches(Path lib, Path java) throws IOException {
         recordStartUpCache(lib.resolve("ucp.aot"), java, "rehearsal.txt");
+        recordStartUpCache(lib.resolve("ucp-look.aot"), java, "rehearsal-look.txt");
         recordStartUpCache(lib.resolve("ucp-light.aot"), java, "rehearsal-light.txt");
     }
 

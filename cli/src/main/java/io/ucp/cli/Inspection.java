@@ -141,7 +141,7 @@ record Inspection(Described described) {
                     groups.entrySet().stream()
                             .map(
                                     group ->
-                                            "group %d: %s"
+                                            "group %s: %s"
                                                     .formatted(
                                                             group.getKey(),
                                                             Quantity.count(
@@ -169,7 +169,7 @@ record Inspection(Described described) {
         String more =
                 all || files.size() <= CARRIED
                         ? ""
-                        : "and %d more; --all lists them. ".formatted(files.size() - CARRIED);
+                        : "and %s more; --all lists them. ".formatted(files.size() - CARRIED);
         out.println(terminal.faint(more + "--carried prints what is in them"));
     }
 

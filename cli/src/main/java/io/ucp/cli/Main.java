@@ -12,6 +12,7 @@ import picocli.CommandLine.Spec;
 import java.io.OutputStreamWriter;
 import java.io.PrintStream;
 import java.io.PrintWriter;
+import java.util.Locale;
 import java.util.Optional;
 
 /// `ucp` itself: options that every command has, and the way from arguments to an exit code.
@@ -46,7 +47,9 @@ public final class Main implements Runnable {
 
     private Main() {}
 
+    /// Numbers are written in one way, in texts and names of files, whatever the locale.
     public static void main(String[] args) {
+        Locale.setDefault(Locale.US);
         PrintWriter out = writer(System.out);
         PrintWriter err = writer(System.err);
         int exit = run(args, out, err);

@@ -98,7 +98,7 @@ final class ParameterReport {
             boolean varies = range.getMin() < range.getMax();
             name.append(
                             varies
-                                    ? "{%d-%d}".formatted(range.getMin(), range.getMax())
+                                    ? "{%s-%s}".formatted(range.getMin(), range.getMax())
                                     : String.valueOf(range.getMin()))
                     .append(words[i]);
         }

@@ -93,7 +93,7 @@ final class PlanReport {
                 .forEach(file -> table.row(Quantity.bytes(file.size()), file.path()));
         table.print(out, terminal);
         if (!all && files.size() > LARGEST) {
-            out.println("and %d smaller ones; --all lists them".formatted(files.size() - LARGEST));
+            out.println("and %s smaller ones; --all lists them".formatted(files.size() - LARGEST));
         }
     }
 

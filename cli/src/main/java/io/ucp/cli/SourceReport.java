@@ -52,7 +52,7 @@ final class SourceReport {
                             .collect(Collectors.joining(", "));
             String more =
                     files.size() > FINDINGS
-                            ? " and %d more".formatted(files.size() - FINDINGS)
+                            ? " and %s more".formatted(files.size() - FINDINGS)
                             : "";
             line(out, "decoded", "%s (lost; read through the parity)".formatted(names + more));
         }
@@ -105,7 +105,7 @@ final class SourceReport {
         List<AxisDegree> experts =
                 axes.stream().filter(axis -> OF_EXPERTS.contains(axis.axis())).toList();
         long ranks = own.stream().mapToLong(AxisDegree::degree).reduce(1, (a, b) -> a * b);
-        String all = own.isEmpty() ? "one rank" : "%s (%d ranks)".formatted(product(own), ranks);
+        String all = own.isEmpty() ? "one rank" : "%s (%s ranks)".formatted(product(own), ranks);
         return experts.isEmpty() ? all : "%s, experts over %s".formatted(all, product(experts));
     }
 

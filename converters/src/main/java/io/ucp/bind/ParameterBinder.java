@@ -339,7 +339,7 @@ final class ParameterBinder {
                 real[p.dim()] = realExtent(p, real[p.dim()]);
                 padded[p.dim()] = p.padded(real[p.dim()]);
                 how.append(
-                        ", %d padded to a multiple of %d".formatted(real[p.dim()], p.multiple()));
+                        ", %s padded to a multiple of %s".formatted(real[p.dim()], p.multiple()));
             }
             if (!Shape.of(padded).equals(held)) {
                 fail(

@@ -149,7 +149,7 @@ public final class Assembler {
     }
 
     private void place(FlatGroup group) throws IncompleteCheckpointException {
-        String place = "optimizer group %d at %s".formatted(group.number(), group.at());
+        String place = "optimizer group %s at %s".formatted(group.number(), group.at());
         int parts = group.parts().size();
         // Position of the member in the group's flat order, or (each) in every rank's flat tensor.
         long position = 0;
