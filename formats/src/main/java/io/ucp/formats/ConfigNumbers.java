@@ -90,8 +90,9 @@ public final class ConfigNumbers {
         KEYS.forEach(
                 (name, keys) -> {
                     for (String key : keys) {
-                        if (others.containsKey(key)) {
-                            numbers.putIfAbsent(prefix + name, others.get(key));
+                        Long other = others.get(key);
+                        if (other != null) {
+                            numbers.putIfAbsent(prefix + name, other);
                         }
                         JsonNode value = config.path(key);
                         if (value.isIntegralNumber() && value.longValue() > 0) {
