@@ -38,9 +38,9 @@ class Model(nn.Module):
         return self.block(self.embed(tokens))
 
 
-def trained(model):
+def trained(model, optimizer=None):
     """The model's optimizer, after two steps."""
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
+    optimizer = optimizer or torch.optim.AdamW(model.parameters(), 1e-2)
     for step in range(2):
         torch.manual_seed(step)
         model(torch.randint(0, 7, (4, 5))).pow(2).mean().backward()
@@ -76,6 +76,33 @@ def hsdp1():
     return fsdp1(device_mesh=mesh(2, 2, names=("r", "s")), sharding_strategy=ShardingStrategy.HYBRID_SHARD)
 
 
+def flat():
+    """FSDP1's parameters as it keeps them: many end to end in one."""
+    from torch.distributed.fsdp import FullyShardedDataParallel, StateDictType
+
+    model = FullyShardedDataParallel(Model(), device_id=torch.device("cpu"))
+    with FullyShardedDataParallel.state_dict_type(model, StateDictType.LOCAL_STATE_DICT):
+        return {"model": model.state_dict()}
+
+
+def wrapped():
+    """A compiled model whose ranks have replicas, with the names that these put before its own, and an optimizer that numbers them."""
+    model = nn.parallel.DistributedDataParallel(torch.compile(Model(), backend="eager"))
+    optimizer = torch.optim.AdamW(model.named_parameters(), 1e-2)
+    trained(model, optimizer)
+    return {"model": model.state_dict(), "optim": optimizer.state_dict()}
+
+
+def compiled():
+    """The same, with an optimizer of the names that the model inside has."""
+    state = wrapped()
+    optim = state["optim"]
+    names = [name.removeprefix("module._orig_mod.") for name in optim["param_groups"][0].pop("param_names")]
+    optim["param_groups"][0]["params"] = names
+    optim["state"] = {names[number]: held for number, held in optim["state"].items()}
+    return state
+
+
 def fsdp2(dp, tp=None):
     from torch.distributed.checkpoint.state_dict import get_state_dict
     from torch.distributed.fsdp import fully_shard
@@ -101,6 +128,9 @@ KINDS = {
     "hsdp1": hsdp1,
     "hsdp2": lambda: fsdp2(mesh(2, 2, names=("r", "s"))),
     "fsdp2tp2": fsdp2tp2,
+    "wrapped": wrapped,
+    "compiled": compiled,
+    "flat": flat,
 }
 
 

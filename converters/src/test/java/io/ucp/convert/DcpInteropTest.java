@@ -26,7 +26,10 @@ class DcpInteropTest {
         try (TorchRoot root = TorchRoot.open()) {
             Path made = root.scratch("kinds");
             root.python("dcp_kinds.py", root.seen(made));
-            for (String kind : new String[] {"fsdp1", "fsdp1-dtensor", "hsdp1", "hsdp2"}) {
+            for (String kind :
+                    new String[] {
+                        "fsdp1", "fsdp1-dtensor", "hsdp1", "hsdp2", "wrapped", "compiled"
+                    }) {
                 assertLoads(root, made, kind, Map.of("dp", "3"));
             }
             assertLoads(root, made, "fsdp2tp2", Map.of("dp", "3", "tp", "2"));

@@ -127,6 +127,34 @@ class DcpSampleTest {
         assertThat(verdict.states()).isEqualTo(13);
     }
 
+    /// Parameters have the names of the model inside; its own form has those of the wrappers again.
+    @ParameterizedTest
+    @ValueSource(strings = {"wrapped", "compiled"})
+    void wrappersOfModulesComeBackWithTheForm(String kind) throws IOException {
+        Path source = WRITTEN_BY_TORCH.resolve("kinds").resolve(kind);
+        Path universal = run(source, "universal", "universal", Map.of());
+        assertThat(described(universal).inventory().parameters())
+                .extracting(p -> p.facts().name())
+                .contains("block.up.weight");
+        for (Path back :
+                List.of(
+                        run(source, "dcp", "again", Map.of("dp", "2")),
+                        run(universal, "dcp", "back", Map.of()))) {
+            assertThat(DistcpMetadata.read(back).entries().keySet())
+                    .contains("model.module._orig_mod.block.up.weight")
+                    .containsExactlyInAnyOrderElementsOf(
+                            DistcpMetadata.read(source).entries().keySet());
+            Verification.Verdict verdict =
+                    Verification.compare(
+                            described(source),
+                            described(back),
+                            RunOptions.standard(),
+                            Progress.NONE);
+            assertThat(verdict.differences()).isEmpty();
+            assertThat(verdict.states()).isEqualTo(13);
+        }
+    }
+
     private static Described described(Path path) throws IOException {
         return Described.of(path, Optional.empty(), Optional.empty(), Map.of());
     }

@@ -19,7 +19,8 @@ import java.util.TreeMap;
 /// The numbers of a model that Hugging Face's `config.json` says (`heads`, `kv_heads`, `hidden`,
 /// `ffn`, `layers`, `vocab`, ..), by the names that specs use. A model of several parts keeps those
 /// of its language model under `text_config`; those of its `vision_config` are named `vision_heads`
-/// and so on. Source: transformers, `models/*/configuration_*.py`.
+/// and so on. What a file leaves out is what the model's class has. Source: transformers,
+/// `models/*/configuration_*.py`.
 public final class ConfigNumbers {
     /// Bytes.
     private static final long LARGEST = 16 << 20;
@@ -70,17 +71,29 @@ public final class ConfigNumbers {
     public static Map<String, Long> of(JsonNode config) {
         Map<String, Long> numbers = new TreeMap<>();
         JsonNode text = config.path("text_config");
-        put(text.isObject() ? text : config, "", numbers);
-        if (config.path("vision_config").isObject()) {
-            put(config.path("vision_config"), "vision_", numbers);
+        if (text.isObject()) {
+            put(text, ConfigDefaults.type(config, "text_config"), "", numbers);
+        } else {
+            put(config, config.path("model_type").asText(), "", numbers);
+        }
+        JsonNode vision = config.path("vision_config");
+        if (vision.isObject()) {
+            put(vision, ConfigDefaults.type(config, "vision_config"), "vision_", numbers);
         }
         return numbers;
     }
 
-    private static void put(JsonNode config, String prefix, Map<String, Long> numbers) {
+    /// @param type of the model, whose class knows what is not said
+    private static void put(
+            JsonNode config, String type, String prefix, Map<String, Long> numbers) {
+        Map<String, Long> others = ConfigDefaults.of(config, type);
         KEYS.forEach(
                 (name, keys) -> {
                     for (String key : keys) {
+                        Long other = others.get(key);
+                        if (other != null) {
+                            numbers.putIfAbsent(prefix + name, other);
+                        }
                         JsonNode value = config.path(key);
                         if (value.isIntegralNumber() && value.longValue() > 0) {
                             numbers.putIfAbsent(prefix + name, value.longValue());

@@ -27,6 +27,7 @@ import io.ucp.formats.distcp.StateDictEntry.OfObject;
 import io.ucp.formats.distcp.StateDictEntry.OfTensor;
 import io.ucp.formats.distcp.StateDictEntry.Stored;
 import io.ucp.formats.hub.SideFiles;
+import io.ucp.formats.torch.PlainNames;
 import io.ucp.formats.torch.TensorPickles;
 import io.ucp.formats.torch.TorchFile;
 import io.ucp.formats.torch.TorchRecord;
@@ -95,7 +96,7 @@ final class DcpIndex {
         this.candidate = candidate;
         this.metadata = DistcpMetadata.read(candidate.folder());
         this.items = ItemReader.open(candidate.folder(), metadata);
-        this.keys = Keys.of(metadata, this::object);
+        this.keys = Keys.of(candidate.folder(), metadata, this::object);
         this.grid = RankGrid.of(tensors(), ranks());
     }
 
@@ -422,6 +423,7 @@ final class DcpIndex {
     private List<Finding> findings(SideFiles side) {
         List<Finding> findings = new ArrayList<>(side.findings());
         String place = candidate.folder().toString();
+        PlainNames.told(keys.wrappers()).ifPresent(told -> findings.add(new Finding(place, told)));
         if (!keys.unpaired().isEmpty()) {
             findings.add(
                     new Finding(

@@ -1,9 +1,13 @@
 package io.ucp.formats.dcp;
 
+import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.distcp.DistcpMetadata;
 import io.ucp.formats.distcp.StateDictEntry.OfTensor;
+import io.ucp.formats.torch.PlainNames;
 import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.io.MalformedFileException;
 
+import java.nio.file.Path;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -13,6 +17,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.function.Function;
 import java.util.stream.Stream;
 
@@ -22,8 +27,10 @@ import java.util.stream.Stream;
 /// ends with the weight's own name. An optimizer's is `state` and `param_groups` beside each other;
 /// below `state` is the name of a weight, or the weight's number, which is a name only where
 /// `param_groups` has `param_names` beside `params`. What cannot be told so is left under its full
-/// key.
+/// key. What wrappers of modules put in names is no part of a parameter's; model and optimizer may
+/// differ in it.
 final class Keys {
+    private final Path folder;
     private final DistcpMetadata metadata;
     private final Map<String, List<String>> paths = new LinkedHashMap<>();
     private final Map<String, OfTensor> tensors = new LinkedHashMap<>();
@@ -32,6 +39,7 @@ final class Keys {
     private final Set<String> unpaired = new LinkedHashSet<>();
     private final Map<String, Integer> groups = new HashMap<>();
     private final Set<String> optimizers = new LinkedHashSet<>();
+    private final Set<String> wrappers = new TreeSet<>();
 
     /// @param name of the parameter
     record Weight(String name) {}
@@ -40,13 +48,18 @@ final class Keys {
     /// @param state of it
     record State(String name, String state) {}
 
-    private Keys(DistcpMetadata metadata) {
+    private Keys(Path folder, DistcpMetadata metadata) {
+        this.folder = folder;
         this.metadata = metadata;
     }
 
     /// @param objects what is pickled under a key
-    static Keys of(DistcpMetadata metadata, Function<String, Optional<PickleValue>> objects) {
-        Keys keys = new Keys(metadata);
+    /// @throws IncompleteCheckpointException where two keys are one name without wrappers
+    /// @throws MalformedFileException where a parameter holds many that FSDP laid end to end
+    static Keys of(
+            Path folder, DistcpMetadata metadata, Function<String, Optional<PickleValue>> objects)
+            throws IncompleteCheckpointException, MalformedFileException {
+        Keys keys = new Keys(folder, metadata);
         keys.read(objects);
         return keys;
     }
@@ -59,6 +72,11 @@ final class Keys {
     /// Keys, of tensors and of numbers, that are states of a weight.
     Map<String, State> states() {
         return Collections.unmodifiableMap(states);
+    }
+
+    /// Parts of wrappers that names are read without.
+    Set<String> wrappers() {
+        return Collections.unmodifiableSet(wrappers);
     }
 
     /// Keys of an optimizer's state that no weight could be found for.
@@ -89,10 +107,12 @@ final class Keys {
         return List.copyOf(order);
     }
 
-    private void read(Function<String, Optional<PickleValue>> objects) {
+    private void read(Function<String, Optional<PickleValue>> objects)
+            throws IncompleteCheckpointException, MalformedFileException {
         for (String key : inOrder()) {
             paths.put(key, path(key));
             if (metadata.entries().get(key) instanceof OfTensor tensor) {
+                requireParameter(key);
                 tensors.put(key, tensor);
             }
         }
@@ -122,22 +142,46 @@ final class Keys {
         if (used.isEmpty()) {
             used.add(modelAlone(plain));
         }
-        boolean one = used.size() == 1;
+        Map<String, PlainNames> names = new LinkedHashMap<>();
         for (String model : used) {
-            plain.keySet().stream()
-                    .filter(key -> key.startsWith(model))
-                    .forEach(
-                            key ->
-                                    weights.put(
-                                            key,
-                                            new Weight(one ? key.substring(model.length()) : key)));
+            names.put(model, name(model, used.size() == 1 ? "" : model, plain.keySet()));
         }
-        models.forEach(
-                (optimizer, model) ->
-                        pair(
-                                optimizer,
-                                model,
-                                Optional.ofNullable(grouped.get(optimizer)).orElseThrow()));
+        for (Map.Entry<String, String> e : models.entrySet()) {
+            PlainNames known = Optional.ofNullable(names.get(e.getValue())).orElseThrow();
+            Groups groups = Optional.ofNullable(grouped.get(e.getKey())).orElseThrow();
+            pair(e.getKey(), new Model(e.getValue(), known::find), groups);
+        }
+    }
+
+    /// The keys of a model become the weights of its parameters.
+    ///
+    /// @param before what stands before the parameters' names
+    private PlainNames name(String model, String before, Set<String> keys)
+            throws IncompleteCheckpointException {
+        PlainNames names = PlainNames.of(names(model, keys));
+        names.requireApart(folder.toString(), name -> model + name);
+        names.plain().forEach((name, p) -> weights.put(model + name, new Weight(before + p)));
+        wrappers.addAll(names.removed());
+        return names;
+    }
+
+    private static List<String> names(String model, Set<String> keys) {
+        return keys.stream()
+                .filter(key -> key.startsWith(model) && key.length() > model.length())
+                .map(key -> key.substring(model.length()))
+                .toList();
+    }
+
+    private void requireParameter(String key) throws MalformedFileException {
+        if (PlainNames.isFlat(key)) {
+            throw new MalformedFileException(
+                    folder.resolve(DistcpMetadata.FILE),
+                    -1,
+                    "'%s', in which FSDP keeps many parameters end to end".formatted(key),
+                    "parameters by their names",
+                    "load it in the job that saved it, and save with"
+                            + " StateDictType.SHARDED_STATE_DICT or get_state_dict");
+        }
     }
 
     private List<String> path(String key) {
@@ -202,31 +246,61 @@ final class Keys {
         return paths.keySet().stream().filter(key -> isState(key, optimizer));
     }
 
-    /// The model whose weights an optimizer's state names: the prefix of their keys. Of several
-    /// that fit alike (a model and its average), the one that is called `model`; else none.
+    /// The dict of a model, and its names by what an optimizer calls them.
+    ///
+    /// @param prefix its keys begin so
+    private record Model(String prefix, Function<String, Optional<String>> names) {}
+
+    /// The model whose weights an optimizer's state names: the prefix of their keys. Names that are
+    /// the same letter by letter come before those that differ in wrappers. Of several that fit
+    /// alike (a model and its average), the one that is called `model`; else none.
     private Optional<String> modelOf(String optimizer, Groups read, Set<String> plain) {
-        List<String> keys = stateKeys(optimizer).toList();
-        Map<String, Long> fits = new LinkedHashMap<>();
-        for (String model : prefixes(plain)) {
-            long paired =
-                    keys.stream()
-                            .filter(key -> split(optimizer, model, read, key, plain).isPresent())
-                            .count();
-            if (paired > 0) {
-                fits.put(model, paired);
-            }
-        }
-        long most = fits.values().stream().mapToLong(Long::longValue).max().orElse(0);
+        Set<String> prefixes = prefixes(plain);
         List<String> best =
-                fits.entrySet().stream()
-                        .filter(e -> e.getValue() == most)
-                        .map(Map.Entry::getKey)
-                        .toList();
+                fitting(
+                        optimizer,
+                        read,
+                        prefixes,
+                        prefix ->
+                                name -> Optional.of(name).filter(n -> plain.contains(prefix + n)));
+        if (best.isEmpty()) {
+            best =
+                    fitting(
+                            optimizer,
+                            read,
+                            prefixes,
+                            prefix -> PlainNames.of(names(prefix, plain))::find);
+        }
         if (best.size() < 2) {
             return best.stream().findFirst();
         }
         List<String> named = best.stream().filter(Keys::isCalledModel).toList();
         return named.size() == 1 ? Optional.of(named.getFirst()) : Optional.empty();
+    }
+
+    /// Prefixes of the models that most of an optimizer's keys are of.
+    private List<String> fitting(
+            String optimizer,
+            Groups read,
+            Set<String> prefixes,
+            Function<String, Function<String, Optional<String>>> names) {
+        List<String> keys = stateKeys(optimizer).toList();
+        Map<String, Long> fits = new LinkedHashMap<>();
+        for (String prefix : prefixes) {
+            Model model = new Model(prefix, names.apply(prefix));
+            long paired =
+                    keys.stream()
+                            .filter(key -> split(optimizer, model, read, key).isPresent())
+                            .count();
+            if (paired > 0) {
+                fits.put(prefix, paired);
+            }
+        }
+        long most = fits.values().stream().mapToLong(Long::longValue).max().orElse(0);
+        return fits.entrySet().stream()
+                .filter(e -> e.getValue() == most)
+                .map(Map.Entry::getKey)
+                .toList();
     }
 
     private static boolean isCalledModel(String prefix) {
@@ -263,48 +337,49 @@ final class Keys {
         return key.substring(0, key.length() - last.length());
     }
 
-    /// The weight's name and the state's, from the longest name that is one.
-    private static Optional<State> split(
-            String optimizer, String model, Groups groups, String key, Set<String> plain) {
+    /// The weight's name as its key has it, and the state's, from the longest name that is one.
+    private static Optional<State> split(String optimizer, Model model, Groups groups, String key) {
         String rest = key.substring(optimizer.length() + "state.".length());
         for (int dot = rest.lastIndexOf('.'); dot > 0; dot = rest.lastIndexOf('.', dot - 1)) {
             String name = rest.substring(0, dot);
             String state = rest.substring(dot + 1);
-            if (plain.contains(model + name)) {
-                return Optional.of(new State(name, state));
-            }
-            Optional<String> numbered =
-                    groups.named(name).filter(other -> plain.contains(model + other));
-            if (numbered.isPresent()) {
-                return Optional.of(new State(numbered.get(), state));
+            Optional<String> known =
+                    model.names().apply(name).or(() -> groups.named(name).flatMap(model.names()));
+            if (known.isPresent()) {
+                return Optional.of(new State(known.get(), state));
             }
         }
         return Optional.empty();
     }
 
-    private void pair(String optimizer, String model, Groups read) {
-        Set<String> weightKeys = weights.keySet();
-        Set<State> taken = new LinkedHashSet<>(states.values());
-        stateKeys(optimizer)
-                .forEach(
-                        key -> {
-                            Optional<State> state =
-                                    split(optimizer, model, read, key, weightKeys)
-                                            .map(s -> renamed(model, s));
-                            if (state.isPresent() && taken.add(state.get())) {
-                                states.put(key, state.get());
-                            } else {
-                                unpaired.add(key);
-                            }
-                        });
-        read.members()
-                .forEach(
-                        (name, group) -> {
-                            Weight weight = weights.get(model + name);
-                            if (weight != null) {
-                                groups.put(weight.name(), group);
-                            }
-                        });
+    private void pair(String optimizer, Model model, Groups read)
+            throws IncompleteCheckpointException {
+        Set<State> others = new LinkedHashSet<>(states.values());
+        Map<State, String> own = new HashMap<>();
+        for (String key : stateKeys(optimizer).toList()) {
+            Optional<State> state =
+                    split(optimizer, model, read, key).map(s -> renamed(model.prefix(), s));
+            String twin = state.isEmpty() ? null : own.putIfAbsent(state.get(), key);
+            if (twin != null) {
+                throw new IncompleteCheckpointException(
+                        folder.toString(),
+                        "'%s' and '%s' are both '%s' of '%s'"
+                                .formatted(twin, key, state.get().state(), state.get().name()),
+                        "each state of a parameter once",
+                        "save the optimizer's state again, with one spelling of each name");
+            }
+            if (state.isPresent() && !others.contains(state.get())) {
+                states.put(key, state.get());
+            } else {
+                unpaired.add(key);
+            }
+        }
+        for (Map.Entry<String, Integer> member : read.members().entrySet()) {
+            model.names()
+                    .apply(member.getKey())
+                    .map(name -> weights.get(model.prefix() + name))
+                    .ifPresent(weight -> groups.put(weight.name(), member.getValue()));
+        }
     }
 
     private State renamed(String model, State state) {

@@ -2,6 +2,7 @@ package io.ucp.formats.statedict;
 
 import io.ucp.formats.Scalar;
 import io.ucp.formats.TensorEntry;
+import io.ucp.formats.torch.PlainNames;
 import io.ucp.formats.torch.TorchContents;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
@@ -44,12 +45,12 @@ record OptimizerBinding(
     }
 
     /// @param model parameters without their other names, in the order of the model
-    /// @param plain name as saved -> name of the parameter
+    /// @param plain names as saved, and of parameters
     static OptimizerBinding of(
             TorchContents contents,
             PickleValue optimizer,
             Map<String, TensorEntry> model,
-            Map<String, String> plain)
+            PlainNames plain)
             throws IOException {
         Optional<PyDict> state = optimizer.find("state").flatMap(PickleValue::asDict);
         List<PickleValue> groups =
@@ -77,6 +78,9 @@ record OptimizerBinding(
             Optional<PyDict> held = each.value().asDict();
             if (weight == null || held.isEmpty()) {
                 return unbound("'%s' is no parameter of the model".formatted(name));
+            }
+            if (bound.groups().containsKey(name)) {
+                return unbound("two of them are of '%s'".formatted(name));
             }
             Optional<String> other = bound.add(contents, name, weight.shape(), held.get());
             if (other.isPresent()) {
@@ -110,7 +114,7 @@ record OptimizerBinding(
         return Optional.empty();
     }
 
-    private static Ids ids(List<PickleValue> groups, Map<String, String> plain) {
+    private static Ids ids(List<PickleValue> groups, PlainNames plain) {
         Map<Object, String> names = new LinkedHashMap<>();
         Map<Object, Integer> numbers = new LinkedHashMap<>();
         for (int g = 0; g < groups.size(); g++) {
@@ -121,7 +125,7 @@ record OptimizerBinding(
                 numbers.put(id, g);
                 Optional<String> name =
                         said.size() == params.size() ? said.get(i).asText() : Optional.empty();
-                name.map(n -> plain.getOrDefault(n, n)).ifPresent(n -> names.put(id, n));
+                name.map(n -> parameter(n, plain)).ifPresent(n -> names.put(id, n));
             }
         }
         return new Ids(names, numbers);
@@ -137,10 +141,14 @@ record OptimizerBinding(
         return number.isPresent() ? (Object) number.getAsLong() : value.asText().orElse("");
     }
 
-    private static Optional<String> name(PickleValue key, Ids ids, Map<String, String> plain) {
+    private static Optional<String> name(PickleValue key, Ids ids, PlainNames plain) {
         return key.asText()
-                .map(text -> plain.getOrDefault(text, text))
+                .map(text -> parameter(text, plain))
                 .or(() -> Optional.ofNullable(ids.names().get(key(key))));
+    }
+
+    private static String parameter(String said, PlainNames plain) {
+        return plain.find(said).map(plain.plain()::get).orElse(said);
     }
 
     /// Names the numbers by the order of the model.

@@ -1,6 +1,7 @@
 package io.ucp.formats.statedict;
 
 import io.ucp.formats.TensorEntry;
+import io.ucp.formats.torch.PlainNames;
 import io.ucp.formats.torch.TorchContents;
 import io.ucp.formats.torch.TorchFile;
 import io.ucp.formats.torch.pickle.PickleValue;
@@ -32,9 +33,6 @@ record StateDict(
 
     private static final List<String> OPTIMIZERS =
             List.of("optimizer", "optim", "optimizer_state_dict");
-
-    /// A parameter of FSDP's, in which those of a whole module lie end to end.
-    private static final String FLAT = "_flat_param";
 
     private static final int DEEPEST = 64;
 
@@ -113,7 +111,7 @@ record StateDict(
 
     private static StateDict checked(StateDict dict) throws MalformedFileException {
         for (String name : dict.tensors().keySet()) {
-            if (name.endsWith(FLAT)) {
+            if (PlainNames.isFlat(name)) {
                 throw new MalformedFileException(
                         dict.path(),
                         -1,

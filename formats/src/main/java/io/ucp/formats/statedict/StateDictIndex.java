@@ -19,6 +19,7 @@ import io.ucp.formats.hub.ModelConfig;
 import io.ucp.formats.hub.ModelWeights;
 import io.ucp.formats.hub.SideFiles;
 import io.ucp.formats.hub.WeightMap;
+import io.ucp.formats.torch.PlainNames;
 import io.ucp.formats.torch.TorchContents;
 import io.ucp.formats.torch.TorchFile;
 import io.ucp.formats.torch.TorchRecord;
@@ -60,7 +61,7 @@ final class StateDictIndex {
     private final Map<String, TensorEntry> model = new LinkedHashMap<>();
 
     private final Map<String, String> aliases = new LinkedHashMap<>();
-    private final Map<String, String> plain = new LinkedHashMap<>();
+    private PlainNames names = PlainNames.of(Set.of());
 
     private StateDictIndex(Candidate candidate) throws IOException {
         this.candidate = candidate;
@@ -168,21 +169,16 @@ final class StateDictIndex {
                 }
             }
         }
-        PlainNames names = PlainNames.of(dicts.getFirst().path(), where.keySet());
-        plain.putAll(names.plain());
-        if (!names.removed().isEmpty()) {
-            findings.add(
-                    new Finding(
-                            dicts.getFirst().label(),
-                            "names are read without %s, which wrappers of modules put in them"
-                                    .formatted(names.said())));
-        }
+        names = PlainNames.of(where.keySet());
+        names.requireApart(dicts.getFirst().path().toString(), name -> name);
+        PlainNames.told(names.removed())
+                .ifPresent(told -> findings.add(new Finding(dicts.getFirst().label(), told)));
         Map<List<Object>, String> first = new HashMap<>();
         for (StateDict dict : dicts) {
             dict.tensors()
                     .forEach(
                             (saved, tensor) -> {
-                                String name = plain.getOrDefault(saved, saved);
+                                String name = names.plain().getOrDefault(saved, saved);
                                 String other =
                                         tensor.size() == 0
                                                 ? null
@@ -251,7 +247,7 @@ final class StateDictIndex {
     }
 
     private boolean isName(String text) {
-        return model.containsKey(plain.getOrDefault(text, text));
+        return names.find(text).map(names.plain()::get).filter(model::containsKey).isPresent();
     }
 
     private OptimizerBinding optimizer(Optional<StateDict> beside) throws IOException {
@@ -261,7 +257,7 @@ final class StateDictIndex {
         return from.isEmpty()
                 ? OptimizerBinding.NONE
                 : OptimizerBinding.of(
-                        from.get().contents(), from.get().optimizer().orElseThrow(), model, plain);
+                        from.get().contents(), from.get().optimizer().orElseThrow(), model, names);
     }
 
     private List<WholeParameter> wholes(OptimizerBinding optimizer) {

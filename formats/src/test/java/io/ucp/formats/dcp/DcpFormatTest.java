@@ -18,10 +18,13 @@ import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.formats.torch.pickle.PyList;
 import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.io.ByteReader;
+import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.DType;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -179,6 +182,106 @@ class DcpFormatTest {
                 .containsExactlyInAnyOrder(
                         "scale", "count", "a.weight", "a.bias", "b.weight", "b.bias");
     }
+
+    // ---- wrappers of modules ----
+
+    private static void assertRead(CheckpointIndex index, String... removed) {
+        assertThat(findings(index))
+                .containsExactly(
+                        "names are read without %s, which wrappers of modules put in them"
+                                .formatted(String.join(", ", removed)));
+    }
+
+    /// A compiled model with replicas (`module._orig_mod.`), its optimizer's states by number with
+    /// names beside, and by the names of the model inside.
+    @ParameterizedTest
+    @ValueSource(strings = {"wrapped", "compiled"})
+    void partsOfWrappersAreLeftOutOfTheNamesOfModelAndOptimizer(String kind) throws IOException {
+        CheckpointIndex index = index(WRITTEN_BY_TORCH.resolve("kinds").resolve(kind));
+        assertRead(index, "_orig_mod.", "module.");
+        assertThat(facts(index).keySet())
+                .containsExactlyInAnyOrder(
+                        "embed.weight",
+                        "block.up.weight",
+                        "block.up.bias",
+                        "block.down.weight",
+                        "seen");
+        ParameterFacts weight = fact(index, "block.up.weight");
+        assertThat(weight.states().keySet()).containsExactly("exp_avg", "exp_avg_sq", "weight");
+        assertThat(weight.scalars().keySet()).containsExactly("step");
+        assertThat(weight.optimizerGroup()).isZero();
+    }
+
+    @Test
+    void anOptimizerMayHaveTheWrappersThatItsModelHasNot() throws IOException {
+        String inside = "module._orig_mod.a._checkpoint_wrapped_module.w";
+        new SmallCheckpoint(folder)
+                .whole(path("model", "a.w"), 2, 2)
+                .whole(path("model", "b.w"), 2, 2)
+                .whole(path("optim", "state", inside, "shampoo.0"), 2, 2)
+                .object(path("optim", "param_groups", "0", "params"), PyList.of(PyText.of(inside)))
+                .write();
+        CheckpointIndex index = index(folder);
+        assertThat(findings(index)).isEmpty();
+        assertThat(fact(index, "a.w").states().keySet()).containsExactly("shampoo.0", "weight");
+        assertThat(fact(index, "a.w").optimizerGroup()).isZero();
+    }
+
+    @Test
+    void eachOfSeveralModelsIsReadWithoutItsOwnWrappers() throws IOException {
+        new SmallCheckpoint(folder)
+                .whole(path("critic", "model", "module.w"), 2)
+                .whole(path("critic", "optim", "state", "module.w", "exp_avg"), 2)
+                .object(path("critic", "optim", "param_groups"), PyList.of())
+                .whole(path("actor", "model", "_orig_mod.v"), 2)
+                .whole(path("actor", "optim", "state", "v", "exp_avg"), 2)
+                .object(path("actor", "optim", "param_groups"), PyList.of())
+                .write();
+        CheckpointIndex index = index(folder);
+        assertRead(index, "_orig_mod.", "module.");
+        assertThat(facts(index).keySet())
+                .containsExactlyInAnyOrder("critic.model.w", "actor.model.v");
+        assertThat(fact(index, "actor.model.v").states()).containsKey("exp_avg");
+    }
+
+    @Test
+    void keysOfWeightsThatBecomeOneNameAreRefused() throws IOException {
+        new SmallCheckpoint(folder)
+                .whole(path("model", "a.w"), 2)
+                .whole(path("model", "a._orig_mod.w"), 2)
+                .write();
+        assertThatThrownBy(() -> index(folder))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining(
+                        "'model.a.w' and 'model.a._orig_mod.w' are both 'a.w' without _orig_mod");
+    }
+
+    @Test
+    void keysOfStatesThatBecomeOneNameAreRefused() throws IOException {
+        new SmallCheckpoint(folder)
+                .whole(path("model", "w"), 2)
+                .whole(path("optim", "state", "w", "exp_avg"), 2)
+                .whole(path("optim", "state", "_orig_mod.w", "exp_avg"), 2)
+                .object(path("optim", "param_groups"), PyList.of())
+                .write();
+        assertThatThrownBy(() -> index(folder))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining(
+                        "'optim.state.w.exp_avg' and 'optim.state._orig_mod.w.exp_avg' are both"
+                                + " 'exp_avg' of 'w'");
+    }
+
+    /// Which parameters lie in it, and where, is in no file.
+    @Test
+    void flatParametersOfFsdpAreRefused() {
+        assertThatThrownBy(() -> index(WRITTEN_BY_TORCH.resolve("kinds/flat")))
+                .isInstanceOf(MalformedFileException.class)
+                .hasMessageContaining(
+                        "'model._flat_param', in which FSDP keeps many parameters end to end")
+                .hasMessageContaining("SHARDED_STATE_DICT");
+    }
+
+    // ---- the optimizer ----
 
     @Test
     void groupsAreReadFromOneObjectToo() throws IOException {

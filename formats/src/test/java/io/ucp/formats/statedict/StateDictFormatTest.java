@@ -344,6 +344,21 @@ class StateDictFormatTest {
     }
 
     @Test
+    void statesAreBoundByNamesThatDifferInWrappers() throws IOException {
+        PyDict state = dict("module.a", dict("exp_avg", tensor(2)));
+        PyDict group = dict("params", PyList.of(PyText.of("module.a")));
+        Path file =
+                write(
+                        "x.pt",
+                        dict(
+                                "model",
+                                dict("_orig_mod.a", tensor(2), "_orig_mod.b", tensor(3)),
+                                "optimizer",
+                                optimizer(state, group)));
+        assertThat(facts(read(file), "a").states()).containsOnlyKeys("weight", "exp_avg");
+    }
+
+    @Test
     void statesWithoutProofAreCarried() throws IOException {
         PyDict both = dict("params", PyList.of(PyInt.of(0), PyInt.of(1)));
         PyDict first = dict("params", PyList.of(PyInt.of(0)));
@@ -365,6 +380,11 @@ class StateDictFormatTest {
                         dict("c", dict("exp_avg", tensor(2))),
                         dict("params", PyList.of(PyText.of("c")))),
                 "'c' is no parameter of the model");
+        unbound(
+                optimizer(
+                        dict("a", dict("m", tensor(2)), "_orig_mod.a", dict("m", tensor(2))),
+                        dict("params", PyList.of(PyText.of("a")))),
+                "two of them are of 'a'");
         unbound(
                 optimizer(
                         dict("a", dict("row", tensor(7))),
