@@ -184,7 +184,7 @@ final class DistIndex {
         Stack stack = new Stack(key, tensor, names);
         stacks.put(name, stack);
         requireLayers(stack);
-        add(stack, WEIGHT, tensor.dtype(), boxes(tensor, key));
+        add(name, stack, WEIGHT, tensor.dtype(), boxes(tensor, key));
     }
 
     /// `args` and the keys are of one model.
@@ -232,16 +232,28 @@ final class DistIndex {
         } else {
             placed.putAll(boxes(tensor, stack.key));
         }
-        add(stack, state, tensor.dtype(), placed);
+        add(key, stack, state, tensor.dtype(), placed);
     }
 
-    private void add(Stack stack, String state, DType dtype, Map<List<Long>, List<Placed>> placed) {
-        stack.names.forEach(
-                (at, name) -> {
-                    Gathered gathered = Optional.ofNullable(parameters.get(name)).orElseThrow();
-                    gathered.dtypes.put(state, dtype);
-                    gathered.states.put(state, placed.getOrDefault(at, List.of()));
-                });
+    private void add(
+            String key,
+            Stack stack,
+            String state,
+            DType dtype,
+            Map<List<Long>, List<Placed>> placed)
+            throws IncompleteCheckpointException {
+        for (Map.Entry<List<Long>, String> each : stack.names.entrySet()) {
+            String name = each.getValue();
+            Gathered gathered = Optional.ofNullable(parameters.get(name)).orElseThrow();
+            gathered.dtypes.put(state, dtype);
+            if (gathered.states.put(state, placed.getOrDefault(each.getKey(), List.of())) != null) {
+                throw new IncompleteCheckpointException(
+                        "'%s'".formatted(key),
+                        "`%s` of %s, which another key holds too".formatted(state, name),
+                        "each state of a parameter once",
+                        "the folder mixes two saves; copy the files of one save again");
+            }
+        }
     }
 
     /// The chunks of every parameter of a key, by its indices along the leading dims.
