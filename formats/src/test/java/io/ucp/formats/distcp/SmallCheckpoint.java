@@ -70,7 +70,7 @@ public final class SmallCheckpoint {
     }
 
     public SmallCheckpoint object(List<String> path, PickleValue value) throws IOException {
-        return entry(path, new OfObject(add("__0_0.distcp", value, new byte[0])));
+        return entry(path, new OfObject(add("__0_0.distcp", value, Map.of())));
     }
 
     public SmallCheckpoint entry(List<String> path, StateDictEntry entry) {
@@ -88,20 +88,17 @@ public final class SmallCheckpoint {
         return add(file, tensor, counting(shape.count() * 4));
     }
 
-    private static byte[] counting(long size) {
+    private static Map<String, byte[]> counting(long size) {
         byte[] bytes = new byte[Math.toIntExact(size)];
         for (int i = 0; i < bytes.length; i++) {
             bytes[i] = (byte) i;
         }
-        return bytes;
+        return Map.of("0", bytes);
     }
 
-    private Place add(String name, PickleValue tree, byte[] storage) throws IOException {
+    private Place add(String name, PickleValue tree, Map<String, byte[]> storages)
+            throws IOException {
         Path item = folder.resolve("archive");
-        Map<String, byte[]> storages = new LinkedHashMap<>();
-        if (storage.length > 0) {
-            storages.put("0", storage);
-        }
         TorchWriter.write(item, tree, new LinkedHashMap<>(storages));
         byte[] bytes = Files.readAllBytes(item);
         Files.delete(item);

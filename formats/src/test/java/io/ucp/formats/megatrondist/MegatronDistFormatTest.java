@@ -353,6 +353,39 @@ class MegatronDistFormatTest {
     }
 
     @Test
+    void layersWithoutElementsAreNotBelievedBeforeTheyAreCounted() throws IOException {
+        SmallCheckpoint said = checkpoint().whole(List.of(NORM), 1L << 40, 0);
+        assertThatThrownBy(() -> index(said))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("1099511627776 layers; expected 2");
+        SmallCheckpoint unsaid = checkpoint().whole(List.of("mtp.layers.norm.weight"), 1L << 40, 0);
+        assertThatThrownBy(() -> index(unsaid))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("shape [1099511627776, 0], in 1 chunk");
+        SmallCheckpoint experts =
+                checkpoint()
+                        .whole(
+                                List.of("mtp.layers.mlp.experts.experts.bias"),
+                                1L << 30,
+                                1L << 30,
+                                0);
+        assertThatThrownBy(() -> index(experts)).isInstanceOf(IncompleteCheckpointException.class);
+    }
+
+    @Test
+    void layersWithoutElementsHaveAChunkEach() throws IOException {
+        CheckpointIndex index =
+                index(
+                        checkpoint()
+                                .tensor(
+                                        List.of(NORM),
+                                        Shape.of(2, 0),
+                                        chunk(List.of(0L, 0L), 1, 0),
+                                        chunk(List.of(1L, 0L), 1, 0)));
+        assertThat(names(index)).hasSize(3);
+    }
+
+    @Test
     void groupsAtDifferentStepsAreRefused() throws IOException {
         common.put(
                 "optimizer",
