@@ -60,13 +60,13 @@ final class ModelChunks {
             read.put(rank, chunks(rank, files.grid()));
         }
         long[][] first = firstLayers(files, read);
-        int experts = expertsOfARank(files, read);
+        long experts = expertsOfARank(files, read);
         Map<Rank, List<List<Held>>> byRank = new LinkedHashMap<>();
         for (Map.Entry<Rank, List<Map<String, TensorEntry>>> e : read.entrySet()) {
             List<List<Held>> chunks = new ArrayList<>();
             for (int c = 0; c < e.getValue().size(); c++) {
                 long layers = first[c][e.getKey().pp()];
-                long before = (long) experts * e.getKey().ep();
+                long before = experts * e.getKey().ep();
                 List<Held> held = new ArrayList<>();
                 e.getValue()
                         .get(c)
@@ -193,11 +193,11 @@ final class ModelChunks {
     }
 
     /// Experts of an expert rank, the same on all.
-    private static int expertsOfARank(
+    private static long expertsOfARank(
             RankFiles files, Map<Rank, List<Map<String, TensorEntry>>> read)
             throws IncompleteCheckpointException {
-        int total = (int) files.arguments().number("num_experts").orElse(0);
-        int each = total / files.grid().ep();
+        long total = files.arguments().number("num_experts").orElse(0);
+        long each = total / files.grid().ep();
         for (Map.Entry<Rank, List<Map<String, TensorEntry>>> e : read.entrySet()) {
             TreeSet<Long> held = new TreeSet<>();
             e.getValue()

@@ -179,6 +179,40 @@ class DamagedMegatronTest {
     }
 
     @Test
+    void refusesMoreRanksThanAJobCanHave() throws IOException {
+        GeneratedMegatron of = GeneratedMegatron.of(1, 1);
+        of.more.put("tensor_model_parallel_size", 1 << 16);
+        of.more.put("pipeline_model_parallel_size", 1 << 16);
+        of.writeTo(root);
+
+        thrown().isInstanceOf(RefusedException.class)
+                .hasMessageContaining(FIRST)
+                .hasMessageContaining("degrees 65536 x 65536 x 1; expected at most 1073741824");
+    }
+
+    @Test
+    void refusesMoreChunksThanAModelCanHave() throws IOException {
+        GeneratedMegatron of = GeneratedMegatron.of(1, 1);
+        of.more.put("pipeline_model_parallel_size", 1 << 16);
+        of.more.put("virtual_pipeline_model_parallel_size", 1 << 16);
+        of.more.put("world_size", 1 << 16);
+        of.writeTo(root);
+
+        thrown().isInstanceOf(RefusedException.class)
+                .hasMessageContaining("degrees 1 x 65536 x 65536");
+    }
+
+    @Test
+    void countsExpertsBeyondAnInt() throws IOException {
+        GeneratedMegatron of = GeneratedMegatron.of(1, 1).experts(4, 1, 1);
+        of.more.put("num_experts", (1L << 32) + 4);
+        of.writeTo(root);
+
+        thrown().isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("experts [0, 1, 2, 3]; expected 4294967300");
+    }
+
+    @Test
     void refusesExpertsOverMoreTensorRanksThanTheRest() throws IOException {
         GeneratedMegatron of = GeneratedMegatron.of(1, 1).experts(4, 1, 1);
         of.more.put("expert_tensor_parallel_size", 2);
