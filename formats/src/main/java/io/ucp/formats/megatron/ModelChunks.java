@@ -1,13 +1,17 @@
 package io.ucp.formats.megatron;
 
 import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.formats.RefusedException;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.mcore.Grid;
 import io.ucp.formats.mcore.ModelTemplate;
 import io.ucp.formats.mcore.Names;
 import io.ucp.formats.megatron.RankFiles.Rank;
+import io.ucp.formats.torch.pickle.PickleGraph;
 import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyContainer;
 import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyPersistent;
 import io.ucp.io.MalformedFileException;
 
 import java.util.ArrayList;
@@ -119,19 +123,43 @@ final class ModelChunks {
         }
         for (PyDict.Entry entry : dict.entries()) {
             Optional<String> key = entry.key().asText();
-            if (key.isEmpty() || key.get().endsWith(STATE_OF_A_LAYER)) {
+            if (key.isPresent() && key.get().endsWith(STATE_OF_A_LAYER)) {
                 continue;
             }
-            String name = prefix + key.get();
+            String name = prefix + key.orElseGet(() -> entry.key().toString());
             Optional<TensorEntry> tensor = file.tensor(entry.value());
-            if (tensor.isPresent()) {
-                into.put(name, tensor.get());
-            } else {
-                Optional<PyDict> inner = entry.value().asDict();
-                if (inner.isPresent()) {
-                    flatten(file, name + ".", inner.get(), into, depth + 1);
+            Optional<PyDict> inner = entry.value().asDict();
+            if (tensor.isPresent() && key.isPresent()) {
+                if (into.put(name, tensor.get()) != null) {
+                    throw file.malformed(
+                            "two tensors `%s`, one in a dict of its own".formatted(name),
+                            "each tensor of the model once");
                 }
+            } else if (inner.isPresent() && key.isPresent()) {
+                flatten(file, name + ".", inner.get(), into, depth + 1);
+            } else {
+                requireNoTensor(file, name, entry.value());
             }
+        }
+    }
+
+    /// What is no tensor that is read has no storage either: it would be left out.
+    private static void requireNoTensor(RankFile file, String name, PickleValue value) {
+        List<PyContainer> stored = new ArrayList<>();
+        PickleGraph.forEach(
+                value,
+                node -> {
+                    if (node instanceof PyPersistent) {
+                        stored.add(node);
+                    }
+                });
+        if (!stored.isEmpty()) {
+            throw new RefusedException(
+                    "%s: `%s`".formatted(file.path(), name),
+                    "a tensor of a kind that is not read, in %s".formatted(value),
+                    "plain tensors under names: no sparse or quantized one, no lazily conjugated or"
+                            + " negated view, no list of tensors",
+                    "make it one before it is saved (`to_dense`, `dequantize`, `resolve_conj`)");
         }
     }
 
