@@ -13,6 +13,7 @@ import io.ucp.formats.Origin;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.ParameterFacts.Split;
 import io.ucp.formats.ParameterFacts.SplitKind;
+import io.ucp.formats.RefusedException;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.WholeParameter;
@@ -256,6 +257,13 @@ final class DcpIndex {
             parameters.put(key, new Gathered(tensor, false));
             return bound(tensor, key, "weight");
         }
+        if (!isInRuns(tensor)) {
+            throw new RefusedException(
+                    "'%s'".formatted(key),
+                    "a tensor that does not lie row by row, with the name of a parameter",
+                    "a name of its own",
+                    "save it under another key, or contiguous");
+        }
         return own(tensor);
     }
 
@@ -263,11 +271,16 @@ final class DcpIndex {
         return dtype.torchName().contains("float");
     }
 
-    /// Each chunk is a stretch of the whole tensor.
-    private static boolean isInRuns(OfTensor tensor) {
-        return tensor.chunks().stream()
-                .map(stored -> stored.chunk().in(tensor.shape()))
-                .allMatch(piece -> piece.endIndex() - piece.firstIndex() == piece.count());
+    /// The bytes of each chunk, as they lie, are a stretch of the whole tensor.
+    private boolean isInRuns(OfTensor tensor) {
+        for (Stored stored : tensor.chunks()) {
+            Piece piece = stored.chunk().in(tensor.shape());
+            if (piece.endIndex() - piece.firstIndex() != piece.count()
+                    || !items.tensor(stored.place()).isDense()) {
+                return false;
+            }
+        }
+        return true;
     }
 
     private PickleValue bound(OfTensor tensor, String parameter, String state) {

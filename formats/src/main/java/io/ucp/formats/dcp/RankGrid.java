@@ -7,8 +7,10 @@ import io.ucp.formats.distcp.StateDictEntry.Stored;
 import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Stream;
 
@@ -66,15 +68,41 @@ record RankGrid(int dp, int tp) {
         if (cut.isEmpty()) {
             return new RankGrid(1, 1);
         }
-        for (int tp = 1; tp <= ranks; tp++) {
-            for (int dp = ranks / tp; dp >= 1; dp--) {
-                RankGrid grid = new RankGrid(dp, tp);
-                if (cut.stream().allMatch(t -> grid.cutting(t).findAny().isPresent())) {
-                    return grid;
-                }
+        int most = cut.stream().mapToInt(tensor -> filled(boxes(tensor)).size()).max().orElse(0);
+        for (int tp = 1; tp <= Math.min(ranks, most); tp++) {
+            Optional<RankGrid> grid = of(cut, most, ranks / tp, tp);
+            if (grid.isPresent()) {
+                return grid.get();
             }
         }
         return new RankGrid(ranks, 1);
+    }
+
+    /// The one with the most data-parallel ranks.
+    ///
+    /// Grids that need not be tried, since names of files may say any number of ranks: with fewer
+    /// ranks than a tensor has chunks; with more tensor-parallel ranks than that, as parts that no
+    /// tensor is cut into are empty with fewer too; with twice as many data-parallel ranks, unless
+    /// each has one row at most, and then all ranks that there may be explain it too.
+    ///
+    /// @param most chunks with elements that a tensor has
+    /// @param ranks data-parallel ones that there may be
+    private static Optional<RankGrid> of(List<OfTensor> cut, int most, int ranks, int tp) {
+        RankGrid all = new RankGrid(ranks, tp);
+        if (all.explainsAll(cut)) {
+            return Optional.of(all);
+        }
+        for (long dp = Math.min(ranks, 2L * most); dp >= Math.ceilDiv(most, tp); dp--) {
+            RankGrid grid = new RankGrid(Math.toIntExact(dp), tp);
+            if (grid.explainsAll(cut)) {
+                return Optional.of(grid);
+            }
+        }
+        return Optional.empty();
+    }
+
+    private boolean explainsAll(List<OfTensor> cut) {
+        return cut.stream().allMatch(tensor -> cutting(tensor).findAny().isPresent());
     }
 
     /// Whether these are the chunks that torch lists for this grid, the empty one included that it
@@ -82,7 +110,7 @@ record RankGrid(int dp, int tp) {
     boolean explains(OfTensor tensor) {
         Set<Chunk> held = Set.copyOf(boxes(tensor));
         return dims(tensor.shape()).stream()
-                .anyMatch(dim -> held.equals(Set.copyOf(chunks(tensor.shape(), dim))));
+                .anyMatch(dim -> held.equals(distinct(tensor.shape(), dim, held.size())));
     }
 
     /// The dim that tensor parallelism cut, where that is what the chunks say.
@@ -92,9 +120,69 @@ record RankGrid(int dp, int tp) {
 
     /// Dims along which tensor parallelism would give the chunks that have elements.
     private Stream<Integer> cutting(OfTensor tensor) {
+        Shape shape = tensor.shape();
+        if (shape.count() == 0) {
+            return dims(shape).stream();
+        }
         Set<Chunk> held = filled(boxes(tensor));
-        return dims(tensor.shape()).stream()
-                .filter(dim -> held.equals(filled(chunks(tensor.shape(), dim))));
+        return dims(shape).stream()
+                .filter(dim -> count(shape, dim) == held.size())
+                .filter(dim -> held.equals(filled(distinct(shape, dim, Integer.MAX_VALUE))));
+    }
+
+    /// How many of [#chunks] have elements.
+    ///
+    /// @param whole a shape with elements
+    private long count(Shape whole, int tpDim) {
+        long rows = whole.rank() == 0 ? 1 : whole.dim(0);
+        if (tpDim == UNCUT) {
+            return parts(rows, dp);
+        }
+        if (tpDim > 0) {
+            return parts(whole.dim(tpDim), tp) * parts(rows, dp);
+        }
+        long size = Math.ceilDiv(rows, tp);
+        return rows / size * parts(size, dp) + parts(rows % size, dp);
+    }
+
+    private static long parts(long extent, int ranks) {
+        return extent == 0 ? 0 : Math.ceilDiv(extent, Math.ceilDiv(extent, ranks));
+    }
+
+    /// [#chunks], each once: behind the first rank that has no row the others have none at the same
+    /// place.
+    ///
+    /// @param most where there are more, some of them do
+    private Set<Chunk> distinct(Shape whole, int tpDim, int most) {
+        Set<Chunk> chunks = new HashSet<>();
+        for (int t = 0; t < (tpDim == UNCUT ? 1 : tp); t++) {
+            long[] start = new long[whole.rank()];
+            long[] extent = whole.dims();
+            if (tpDim != UNCUT) {
+                cut(start, extent, tpDim, t, tp);
+            }
+            rows(start, extent, most, chunks);
+            if (chunks.size() > most || (tpDim != UNCUT && extent[tpDim] == 0)) {
+                break;
+            }
+        }
+        return chunks;
+    }
+
+    private void rows(long[] start, long[] extent, int most, Set<Chunk> into) {
+        if (extent.length == 0) {
+            into.add(Chunk.of(start, extent));
+            return;
+        }
+        for (int d = 0; d < dp && into.size() <= most; d++) {
+            long[] from = start.clone();
+            long[] size = extent.clone();
+            cut(from, size, 0, d, dp);
+            into.add(Chunk.of(from, size));
+            if (size[0] == 0) {
+                return;
+            }
+        }
     }
 
     /// Uncut first.
@@ -111,7 +199,7 @@ record RankGrid(int dp, int tp) {
         return tensor.chunks().stream().map(Stored::chunk).toList();
     }
 
-    private static Set<Chunk> filled(List<Chunk> chunks) {
+    private static Set<Chunk> filled(Collection<Chunk> chunks) {
         Set<Chunk> filled = new HashSet<>(chunks);
         filled.removeIf(chunk -> chunk.extent().count() == 0);
         return filled;

@@ -7,7 +7,9 @@ import io.ucp.formats.TargetJob;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Collectors;
 
 /// The ranks of a job. Those of a pipeline stage are numbered tensor-parallel ranks innermost, then
 /// context, then data; the same ranks are divided anew for the experts, those that share an expert
@@ -20,8 +22,39 @@ import java.util.List;
 /// @param dp data-parallel ranks of whatever is no expert
 /// @param experts whether the model has any
 public record Grid(int tp, int pp, int virtual, int cp, int dp, int ep, int etp, boolean experts) {
+    /// Ranks of a job; parts of a model, which are counted one by one.
+    private static final long MOST_RANKS = 1 << 30;
+
+    private static final long MOST_PARTS = 1 << 18;
+
+    /// @throws RefusedException for more ranks than can be numbered
+    public Grid {
+        requireFew("a job of Megatron-LM", MOST_RANKS, tp, pp, cp, dp);
+        requireFew("a job of Megatron-LM", MOST_PARTS, tp, pp, virtual);
+        requireFew("a job of Megatron-LM", MOST_PARTS, etp, ep, pp);
+    }
+
+    private static void requireFew(String place, long most, int... degrees) {
+        long product = 1;
+        for (int degree : degrees) {
+            product *= degree;
+            if (degree < 1 || product > most) {
+                throw new RefusedException(
+                        place,
+                        "degrees "
+                                + Arrays.stream(degrees)
+                                        .mapToObj(Integer::toString)
+                                        .collect(Collectors.joining(" x ")),
+                        "at most %d ranks".formatted(most),
+                        "check the degrees that are asked for, or those that `args` of the source"
+                                + " say");
+            }
+        }
+    }
+
     /// @param file for messages
     public static Grid of(Arguments arguments, Path file) {
+        requireFew(file.toString(), MOST_RANKS, arguments.tp(), arguments.pp(), arguments.cp());
         int model = arguments.tp() * arguments.pp() * arguments.cp();
         int dp = arguments.degree("data_parallel_size");
         if (arguments.world().isPresent()) {

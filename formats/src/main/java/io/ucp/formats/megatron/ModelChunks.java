@@ -1,13 +1,17 @@
 package io.ucp.formats.megatron;
 
 import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.formats.RefusedException;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.mcore.Grid;
 import io.ucp.formats.mcore.ModelTemplate;
 import io.ucp.formats.mcore.Names;
 import io.ucp.formats.megatron.RankFiles.Rank;
+import io.ucp.formats.torch.pickle.PickleGraph;
 import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyContainer;
 import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyPersistent;
 import io.ucp.io.MalformedFileException;
 
 import java.util.ArrayList;
@@ -60,13 +64,13 @@ final class ModelChunks {
             read.put(rank, chunks(rank, files.grid()));
         }
         long[][] first = firstLayers(files, read);
-        int experts = expertsOfARank(files, read);
+        long experts = expertsOfARank(files, read);
         Map<Rank, List<List<Held>>> byRank = new LinkedHashMap<>();
         for (Map.Entry<Rank, List<Map<String, TensorEntry>>> e : read.entrySet()) {
             List<List<Held>> chunks = new ArrayList<>();
             for (int c = 0; c < e.getValue().size(); c++) {
                 long layers = first[c][e.getKey().pp()];
-                long before = (long) experts * e.getKey().ep();
+                long before = experts * e.getKey().ep();
                 List<Held> held = new ArrayList<>();
                 e.getValue()
                         .get(c)
@@ -119,19 +123,43 @@ final class ModelChunks {
         }
         for (PyDict.Entry entry : dict.entries()) {
             Optional<String> key = entry.key().asText();
-            if (key.isEmpty() || key.get().endsWith(STATE_OF_A_LAYER)) {
+            if (key.isPresent() && key.get().endsWith(STATE_OF_A_LAYER)) {
                 continue;
             }
-            String name = prefix + key.get();
+            String name = prefix + key.orElseGet(() -> entry.key().toString());
             Optional<TensorEntry> tensor = file.tensor(entry.value());
-            if (tensor.isPresent()) {
-                into.put(name, tensor.get());
-            } else {
-                Optional<PyDict> inner = entry.value().asDict();
-                if (inner.isPresent()) {
-                    flatten(file, name + ".", inner.get(), into, depth + 1);
+            Optional<PyDict> inner = entry.value().asDict();
+            if (tensor.isPresent() && key.isPresent()) {
+                if (into.put(name, tensor.get()) != null) {
+                    throw file.malformed(
+                            "two tensors `%s`, one in a dict of its own".formatted(name),
+                            "each tensor of the model once");
                 }
+            } else if (inner.isPresent() && key.isPresent()) {
+                flatten(file, name + ".", inner.get(), into, depth + 1);
+            } else {
+                requireNoTensor(file, name, entry.value());
             }
+        }
+    }
+
+    /// What is no tensor that is read has no storage either: it would be left out.
+    private static void requireNoTensor(RankFile file, String name, PickleValue value) {
+        List<PyContainer> stored = new ArrayList<>();
+        PickleGraph.forEach(
+                value,
+                node -> {
+                    if (node instanceof PyPersistent) {
+                        stored.add(node);
+                    }
+                });
+        if (!stored.isEmpty()) {
+            throw new RefusedException(
+                    "%s: `%s`".formatted(file.path(), name),
+                    "a tensor of a kind that is not read, in %s".formatted(value),
+                    "plain tensors under names: no sparse or quantized one, no lazily conjugated or"
+                            + " negated view, no list of tensors",
+                    "make it one before it is saved (`to_dense`, `dequantize`, `resolve_conj`)");
         }
     }
 
@@ -193,11 +221,11 @@ final class ModelChunks {
     }
 
     /// Experts of an expert rank, the same on all.
-    private static int expertsOfARank(
+    private static long expertsOfARank(
             RankFiles files, Map<Rank, List<Map<String, TensorEntry>>> read)
             throws IncompleteCheckpointException {
-        int total = (int) files.arguments().number("num_experts").orElse(0);
-        int each = total / files.grid().ep();
+        long total = files.arguments().number("num_experts").orElse(0);
+        long each = total / files.grid().ep();
         for (Map.Entry<Rank, List<Map<String, TensorEntry>>> e : read.entrySet()) {
             TreeSet<Long> held = new TreeSet<>();
             e.getValue()

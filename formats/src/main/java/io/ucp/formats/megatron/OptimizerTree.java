@@ -26,9 +26,11 @@ import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
+import java.util.Set;
 
 /// The optimizers of a rank of the target ([PlainOptimizer] and [DistributedOptimizer] say how they
 /// lie in the files).
@@ -197,8 +199,9 @@ record OptimizerTree(
                         bucketSize,
                         GradientBuffer.ALIGNMENT);
         Map<String, PickleValue> tensors = new LinkedHashMap<>();
-        List<String> states = new ArrayList<>(List.of(MASTER));
-        states.addAll(stateNames(members.getFirst().facts()));
+        // One that never was stepped has none: those of the others are not to go with them.
+        Set<String> states = new LinkedHashSet<>(List.of(MASTER));
+        members.forEach(member -> states.addAll(stateNames(member.facts())));
         for (String state : states) {
             List<Part> parts = new ArrayList<>();
             for (int i = members.size() - 1; i >= 0; i--) {

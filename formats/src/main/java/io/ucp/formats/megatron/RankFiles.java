@@ -3,7 +3,6 @@ package io.ucp.formats.megatron;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.mcore.Arguments;
 import io.ucp.formats.mcore.Grid;
-import io.ucp.formats.mcore.IterationFolder;
 import io.ucp.formats.mcore.Roles;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
@@ -78,8 +77,8 @@ record RankFiles(
                 if (rank.isPresent()) {
                     named.add(rank.get());
                     others.addAll(side(path));
-                } else if (Files.isRegularFile(path)) {
-                    others.add(path);
+                } else {
+                    others.addAll(below(path));
                 }
             }
         }
@@ -104,11 +103,14 @@ record RankFiles(
     }
 
     private static List<Path> side(Path folder) throws IOException {
-        try (Stream<Path> entries = Files.list(folder)) {
-            return entries.filter(Files::isRegularFile)
-                    .filter(p -> !Set.of(MODEL, OPTIMIZER).contains(IterationFolder.nameOf(p)))
-                    .sorted()
-                    .toList();
+        List<Path> own = List.of(folder.resolve(MODEL), folder.resolve(OPTIMIZER));
+        return below(folder).stream().filter(p -> !own.contains(p)).toList();
+    }
+
+    /// Files however deep; the path itself where it is one.
+    private static List<Path> below(Path path) throws IOException {
+        try (Stream<Path> entries = Files.walk(path)) {
+            return entries.filter(Files::isRegularFile).sorted().toList();
         }
     }
 

@@ -13,11 +13,13 @@ import io.ucp.formats.mcore.ModuleOrder;
 import io.ucp.formats.mcore.Names;
 import io.ucp.formats.megatrondist.DistIndex.Gathered;
 import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PickleWriter;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Piece;
 import io.ucp.tensor.Shape;
 
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -25,9 +27,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.NavigableMap;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 
 /// States of a distributed optimizer in the form `dp_reshardable`: the gradient buffers of each
 /// model-parallel rank, bucket by bucket, without a name.
@@ -93,27 +97,50 @@ final class Buckets {
         }
         PyDict dict = settings.asDict().orElse(PyDict.empty());
         Optional<PickleValue> before = dict.find("optimizer");
-        if (before.isPresent() && !before.get().toString().equals(object.toString())) {
+        if (before.isPresent() && !written(before.get()).equals(written(object))) {
             throw new IncompleteCheckpointException(
                     name,
                     "other groups than those of another rank",
                     "the same groups on all ranks",
                     REMEDY);
         }
-        return dict.with("optimizer", object);
+        return before.isPresent() ? dict : dict.with("optimizer", object);
+    }
+
+    /// What can be compared: each group, and the rest. Releases before 2025 had the group first
+    /// that a rank's first parameter is of.
+    private static Set<ByteBuffer> written(PickleValue optimizer) {
+        PyDict dict = optimizer.asDict().orElse(PyDict.empty());
+        List<PickleValue> all =
+                new ArrayList<>(
+                        dict.find("param_groups")
+                                .flatMap(PickleValue::asSequence)
+                                .orElse(List.of(optimizer)));
+        all.add(dict.without("param_groups"));
+        return all.stream()
+                .map(value -> ByteBuffer.wrap(PickleWriter.write(value)))
+                .collect(Collectors.toSet());
     }
 
     /// @return whether the key is of this form
-    boolean take(String key) {
+    boolean take(String key) throws IncompleteCheckpointException {
         Matcher m = KEY.matcher(key);
         if (!m.matches()) {
             return false;
         }
         Buffer buffer =
                 new Buffer(Integer.parseInt(m.group(1)), Integer.parseInt(m.group(2)), m.group(3));
-        keys.computeIfAbsent(buffer, _ -> new LinkedHashMap<>())
-                .computeIfAbsent(m.group(5), _ -> new TreeMap<>())
-                .put(Integer.parseInt(m.group(4)), key);
+        String before =
+                keys.computeIfAbsent(buffer, _ -> new LinkedHashMap<>())
+                        .computeIfAbsent(m.group(5), _ -> new TreeMap<>())
+                        .put(Integer.parseInt(m.group(4)), key);
+        if (before != null) {
+            throw new IncompleteCheckpointException(
+                    "'%s'".formatted(key),
+                    "a bucket that '%s' is too".formatted(before),
+                    "each bucket of a buffer once",
+                    REMEDY);
+        }
         return true;
     }
 

@@ -161,6 +161,8 @@ final class DistIndex {
     private void model(String name, OfTensor tensor) throws IOException {
         StackedKey key = StackedKey.of(name);
         Shape shape = key.shape(tensor.shape());
+        requireLayers(key, tensor);
+        requireChunks(key, tensor);
         Map<List<Long>, String> names = new LinkedHashMap<>();
         for (List<Long> at : indices(key, tensor.shape())) {
             String parameter =
@@ -183,20 +185,39 @@ final class DistIndex {
         }
         Stack stack = new Stack(key, tensor, names);
         stacks.put(name, stack);
-        requireLayers(stack);
-        add(stack, WEIGHT, tensor.dtype(), boxes(tensor, key));
+        add(name, stack, WEIGHT, tensor.dtype(), boxes(tensor, key));
     }
 
     /// `args` and the keys are of one model.
-    private void requireLayers(Stack stack) throws IncompleteCheckpointException {
+    private void requireLayers(StackedKey key, OfTensor tensor)
+            throws IncompleteCheckpointException {
         long said = files.arguments().number("num_layers").orElse(-1);
-        boolean ofDecoder = stack.key.key().startsWith("decoder.layers.") && stack.key.layers();
-        if (ofDecoder && said >= 0 && stack.tensor.shape().dim(0) != said) {
+        boolean ofDecoder = key.key().startsWith("decoder.layers.") && key.layers();
+        if (ofDecoder && said >= 0 && tensor.shape().dim(0) != said) {
             throw new IncompleteCheckpointException(
-                    "'%s'".formatted(stack.key.key()),
-                    "%d layers".formatted(stack.tensor.shape().dim(0)),
+                    "'%s'".formatted(key.key()),
+                    "%d layers".formatted(tensor.shape().dim(0)),
                     "%d, as `args.num_layers` says".formatted(said),
                     "the folder mixes two saves; copy the files of one save again");
+        }
+    }
+
+    /// Where there are elements their bytes say that there are so many parameters; parameters
+    /// without any have a chunk each, as Megatron-Core saves them.
+    private static void requireChunks(StackedKey key, OfTensor tensor)
+            throws IncompleteCheckpointException {
+        if (tensor.shape().count() > 0) {
+            return;
+        }
+        long chunks = tensor.chunks().size();
+        boolean apart = tensor.chunks().stream().allMatch(c -> key.count(c.chunk(), 1) <= 1);
+        if (key.count(Chunk.whole(tensor.shape()), chunks) > chunks || !apart) {
+            throw new IncompleteCheckpointException(
+                    "'%s'".formatted(key.key()),
+                    "shape %s, in %d chunk%s"
+                            .formatted(tensor.shape(), chunks, chunks == 1 ? "" : "s"),
+                    "a chunk for each parameter without elements",
+                    "");
         }
     }
 
@@ -230,18 +251,31 @@ final class DistIndex {
         if (own.isPresent()) {
             ModelSpace.place(key, tensor, shape, stack.key, files.items(), placed);
         } else {
+            requireChunks(stack.key, tensor);
             placed.putAll(boxes(tensor, stack.key));
         }
-        add(stack, state, tensor.dtype(), placed);
+        add(key, stack, state, tensor.dtype(), placed);
     }
 
-    private void add(Stack stack, String state, DType dtype, Map<List<Long>, List<Placed>> placed) {
-        stack.names.forEach(
-                (at, name) -> {
-                    Gathered gathered = Optional.ofNullable(parameters.get(name)).orElseThrow();
-                    gathered.dtypes.put(state, dtype);
-                    gathered.states.put(state, placed.getOrDefault(at, List.of()));
-                });
+    private void add(
+            String key,
+            Stack stack,
+            String state,
+            DType dtype,
+            Map<List<Long>, List<Placed>> placed)
+            throws IncompleteCheckpointException {
+        for (Map.Entry<List<Long>, String> each : stack.names.entrySet()) {
+            String name = each.getValue();
+            Gathered gathered = Optional.ofNullable(parameters.get(name)).orElseThrow();
+            gathered.dtypes.put(state, dtype);
+            if (gathered.states.put(state, placed.getOrDefault(each.getKey(), List.of())) != null) {
+                throw new IncompleteCheckpointException(
+                        "'%s'".formatted(key),
+                        "`%s` of %s, which another key holds too".formatted(state, name),
+                        "each state of a parameter once",
+                        "the folder mixes two saves; copy the files of one save again");
+            }
+        }
     }
 
     /// The chunks of every parameter of a key, by its indices along the leading dims.

@@ -60,6 +60,19 @@ record StackedKey(String key, boolean layers, boolean experts) {
         return Shape.of(Arrays.copyOfRange(whole.dims(), lead(), whole.rank()));
     }
 
+    /// How many parameters a chunk is of, or some number over `most` where they are more.
+    long count(Chunk chunk, long most) {
+        long count = 1;
+        for (int d = 0; d < lead(); d++) {
+            long extent = chunk.extent().dim(d);
+            if (extent == 0) {
+                return 0;
+            }
+            count = extent > most || count > most ? most + 1 : count * extent;
+        }
+        return count;
+    }
+
     /// The parameters that a chunk is of, in its order: indices along the leading dims.
     List<long[]> in(Chunk chunk) {
         List<long[]> all = new ArrayList<>();

@@ -30,7 +30,7 @@ public final class StateDictKeys {
     public static final String SKIPPED_STEPS = "skipped_steps";
     public static final String SCHEDULE = "lr_scheduler";
 
-    static final String ROLE = "state_dict";
+    public static final String ROLE = "state_dict";
 
     private static final int DEEPEST = 16;
 

@@ -9,6 +9,7 @@ import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.RefusedException;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.WholeParameter;
 import io.ucp.formats.WholeParameter.Placed;
@@ -81,6 +82,32 @@ class DcpFormatTest {
         assertThat(new DcpFormat().find(folder)).hasSize(1);
         Files.writeString(folder.resolve("metadata.json"), "{}");
         assertThat(new DcpFormat().find(folder)).isEmpty();
+    }
+
+    @Test
+    void whatLiesColumnByColumnIsReadByItsElements() throws IOException {
+        new SmallCheckpoint(folder)
+                .whole(path("model", "w"), 2)
+                .transposed(path("loader", "order"), DType.INT64, 2, 3)
+                .write();
+        CheckpointIndex index = index(folder);
+        List<Placed> held =
+                index.wholes().stream()
+                        .filter(w -> w.facts().name().equals("loader.order"))
+                        .flatMap(w -> w.states().getOrDefault("weight", List.of()).stream())
+                        .toList();
+        assertThat(held).singleElement().matches(p -> !p.tensor().isDense());
+    }
+
+    @Test
+    void bytesThatDoNotLieRowByRowAreNeverCarriedAsIfTheyDid() throws IOException {
+        new SmallCheckpoint(folder)
+                .whole(path("model", "w"), 2)
+                .transposed(path("w"), DType.FLOAT32, 2, 3)
+                .write();
+        assertThatThrownBy(() -> index(folder))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("'w': a tensor that does not lie row by row");
     }
 
     @Test

@@ -11,7 +11,12 @@ import io.ucp.tensor.Shape;
 
 import org.junit.jupiter.api.Test;
 
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 class RankGridTest {
@@ -84,6 +89,72 @@ class RankGridTest {
     void replicasOfTheShardsLeaveMoreRanks() {
         OfTensor tensor = tensor(Shape.of(10), new RankGrid(2, 1).chunks(Shape.of(10), -1));
         assertThat(RankGrid.of(List.of(tensor), 6)).isEqualTo(new RankGrid(2, 1));
+    }
+
+    @Test
+    void aNameOfAFileMaySayAnyNumberOfRanks() {
+        int ranks = 10_000_000;
+        OfTensor one = tensor(Shape.of(10), new RankGrid(2, 1).chunks(Shape.of(10), -1));
+        assertThat(RankGrid.of(List.of(one), ranks)).isEqualTo(new RankGrid(2, 1));
+        OfTensor odd =
+                tensor(
+                        Shape.of(10),
+                        List.of(
+                                Chunk.of(new long[] {0}, new long[] {9}),
+                                Chunk.of(new long[] {9}, new long[] {1})));
+        assertThat(RankGrid.of(List.of(odd), ranks).explains(odd)).isFalse();
+        OfTensor empty =
+                tensor(
+                        Shape.of(1L << 40, 0),
+                        List.of(
+                                Chunk.of(new long[] {0, 0}, new long[] {9, 0}),
+                                Chunk.of(new long[] {9, 0}, new long[] {1, 0})));
+        assertThat(RankGrid.of(List.of(odd, empty), ranks).explains(empty)).isFalse();
+    }
+
+    /// What is not tried would not have been found either.
+    @Test
+    void findsWhatTryingAllGridsFinds() {
+        Random random = new Random(1);
+        for (int round = 0; round < 2000; round++) {
+            RankGrid grid = new RankGrid(1 + random.nextInt(6), 1 + random.nextInt(4));
+            List<OfTensor> tensors = new ArrayList<>();
+            for (int i = 0; i < 3; i++) {
+                Shape shape = Shape.of(1 + random.nextInt(20), 1 + random.nextInt(9));
+                tensors.add(tensor(shape, grid.chunks(shape, random.nextInt(4) - 1 > 1 ? 1 : -1)));
+                tensors.add(tensor(shape, grid.chunks(shape, random.nextInt(2))));
+            }
+            int ranks = grid.ranks() + random.nextInt(30);
+            assertThat(RankGrid.of(tensors, ranks))
+                    .as("%s of %d ranks, %s", grid, ranks, tensors)
+                    .isEqualTo(tryingAll(tensors, ranks));
+        }
+    }
+
+    private static RankGrid tryingAll(List<OfTensor> tensors, int ranks) {
+        List<OfTensor> cut = tensors.stream().filter(t -> t.chunks().size() > 1).toList();
+        if (cut.isEmpty()) {
+            return new RankGrid(1, 1);
+        }
+        for (int tp = 1; tp <= ranks; tp++) {
+            for (int dp = ranks / tp; dp >= 1; dp--) {
+                RankGrid grid = new RankGrid(dp, tp);
+                if (cut.stream().allMatch(t -> isOf(grid, t))) {
+                    return grid;
+                }
+            }
+        }
+        return new RankGrid(ranks, 1);
+    }
+
+    private static boolean isOf(RankGrid grid, OfTensor tensor) {
+        Set<Chunk> held = filled(tensor.chunks().stream().map(Stored::chunk));
+        return IntStream.range(-1, grid.tp() > 1 ? tensor.shape().rank() : 0)
+                .anyMatch(d -> filled(grid.chunks(tensor.shape(), d).stream()).equals(held));
+    }
+
+    private static Set<Chunk> filled(Stream<Chunk> chunks) {
+        return chunks.filter(c -> c.extent().count() > 0).collect(Collectors.toSet());
     }
 
     @Test

@@ -56,8 +56,21 @@ public final class SmallCheckpoint {
         return tensor(path, shape, Chunk.whole(shape));
     }
 
+    /// A matrix that lies column by column.
+    public SmallCheckpoint transposed(List<String> path, DType dtype, long rows, long columns)
+            throws IOException {
+        Shape shape = Shape.of(rows, columns);
+        long[] strides = {1, rows};
+        long size = shape.count() * dtype.width();
+        TorchTensor view = TorchTensor.view(dtype, shape, strides, "0", 0, size);
+        Place place = add("__0_0.distcp", TensorPickles.write(view), counting(size));
+        return entry(
+                path,
+                new OfTensor(dtype, shape, false, List.of(new Stored(Chunk.whole(shape), place))));
+    }
+
     public SmallCheckpoint object(List<String> path, PickleValue value) throws IOException {
-        return entry(path, new OfObject(add("__0_0.distcp", value, new byte[0])));
+        return entry(path, new OfObject(add("__0_0.distcp", value, Map.of())));
     }
 
     public SmallCheckpoint entry(List<String> path, StateDictEntry entry) {
@@ -72,19 +85,20 @@ public final class SmallCheckpoint {
     /// An item that holds a float32 tensor.
     Place item(String file, Shape shape) throws IOException {
         PickleValue tensor = TensorPickles.write(TorchTensor.contiguous(DType.FLOAT32, shape, "0"));
-        byte[] bytes = new byte[Math.toIntExact(shape.count() * 4)];
+        return add(file, tensor, counting(shape.count() * 4));
+    }
+
+    private static Map<String, byte[]> counting(long size) {
+        byte[] bytes = new byte[Math.toIntExact(size)];
         for (int i = 0; i < bytes.length; i++) {
             bytes[i] = (byte) i;
         }
-        return add(file, tensor, bytes);
+        return Map.of("0", bytes);
     }
 
-    private Place add(String name, PickleValue tree, byte[] storage) throws IOException {
+    private Place add(String name, PickleValue tree, Map<String, byte[]> storages)
+            throws IOException {
         Path item = folder.resolve("archive");
-        Map<String, byte[]> storages = new LinkedHashMap<>();
-        if (storage.length > 0) {
-            storages.put("0", storage);
-        }
         TorchWriter.write(item, tree, new LinkedHashMap<>(storages));
         byte[] bytes = Files.readAllBytes(item);
         Files.delete(item);

@@ -7,10 +7,14 @@ import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.deepspeed.TorchTree;
 import io.ucp.formats.mcore.IterationFolder;
+import io.ucp.formats.mcore.Names;
 import io.ucp.formats.megatron.GeneratedMegatron.Kind;
 import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyBool;
 import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyGlobal;
 import io.ucp.formats.torch.pickle.PyObject;
+import io.ucp.formats.torch.pickle.PyTuple;
 import io.ucp.io.MalformedFileException;
 
 import org.assertj.core.api.AbstractThrowableAssert;
@@ -176,6 +180,105 @@ class DamagedMegatronTest {
         of.writeTo(root);
 
         thrown().isInstanceOf(RefusedException.class).hasMessageContaining("world_size 3");
+    }
+
+    @Test
+    void refusesMoreRanksThanAJobCanHave() throws IOException {
+        GeneratedMegatron of = GeneratedMegatron.of(1, 1);
+        of.more.put("tensor_model_parallel_size", 1 << 16);
+        of.more.put("pipeline_model_parallel_size", 1 << 16);
+        of.writeTo(root);
+
+        thrown().isInstanceOf(RefusedException.class)
+                .hasMessageContaining(FIRST)
+                .hasMessageContaining("degrees 65536 x 65536 x 1; expected at most 1073741824");
+    }
+
+    @Test
+    void refusesMoreChunksThanAModelCanHave() throws IOException {
+        GeneratedMegatron of = GeneratedMegatron.of(1, 1);
+        of.more.put("pipeline_model_parallel_size", 1 << 16);
+        of.more.put("virtual_pipeline_model_parallel_size", 1 << 16);
+        of.more.put("world_size", 1 << 16);
+        of.writeTo(root);
+
+        thrown().isInstanceOf(RefusedException.class)
+                .hasMessageContaining("degrees 1 x 65536 x 65536");
+    }
+
+    @Test
+    void countsExpertsBeyondAnInt() throws IOException {
+        GeneratedMegatron of = GeneratedMegatron.of(1, 1).experts(4, 1, 1);
+        of.more.put("num_experts", (1L << 32) + 4);
+        of.writeTo(root);
+
+        thrown().isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("experts [0, 1, 2, 3]; expected 4294967300");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"sparse", "conj", "list", "number"})
+    void refusesTensorsThatItWouldLeaveOut(String kind) throws IOException {
+        edited(
+                GeneratedMegatron.of(1, 1),
+                FIRST,
+                dict -> {
+                    PyObject plain = (PyObject) dict.find("model", Names.EMBEDDING).orElseThrow();
+                    Object odd =
+                            switch (kind) {
+                                case "sparse" ->
+                                        PyObject.call(
+                                                new PyGlobal(
+                                                        "torch._utils", "_rebuild_sparse_tensor"),
+                                                PyTuple.of(plain));
+                                case "conj" ->
+                                        PyObject.call(
+                                                plain.callable(),
+                                                PyTuple.of(
+                                                                plain.arguments(),
+                                                                PyTuple.of(
+                                                                        PyDict.of(
+                                                                                Map.of(
+                                                                                        "conj",
+                                                                                        new PyBool(
+                                                                                                true)))))
+                                                        .elements()
+                                                        .stream()
+                                                        .flatMap(
+                                                                t ->
+                                                                        t
+                                                                                .asSequence()
+                                                                                .orElseThrow()
+                                                                                .stream())
+                                                        .toArray(PickleValue[]::new));
+                                case "list" -> List.of(plain);
+                                default -> plain;
+                            };
+                    Object key = kind.equals("number") ? 7 : "odd";
+                    return setting(odd, "model", key).apply(dict);
+                });
+
+        thrown().isInstanceOf(RefusedException.class)
+                .hasMessageContaining(FIRST)
+                .hasMessageContaining(kind.equals("number") ? "`7`" : "`odd`")
+                .hasMessageContaining("a tensor of a kind that is not read");
+    }
+
+    @Test
+    void refusesTwoTensorsOfOneName() throws IOException {
+        edited(
+                GeneratedMegatron.of(1, 1),
+                FIRST,
+                dict ->
+                        setting(
+                                        dict.find("model", Names.EMBEDDING).orElseThrow(),
+                                        "model",
+                                        "embedding",
+                                        "word_embeddings.weight")
+                                .apply(dict));
+
+        thrown().isInstanceOf(MalformedFileException.class)
+                .hasMessageContaining("two tensors `embedding.word_embeddings.weight`");
     }
 
     @Test

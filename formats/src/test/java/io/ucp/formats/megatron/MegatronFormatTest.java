@@ -3,12 +3,14 @@ package io.ucp.formats.megatron;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ucp.formats.AxisDegree;
+import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.OptimizerMember;
 import io.ucp.formats.Scalar;
 import io.ucp.formats.mcore.IterationFolder;
 import io.ucp.formats.mcore.Names;
+import io.ucp.formats.mcore.Roles;
 import io.ucp.formats.megatron.GeneratedMegatron.Kind;
 import io.ucp.tensor.DType;
 
@@ -21,8 +23,10 @@ import org.junit.jupiter.params.provider.ValueSource;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -35,6 +39,21 @@ class MegatronFormatTest {
 
     private CheckpointIndex index() throws IOException {
         return format.index(format.find(root).getFirst());
+    }
+
+    @Test
+    void filesInFoldersOfTheirOwnAreCarried() throws IOException {
+        GeneratedMegatron of = GeneratedMegatron.of(1, 1);
+        of.writeTo(root);
+        for (String path : List.of("rng/of/state_0", "mp_rank_00/logs/a.txt", "note.txt")) {
+            Path file = of.iteration(root).resolve(path);
+            Files.createDirectories(Optional.ofNullable(file.getParent()).orElseThrow());
+            Files.writeString(file, path);
+        }
+        assertThat(index().carried())
+                .filteredOn(f -> f.role().equals(Roles.SIDE))
+                .extracting(CarriedFile::path)
+                .containsExactly("mp_rank_00/logs/a.txt", "note.txt", "rng/of/state_0");
     }
 
     static Map<String, GeneratedMegatron> layouts() {

@@ -25,10 +25,12 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /// Writes the state of one [GeneratedMegatron] in the layout of another by `MegatronFormat`.
 final class RelayoutMegatron {
@@ -38,6 +40,9 @@ final class RelayoutMegatron {
     private final GeneratedMegatron source;
     private final GeneratedMegatron target;
     private final CheckpointIndex index;
+
+    /// Parameters that the optimizer never stepped.
+    final Set<String> unstepped = new HashSet<>();
 
     /// @param folder where `source` was written
     RelayoutMegatron(GeneratedMegatron source, Path folder, GeneratedMegatron target)
@@ -89,7 +94,7 @@ final class RelayoutMegatron {
         if (source.kind == Kind.PLAIN || source.kind == Kind.DISTRIBUTED) {
             states.put("fp32", DType.FLOAT32);
         }
-        if (source.kind != Kind.NONE) {
+        if (source.kind != Kind.NONE && !unstepped.contains(p.name())) {
             states.put("exp_avg", DType.FLOAT32);
             states.put("exp_avg_sq", DType.FLOAT32);
         }

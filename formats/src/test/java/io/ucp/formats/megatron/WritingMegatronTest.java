@@ -9,6 +9,7 @@ import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.deepspeed.TorchTree;
 import io.ucp.formats.mcore.IterationFolder;
+import io.ucp.formats.mcore.Names;
 import io.ucp.formats.megatron.GeneratedMegatron.Kind;
 
 import org.junit.jupiter.api.Test;
@@ -223,6 +224,20 @@ class WritingMegatronTest {
                                         GeneratedMegatron.of(1, 4).layers(1, 2, 1, 3, 3)))
                 .isInstanceOf(RefusedException.class)
                 .hasMessageContaining("--stages [2, 1, 3, 3]");
+    }
+
+    @Test
+    void aFirstParameterWithoutStatesDoesNotTakeTheOthersAlong() throws IOException {
+        GeneratedMegatron source = GeneratedMegatron.of(1, 1);
+        source.writeTo(folder);
+        RelayoutMegatron relayout =
+                new RelayoutMegatron(source, folder, GeneratedMegatron.of(1, 1));
+        relayout.unstepped.add(Names.EMBEDDING);
+
+        assertThatThrownBy(() -> relayout.tree(Map.of()))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining(Names.EMBEDDING)
+                .hasMessageContaining("there is no state `exp_avg`");
     }
 
     @Test

@@ -17,6 +17,7 @@ import io.ucp.formats.torch.TorchWriter;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyBool;
 import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyFloat;
 import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.formats.torch.pickle.PyList;
 import io.ucp.formats.torch.pickle.PyObject;
@@ -46,6 +47,9 @@ class MegatronDistFormatTest {
     private static final String BUCKET =
             "optimizer.distributed.dp_group_idx_0.gbuf_idx_0"
                     + ".dtype_(torch.float32, torch.float32).bucket_idx_0.";
+
+    private static final String OPTIMIZER =
+            "optimizer.distributed.dp_group_idx_%d.optimizer/shard_0_1";
 
     @TempDir Path root;
     private Path folder = Path.of("");
@@ -272,6 +276,64 @@ class MegatronDistFormatTest {
     }
 
     @Test
+    void aStateUnderTwoKeysIsAMixture() throws IOException {
+        String state = "optimizer.state.exp_avg." + HEAD;
+        SmallCheckpoint chained =
+                checkpoint()
+                        .whole(List.of("chained_0." + state), 4, 4)
+                        .whole(List.of("chained_1." + state), 4, 4);
+        assertThatThrownBy(() -> index(chained))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining(
+                        "'chained_1.%s': `exp_avg` of %s, which another key holds too"
+                                .formatted(state, HEAD));
+        SmallCheckpoint masters =
+                checkpoint()
+                        .whole(List.of("optimizer.state.fp32_param." + HEAD), 4, 4)
+                        .whole(List.of("optimizer.state.param." + HEAD), 4, 4);
+        assertThatThrownBy(() -> index(masters))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("`fp32` of %s, which another key holds too".formatted(HEAD));
+    }
+
+    @Test
+    void aBucketUnderTwoKeysIsAMixture() throws IOException {
+        SmallCheckpoint checkpoint =
+                checkpoint()
+                        .whole(List.of(BUCKET + "param"), 16)
+                        .whole(List.of(BUCKET.replace("idx_0.", "idx_00.") + "param"), 16);
+        assertThatThrownBy(() -> index(checkpoint))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("each bucket of a buffer once");
+    }
+
+    @Test
+    void ranksWithDifferentGroupsAreRefused() throws IOException {
+        SmallCheckpoint checkpoint = stacked();
+        checkpoint.object(List.of(OPTIMIZER.formatted(0)), PyList.of(groups(0.1)));
+        checkpoint.object(List.of(OPTIMIZER.formatted(1)), PyList.of(groups(1.1)));
+        assertThatThrownBy(() -> index(checkpoint))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("other groups than those of another rank");
+    }
+
+    @Test
+    void ranksMayHaveTheSameGroupsInAnotherOrder() throws IOException {
+        SmallCheckpoint checkpoint = stacked();
+        checkpoint.object(List.of(OPTIMIZER.formatted(0)), PyList.of(groups(0.1, 1.1)));
+        checkpoint.object(List.of(OPTIMIZER.formatted(1)), PyList.of(groups(1.1, 0.1)));
+        assertThat(names(index(checkpoint))).hasSize(3);
+    }
+
+    private static PyDict groups(double... rates) {
+        List<PyDict> groups =
+                Arrays.stream(rates)
+                        .mapToObj(lr -> PyDict.of(Map.of("lr", new PyFloat(lr))))
+                        .toList();
+        return PyDict.of(Map.of("param_groups", PyList.of(groups)));
+    }
+
+    @Test
     void stretchesOfUnequalPartsAreRefused() throws IOException {
         String key = "optimizer.state.exp_avg." + HEAD;
         SmallCheckpoint checkpoint =
@@ -288,6 +350,39 @@ class MegatronDistFormatTest {
         assertThatThrownBy(() -> index(checkpoint))
                 .isInstanceOf(IncompleteCheckpointException.class)
                 .hasMessageContaining("2 layers; expected 3, as `args.num_layers` says");
+    }
+
+    @Test
+    void layersWithoutElementsAreNotBelievedBeforeTheyAreCounted() throws IOException {
+        SmallCheckpoint said = checkpoint().whole(List.of(NORM), 1L << 40, 0);
+        assertThatThrownBy(() -> index(said))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("1099511627776 layers; expected 2");
+        SmallCheckpoint unsaid = checkpoint().whole(List.of("mtp.layers.norm.weight"), 1L << 40, 0);
+        assertThatThrownBy(() -> index(unsaid))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("shape [1099511627776, 0], in 1 chunk");
+        SmallCheckpoint experts =
+                checkpoint()
+                        .whole(
+                                List.of("mtp.layers.mlp.experts.experts.bias"),
+                                1L << 30,
+                                1L << 30,
+                                0);
+        assertThatThrownBy(() -> index(experts)).isInstanceOf(IncompleteCheckpointException.class);
+    }
+
+    @Test
+    void layersWithoutElementsHaveAChunkEach() throws IOException {
+        CheckpointIndex index =
+                index(
+                        checkpoint()
+                                .tensor(
+                                        List.of(NORM),
+                                        Shape.of(2, 0),
+                                        chunk(List.of(0L, 0L), 1, 0),
+                                        chunk(List.of(1L, 0L), 1, 0)));
+        assertThat(names(index)).hasSize(3);
     }
 
     @Test
