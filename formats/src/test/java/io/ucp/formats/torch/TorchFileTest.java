@@ -199,6 +199,23 @@ class TorchFileTest {
         assertThat(file.tree()).isInstanceOf(PyObject.class);
     }
 
+    /// Its scale and zero point would be lost.
+    @Test
+    void aQuantizedTensorIsOpaque() throws IOException {
+        PyTuple plain =
+                (PyTuple) ((PyObject) SmallTorchFiles.tensor(DType.QINT8, "0", 3)).arguments();
+        var arguments = new ArrayList<>(plain.elements());
+        arguments.add(4, PyTuple.of(new PyGlobal("torch", "per_tensor_affine"), PyInt.of(2)));
+        PickleValue quantized =
+                PyObject.call(
+                        new PyGlobal("torch._utils", "_rebuild_qtensor"),
+                        arguments.toArray(PickleValue[]::new));
+        TorchFile file = file(quantized, SmallTorchFiles.storages(3));
+        assertThat(file.tensor(file.tree())).isEmpty();
+        assertThat(TensorPickles.opaque(file.tree())).contains("_rebuild_qtensor");
+        assertThat(PickleWriter.write(file.tree())).isEqualTo(PickleWriter.write(quantized));
+    }
+
     @Test
     void otherRebuildCallsAndOtherPersistentIdsAreCarried() throws IOException {
         PickleValue meta =
