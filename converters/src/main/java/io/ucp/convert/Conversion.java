@@ -152,12 +152,8 @@ public final class Conversion {
     public static Report run(Prepared prepared, Path output, RunOptions options, Progress progress)
             throws IOException {
         long start = System.nanoTime();
-        if (options.strict() && !prepared.tree().losses().isEmpty()) {
-            throw new RefusedException(
-                    prepared.request().to(),
-                    String.join("; ", prepared.tree().losses()),
-                    "nothing lost (--strict)",
-                    "leave --strict out to accept it");
+        if (options.strict()) {
+            refuseLosses(prepared);
         }
         for (Described each : prepared.sources()) {
             Replaceable.requireApart(each.source().index().folder(), output);
@@ -363,6 +359,23 @@ public final class Conversion {
                     "leave --strict out to take the first");
         }
         return lines;
+    }
+
+    /// What the target has no place for, and what the source may lack.
+    private static void refuseLosses(Prepared prepared) throws RefusedException {
+        List<String> losses = new ArrayList<>(prepared.tree().losses());
+        for (Finding finding : prepared.findings()) {
+            if (finding.isUnproven()) {
+                losses.add("%s: %s".formatted(finding.place(), finding.message()));
+            }
+        }
+        if (!losses.isEmpty()) {
+            throw new RefusedException(
+                    prepared.request().to(),
+                    String.join("; ", losses),
+                    "nothing lost (--strict)",
+                    "leave --strict out to accept it");
+        }
     }
 
     private static TargetTree.Outcome outcome(ExecutionResult result) {

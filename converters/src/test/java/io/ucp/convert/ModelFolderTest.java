@@ -1,10 +1,12 @@
 package io.ucp.convert;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.core.JsonGenerator;
 
 import io.ucp.execute.Progress;
+import io.ucp.formats.RefusedException;
 import io.ucp.formats.torch.TorchFile;
 import io.ucp.formats.torch.TreeJson;
 
@@ -176,6 +178,25 @@ class ModelFolderTest {
                                 .facts()
                                 .aliases())
                 .isEqualTo(List.of("lm_head.weight"));
+    }
+
+    @Test
+    void piecesOfRanksAreRefusedWhereNothingMayBeMissing() throws IOException {
+        Request request =
+                new Request(
+                        RESOURCES.resolve("dcp-pieces"),
+                        Optional.empty(),
+                        "universal",
+                        Optional.empty(),
+                        Map.of(),
+                        Map.of());
+        Prepared prepared = Conversion.prepare(request);
+        RunOptions strict = RunOptions.standard().withStrict(true);
+        Path output = folder.resolve("strict");
+        assertThatThrownBy(() -> Conversion.run(prepared, output, strict, Progress.NONE))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("no file of a last rank is missing cannot be seen");
+        assertThat(output).doesNotExist();
     }
 
     @Test

@@ -202,8 +202,7 @@ record LayerStages(Map<Integer, Integer> stages, Optional<SharedModule> shared) 
                 continue;
             }
             Map<String, TensorEntry> module = new LinkedHashMap<>();
-            ModelStates.flatten(
-                    file, "", file.dict(file.root(), "the state dict of a layer"), module, 0);
+            ModelStates.flatten(file, file.dict(file.root(), "the state dict of a layer"), module);
             module.keySet()
                     .removeIf(
                             key ->

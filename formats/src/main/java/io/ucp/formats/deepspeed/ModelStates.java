@@ -1,7 +1,7 @@
 package io.ucp.formats.deepspeed;
 
 import io.ucp.formats.TensorEntry;
-import io.ucp.formats.torch.TensorPickles;
+import io.ucp.formats.torch.ElementSearch;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.io.MalformedFileException;
@@ -39,7 +39,7 @@ public record ModelStates(
         Map<String, TensorEntry> module = new LinkedHashMap<>();
         Optional<PickleValue> held = root.find("module").filter(v -> !v.isNone());
         if (held.isPresent()) {
-            flatten(file, "", file.dict(held.get(), "a dict under `module`"), module, 0);
+            flatten(file, file.dict(held.get(), "a dict under `module`"), module);
         }
         return new ModelStates(
                 file,
@@ -53,12 +53,18 @@ public record ModelStates(
 
     private static final int DEEPEST = 64;
 
-    static void flatten(
+    static void flatten(CheckpointFile file, PyDict dict, Map<String, TensorEntry> into)
+            throws MalformedFileException {
+        flatten(file, "", dict, into, 0, new ElementSearch());
+    }
+
+    private static void flatten(
             CheckpointFile file,
             String prefix,
             PyDict dict,
             Map<String, TensorEntry> into,
-            int depth)
+            int depth,
+            ElementSearch search)
             throws MalformedFileException {
         if (depth > DEEPEST) {
             throw file.malformed(
@@ -78,8 +84,8 @@ public record ModelStates(
             } else {
                 Optional<PyDict> inner = entry.value().asDict();
                 if (inner.isPresent()) {
-                    flatten(file, name + ".", inner.get(), into, depth + 1);
-                } else if (TensorPickles.holdsElements(entry.value())) {
+                    flatten(file, name + ".", inner.get(), into, depth + 1, search);
+                } else if (search.finds(entry.value())) {
                     throw file.malformed(
                             "`%s` holds a tensor of a kind that is not read: %s"
                                     .formatted(name, entry.value()),
@@ -153,10 +159,8 @@ public record ModelStates(
         if (value.isPresent()) {
             flatten(
                     file,
-                    "",
                     file.dict(value.get(), "a dict under `frozen_param_fragments`"),
-                    fragments,
-                    0);
+                    fragments);
         }
         return fragments;
     }

@@ -50,8 +50,7 @@ record PipelineLayers(CheckpointFiles files, Degrees degrees, Weights.Collector 
     private void of(CheckpointFile file, FileName.Layer layer, LayerStages unlisted)
             throws IOException {
         Map<String, TensorEntry> module = new LinkedHashMap<>();
-        ModelStates.flatten(
-                file, "", file.dict(file.root(), "the state dict of a layer"), module, 0);
+        ModelStates.flatten(file, file.dict(file.root(), "the state dict of a layer"), module);
         String numbered = layer.layer() + ".";
         OptionalInt stage = stageOf(numbered, layer.tp());
         String prefix = numbered;

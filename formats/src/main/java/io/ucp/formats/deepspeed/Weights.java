@@ -288,7 +288,7 @@ record Weights(
             Coordinate at = acrossTensor ? own.without("tp") : own;
             Map<String, TensorEntry> module = new LinkedHashMap<>();
             ModelStates.flatten(
-                    file, "", file.dict(file.root(), "the state dict of an expert"), module, 0);
+                    file, file.dict(file.root(), "the state dict of an expert"), module);
             for (Map.Entry<String, TensorEntry> e : module.entrySet()) {
                 Optional<AutoEp.Rows> rows = autoEp.rows(file, e.getKey(), e.getValue());
                 if (rows.isPresent()) {

@@ -7,11 +7,9 @@ import io.ucp.formats.mcore.Grid;
 import io.ucp.formats.mcore.ModelTemplate;
 import io.ucp.formats.mcore.Names;
 import io.ucp.formats.megatron.RankFiles.Rank;
-import io.ucp.formats.torch.pickle.PickleGraph;
+import io.ucp.formats.torch.ElementSearch;
 import io.ucp.formats.torch.pickle.PickleValue;
-import io.ucp.formats.torch.pickle.PyContainer;
 import io.ucp.formats.torch.pickle.PyDict;
-import io.ucp.formats.torch.pickle.PyPersistent;
 import io.ucp.io.MalformedFileException;
 
 import java.util.ArrayList;
@@ -107,14 +105,25 @@ final class ModelChunks {
                                                 : ""));
             }
             Map<String, TensorEntry> tensors = new LinkedHashMap<>();
-            flatten(file, "", file.dict(model.get(), "a dict under `" + key + "`"), tensors, 0);
+            flatten(
+                    file,
+                    "",
+                    file.dict(model.get(), "a dict under `" + key + "`"),
+                    tensors,
+                    0,
+                    new ElementSearch());
             chunks.add(tensors);
         }
         return chunks;
     }
 
     private static void flatten(
-            RankFile file, String prefix, PyDict dict, Map<String, TensorEntry> into, int depth)
+            RankFile file,
+            String prefix,
+            PyDict dict,
+            Map<String, TensorEntry> into,
+            int depth,
+            ElementSearch search)
             throws MalformedFileException {
         if (depth > DEEPEST) {
             throw file.malformed(
@@ -136,24 +145,17 @@ final class ModelChunks {
                             "each tensor of the model once");
                 }
             } else if (inner.isPresent() && key.isPresent()) {
-                flatten(file, name + ".", inner.get(), into, depth + 1);
+                flatten(file, name + ".", inner.get(), into, depth + 1, search);
             } else {
-                requireNoTensor(file, name, entry.value());
+                requireNoTensor(file, name, entry.value(), search);
             }
         }
     }
 
     /// What is no tensor that is read has no storage either: it would be left out.
-    private static void requireNoTensor(RankFile file, String name, PickleValue value) {
-        List<PyContainer> stored = new ArrayList<>();
-        PickleGraph.forEach(
-                value,
-                node -> {
-                    if (node instanceof PyPersistent) {
-                        stored.add(node);
-                    }
-                });
-        if (!stored.isEmpty()) {
+    private static void requireNoTensor(
+            RankFile file, String name, PickleValue value, ElementSearch search) {
+        if (search.finds(value)) {
             throw new RefusedException(
                     "%s: `%s`".formatted(file.path(), name),
                     "a tensor of a kind that is not read, in %s".formatted(value),

@@ -137,14 +137,48 @@ final class SafetensorsIndex {
             map.get().agree(Headers.holders(headers));
         }
         map.ifPresent(m -> checkTotal(m, cutTotal()));
-        if (cut && held.values().stream().anyMatch(pieces -> pieces.size() > 1)) {
+        if (cut) {
             findings.add(
-                    new Finding(
+                    Finding.unproven(
                             folder.folder().toString(),
                             "pieces of tensors as ranks saved them (DCP): a whole is as large as"
-                                    + " its pieces reach"));
+                                    + " its pieces reach, and that no file of a last rank is"
+                                    + " missing cannot be seen"));
+        }
+        for (Map.Entry<String, List<Held>> each : held.entrySet()) {
+            requireCountable(each.getKey(), each.getValue());
         }
         return held;
+    }
+
+    /// @throws MalformedFileException where the whole would have more bytes than 64 bits count
+    private static void requireCountable(String name, List<Held> pieces)
+            throws MalformedFileException {
+        long[] dims = reach(pieces);
+        Held first = pieces.getFirst();
+        try {
+            long size = first.tensor().dtype().width();
+            for (long dim : dims) {
+                size = Math.multiplyExact(size, Math.max(1, dim));
+            }
+        } catch (ArithmeticException _) {
+            throw Header.malformed(
+                    first.header().source().path(),
+                    first.tensor().at(),
+                    "pieces of '%s' that reach to %s".formatted(name, Arrays.toString(dims)),
+                    "a whole whose bytes 64 bits can count");
+        }
+    }
+
+    /// The extents of the whole.
+    private static long[] reach(List<Held> pieces) {
+        long[] dims = new long[rank(pieces.getFirst().tensor())];
+        for (Held piece : pieces) {
+            for (int d = 0; d < dims.length; d++) {
+                dims[d] = Math.max(dims[d], piece.offsets()[d] + piece.tensor().shape().dim(d));
+            }
+        }
+        return dims;
     }
 
     private static int rank(Tensor tensor) {
@@ -277,13 +311,7 @@ final class SafetensorsIndex {
     private static WholeParameter whole(
             String name, List<Held> pieces, List<String> aliases, StateFiles states) {
         Tensor first = pieces.getFirst().tensor();
-        long[] dims = new long[rank(first)];
-        for (Held piece : pieces) {
-            for (int d = 0; d < dims.length; d++) {
-                dims[d] = Math.max(dims[d], piece.offsets()[d] + piece.tensor().shape().dim(d));
-            }
-        }
-        Shape shape = Shape.of(dims);
+        Shape shape = Shape.of(reach(pieces));
         Map<String, List<Placed>> placed = new LinkedHashMap<>();
         Map<String, DType> dtypes = new LinkedHashMap<>();
         placed.put(ModelWeights.WEIGHT, pieces.stream().map(p -> placed(name, p, shape)).toList());

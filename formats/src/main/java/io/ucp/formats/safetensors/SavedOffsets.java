@@ -53,7 +53,8 @@ final class SavedOffsets {
                 JsonNode number = list.get(d);
                 numbers[d] = number.asLong(-1);
                 fits =
-                        number.canConvertToLong()
+                        number.isIntegralNumber()
+                                && number.canConvertToLong()
                                 && numbers[d] >= 0
                                 && numbers[d] <= Long.MAX_VALUE - tensor.shape().dim(d);
             }

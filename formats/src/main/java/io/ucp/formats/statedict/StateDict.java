@@ -4,6 +4,7 @@ import io.ucp.formats.TensorEntry;
 import io.ucp.formats.torch.PlainNames;
 import io.ucp.formats.torch.TorchContents;
 import io.ucp.formats.torch.TorchFile;
+import io.ucp.formats.torch.pickle.PickleGraph;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.io.MalformedFileException;
@@ -11,8 +12,6 @@ import io.ucp.tensor.Floats;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -22,19 +21,20 @@ import java.util.Optional;
 /// @param tensors name as saved -> where it lies, in the order of the dict
 /// @param optimizer the optimizer's own dict beside it
 /// @param whole whether the file holds the state dict and nothing else
+/// @param unread what of the state dict holds tensors and is none itself, one line each: it stays
+///   in the file, which is carried
 record StateDict(
         TorchContents contents,
         Map<String, TensorEntry> tensors,
         Optional<PickleValue> optimizer,
-        boolean whole) {
+        boolean whole,
+        List<String> unread) {
     /// Keys under which scripts keep a model's state dict.
     private static final List<String> WRAPPERS =
             List.of("model", "state_dict", "module", "model_state_dict");
 
     private static final List<String> OPTIMIZERS =
             List.of("optimizer", "optim", "optimizer_state_dict");
-
-    private static final int DEEPEST = 64;
 
     Path path() {
         return contents.file().path();
@@ -59,7 +59,7 @@ record StateDict(
                                         root.get()
                                                 .find(key)
                                                 .flatMap(PickleValue::asDict)
-                                                .filter(dict -> !found(contents, dict).isEmpty())
+                                                .filter(dict -> holdsTensors(contents, dict))
                                                 .isPresent())
                         .toList();
         boolean direct =
@@ -76,29 +76,48 @@ record StateDict(
         }
         if (wrappers.size() == 1) {
             PickleValue dict = root.get().find(wrappers.getFirst()).orElseThrow();
-            Map<String, TensorEntry> tensors = found(contents, dict.asDict().orElseThrow());
+            NestedDict tensors = NestedDict.of(contents, dict.asDict().orElseThrow());
             Optional<PickleValue> optimizer =
                     OPTIMIZERS.stream().flatMap(key -> root.get().find(key).stream()).findFirst();
-            return checked(new StateDict(contents, tensors, optimizer, root.get().size() == 1));
+            return checked(
+                    new StateDict(
+                            contents,
+                            tensors.tensors(),
+                            optimizer,
+                            root.get().size() == 1 && tensors.unread().isEmpty(),
+                            tensors.unread()));
         }
-        Map<String, TensorEntry> tensors = found(contents, root.get());
+        NestedDict tensors = NestedDict.of(contents, root.get());
         boolean flat =
                 root.get().entries().stream().anyMatch(e -> contents.tensor(e.value()).isPresent());
         if (!flat) {
             throw malformed(
                     path,
-                    tensors.isEmpty()
+                    tensors.tensors().isEmpty()
                             ? "a dict without tensors"
                             : "a dict whose tensors lie deeper, under "
-                                    + tensors.keySet().iterator().next());
+                                    + tensors.tensors().keySet().iterator().next());
         }
+        boolean whole =
+                root.get().entries().stream().allMatch(e -> contents.tensor(e.value()).isPresent());
         return checked(
                 new StateDict(
                         contents,
-                        tensors,
+                        tensors.tensors(),
                         Optional.empty(),
-                        root.get().entries().stream()
-                                .allMatch(e -> contents.tensor(e.value()).isPresent())));
+                        whole && tensors.unread().isEmpty(),
+                        tensors.unread()));
+    }
+
+    private static boolean holdsTensors(TorchContents contents, PyDict dict) {
+        boolean[] found = new boolean[1];
+        PickleGraph.walk(
+                dict,
+                node -> {
+                    found[0] |= contents.tensor(node).isPresent();
+                    return !found[0] && node.asDict().isPresent();
+                });
+        return found[0];
     }
 
     /// Beside a state dict, scripts keep counters, which have no dimensions, and random states,
@@ -110,6 +129,9 @@ record StateDict(
     }
 
     private static StateDict checked(StateDict dict) throws MalformedFileException {
+        if (dict.tensors().isEmpty()) {
+            throw malformed(dict.path(), "a dict without tensors");
+        }
         for (String name : dict.tensors().keySet()) {
             if (PlainNames.isFlat(name)) {
                 throw new MalformedFileException(
@@ -122,31 +144,6 @@ record StateDict(
             }
         }
         return dict;
-    }
-
-    /// The tensors of a dict, and of dicts in it, by their joined keys.
-    private static Map<String, TensorEntry> found(TorchContents contents, PyDict dict) {
-        Map<String, TensorEntry> into = new LinkedHashMap<>();
-        find(contents, dict, new ArrayList<>(), into);
-        return into;
-    }
-
-    private static void find(
-            TorchContents contents, PyDict dict, List<String> path, Map<String, TensorEntry> into) {
-        for (PyDict.Entry entry : dict.entries()) {
-            Optional<String> key = entry.key().asText();
-            if (key.isEmpty() || path.size() >= DEEPEST) {
-                continue;
-            }
-            path.add(key.get());
-            Optional<TensorEntry> tensor = contents.tensor(entry.value());
-            if (tensor.isPresent()) {
-                into.putIfAbsent(String.join(".", path), tensor.get());
-            } else {
-                entry.value().asDict().ifPresent(inner -> find(contents, inner, path, into));
-            }
-            path.removeLast();
-        }
     }
 
     private static MalformedFileException malformed(Path path, String found) {

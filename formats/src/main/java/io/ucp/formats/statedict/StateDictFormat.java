@@ -47,14 +47,14 @@ public final class StateDictFormat implements CheckpointFormat {
         List<Candidate> found = new ArrayList<>();
         for (WeightFiles each : files) {
             String pointer = files.size() > 1 ? NO_POINTER : "";
-            found.add(new Candidate(NAME, each.place(), tagOf(each.place()), pointer));
+            found.add(new Candidate(NAME, each.place(path), tagOf(each.place(path)), pointer));
         }
         if (!found.isEmpty()) {
             return found;
         }
         for (Path step : TrainerFolders.of(path)) {
             List<WeightFiles> inside = WeightFiles.in(step);
-            if (inside.size() == 1 && inside.getFirst().isFolder()) {
+            if (inside.size() == 1 && inside.getFirst().isFolder(step)) {
                 String pointer = found.isEmpty() ? "the last step" : "";
                 found.add(new Candidate(NAME, step, tagOf(step), pointer));
             }

@@ -70,7 +70,7 @@ final class StateDictIndex {
                 WeightFiles.in(candidate.folder()).stream()
                         .findFirst()
                         .orElseThrow(() -> nothing(candidate.folder()));
-        found.requireAll();
+        found.requireAll(alone);
         if (found.index().isPresent()) {
             WeightMap map = WeightMap.read(found.folder().resolve(found.index().get()));
             map.requireFiles();
@@ -128,6 +128,9 @@ final class StateDictIndex {
 
     private CheckpointIndex index() throws IOException {
         name();
+        for (StateDict dict : dicts) {
+            dict.unread().forEach(said -> findings.add(new Finding(dict.label(), said)));
+        }
         SideFiles side = alone ? SideFiles.NONE : sideFiles();
         findings.addAll(side.findings());
         ModelConfig config = config(side);
@@ -222,8 +225,18 @@ final class StateDictIndex {
         if (!there) {
             return Optional.empty();
         }
-        TorchContents contents =
-                new TorchContents(TorchFile.open(files.folder().resolve(WeightFiles.OPTIMIZER)));
+        TorchContents contents;
+        try {
+            contents =
+                    new TorchContents(
+                            TorchFile.open(files.folder().resolve(WeightFiles.OPTIMIZER)));
+        } catch (MalformedFileException e) {
+            findings.add(
+                    new Finding(
+                            WeightFiles.OPTIMIZER,
+                            "taken along by its bytes, for it cannot be read: " + e.problem()));
+            return Optional.empty();
+        }
         PickleValue root = contents.file().tree();
         boolean named =
                 root.find("state")
@@ -242,7 +255,8 @@ final class StateDictIndex {
                                                                                 .isPresent()))
                         .isPresent();
         return named
-                ? Optional.of(new StateDict(contents, Map.of(), Optional.of(root), false))
+                ? Optional.of(
+                        new StateDict(contents, Map.of(), Optional.of(root), false, List.of()))
                 : Optional.empty();
     }
 

@@ -102,22 +102,30 @@ record WeightFiles(Path folder, List<String> files, Optional<String> index) {
     }
 
     /// Whether this is the model of a folder, with the files beside it, rather than one file.
-    boolean isFolder() {
-        return index.isPresent() || files.size() > 1 || files.getFirst().equals(MODEL);
+    ///
+    /// @param named what the user named
+    boolean isFolder(Path named) {
+        boolean numbered = files.stream().anyMatch(file -> NUMBERED.matcher(file).matches());
+        return index.isPresent()
+                || files.size() > 1
+                || files.getFirst().equals(MODEL)
+                || (numbered && Files.isDirectory(named));
     }
 
     /// What a candidate names: the folder, or the file.
-    Path place() {
-        return isFolder() ? folder : folder.resolve(files.getFirst());
+    Path place(Path named) {
+        return isFolder(named) ? folder : folder.resolve(files.getFirst());
     }
 
+    /// A numbered file is one of several, unless it was named itself.
+    ///
     /// @throws IncompleteCheckpointException where one of numbered files is missing
-    void requireAll() throws IncompleteCheckpointException {
+    void requireAll(boolean named) throws IncompleteCheckpointException {
         TreeMap<Integer, String> numbers = new TreeMap<>();
         int count = 0;
         for (String file : files) {
             Matcher matcher = NUMBERED.matcher(file);
-            if (matcher.matches() && index.isEmpty() && files.size() > 1) {
+            if (matcher.matches() && index.isEmpty() && !named) {
                 numbers.put(Integer.parseInt(matcher.group(1)), file);
                 count = Math.max(count, Integer.parseInt(matcher.group(2)));
             }

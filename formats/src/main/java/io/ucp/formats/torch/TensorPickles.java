@@ -2,7 +2,6 @@ package io.ucp.formats.torch;
 
 import static java.util.stream.Collectors.toUnmodifiableMap;
 
-import io.ucp.formats.torch.pickle.PickleGraph;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyBool;
 import io.ucp.formats.torch.pickle.PyGlobal;
@@ -28,14 +27,14 @@ import java.util.OptionalLong;
 /// ```
 /// _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks[, metadata])
 /// _rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype[, metadata])
-/// _rebuild_qtensor  (storage, offset, size, stride, quantizer, requires_grad, hooks)
 /// _rebuild_parameter(tensor, requires_grad, hooks)
 /// _rebuild_from_type_v2(rebuild, type, arguments, state)
 /// storage = persistent ('storage', torch.<T>Storage, key, location, count)
 /// ```
 ///
-/// Other rebuild calls (sparse, nested, meta tensors, wrapper subclasses) stay opaque, as does a
-/// tensor whose bytes are not its values (a lazily conjugated or negated view).
+/// Other rebuild calls (sparse, nested, quantized, meta tensors, wrapper subclasses) stay opaque,
+/// as does a tensor whose bytes are not its values (a lazily conjugated or negated view): what they
+/// say beside their elements has no place in a tensor.
 ///
 /// Source: `torch/_utils.py`, `torch/_tensor.py`, `torch/serialization.py`.
 public final class TensorPickles {
@@ -62,25 +61,25 @@ public final class TensorPickles {
         return rebuilt(callable, arguments.elements());
     }
 
-    /// Whether elements of a tensor, of whatever kind, are anywhere below a node.
-    public static boolean holdsElements(PickleValue value) {
-        boolean[] held = {value instanceof PyPersistent};
-        PickleGraph.walk(
-                value,
-                node -> {
-                    held[0] |= node instanceof PyPersistent;
-                    return !held[0];
-                });
-        return held[0];
-    }
-
-    /// Whether a tensor says all there is to its node: no class, attributes, quantizer or hooks
-    /// beside it.
+    /// Whether a tensor says all there is to its node: no class, attributes or hooks beside it.
     static boolean isPlain(PyObject object) {
         return object.changes().isEmpty()
                 && (object.isCallOf("torch._utils", "_rebuild_tensor_v2")
                         || object.isCallOf("torch._utils", "_rebuild_tensor_v3"))
                 && object.argument(5).filter(TensorPickles::hasNoHooks).isPresent();
+    }
+
+    /// The call that rebuilds a tensor which is opaque here: `_rebuild_sparse_tensor`. Empty for
+    /// what is read, and for what is no tensor.
+    public static Optional<String> opaque(PickleValue value) {
+        return value instanceof PyObject object
+                        && object.callable() instanceof PyGlobal callable
+                        && (callable.module().equals("torch._utils")
+                                || callable.module().equals("torch._tensor"))
+                        && callable.name().startsWith("_rebuild")
+                        && read(value).isEmpty()
+                ? Optional.of(callable.name())
+                : Optional.empty();
     }
 
     private static Optional<TorchTensor> rebuilt(PyGlobal callable, List<PickleValue> arguments) {
@@ -94,7 +93,6 @@ public final class TensorPickles {
             case "_rebuild_tensor" -> view(arguments, 4, null, -1);
             case "_rebuild_tensor_v2" -> view(arguments, 6, null, 6);
             case "_rebuild_tensor_v3" -> ofDType(arguments);
-            case "_rebuild_qtensor" -> quantized(arguments);
             case "_rebuild_parameter", "_rebuild_parameter_with_state" -> parameter(arguments);
             default -> Optional.empty();
         };
@@ -127,13 +125,6 @@ public final class TensorPickles {
         return arguments.size() < 7
                 ? Optional.empty()
                 : dtype(arguments.get(6)).flatMap(dtype -> view(arguments, 7, dtype, 7));
-    }
-
-    private static Optional<TorchTensor> quantized(List<PickleValue> arguments) {
-        return arguments.size() < 6
-                ? Optional.empty()
-                : view(arguments, 6, null, -1)
-                        .map(tensor -> tensor.requiringGrad(flag(arguments.get(5))));
     }
 
     /// @param dtype of the tensor, or null where it is its storage's

@@ -10,7 +10,8 @@ import java.util.Arrays;
 import java.util.OptionalInt;
 
 /// A walk over the bytes of a zip that are not data: descriptor of one record, header of the next.
-/// What they say must be what the directory says, and every byte must be somebody's.
+/// What they say must be what the directory says, and every byte must be somebody's: between two
+/// records lies nothing but a descriptor.
 ///
 /// Source: PKWARE APPNOTE 6.3.10, sections 4.3 to 4.5.
 final class ZipRecords {
@@ -58,6 +59,7 @@ final class ZipRecords {
         descriptor(gap, read == gap ? bytes : null);
         ByteBuffer header = bytes.slice(read, headerSize).order(ByteOrder.LITTLE_ENDIAN);
         checkHeader(entry, header, name);
+        requireNoOthers(gap);
         long data = entry.header() + headerSize + ZipDirectory.u2(header, 28);
         if (data > directory || entry.size() > directory - data) {
             throw overlap(entry);
@@ -79,6 +81,18 @@ final class ZipRecords {
 
     void last() throws IOException {
         descriptor(directory - end, null);
+        requireNoOthers(directory - end);
+    }
+
+    /// @param gap bytes from the record before on, which its descriptor has to fill
+    private void requireNoOthers(long gap) throws IOException {
+        boolean described = before != null && before.hasDescriptor();
+        if (described ? gap < 12 || gap > 24 || gap % 4 != 0 : gap != 0) {
+            throw region.malformed(
+                    end,
+                    "%d bytes that no record of the directory holds".formatted(gap),
+                    "records one after the other, then the directory");
+        }
     }
 
     private IOException overlap(ZipEntry entry) {

@@ -4,6 +4,7 @@ import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CarriedFile.Content;
 import io.ucp.formats.Elementwise;
 import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.torch.RunningCalls;
 import io.ucp.formats.torch.pickle.PickleReader;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.io.MalformedFileException;
@@ -93,6 +94,7 @@ final class CarriedReader {
         }
         ZipForm.Entry tree = entry(CarriedArchive.TREE);
         PickleValue root = PickleReader.read(path, tree.data(), bytes(tree));
+        RunningCalls.refuse(path, root);
         return new CarriedFile(
                 carried.path(),
                 carried.role(),

@@ -1,8 +1,9 @@
 package io.ucp.formats.universal;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
+
 import io.ucp.formats.universal.StateFileCheck.Tensor;
 import io.ucp.formats.universal.StateFileFaults.Region;
-import io.ucp.io.MalformedFileException;
 
 import org.apache.arrow.flatbuf.Endianness;
 import org.apache.arrow.flatbuf.Field;
@@ -26,7 +27,7 @@ final class SchemaCheck {
 
     /// @param where the schema lies in the file
     /// @param tensors all of the file
-    void require(Region where, Schema schema, List<Tensor> tensors) throws MalformedFileException {
+    void require(Region where, Schema schema, List<Tensor> tensors) throws IOException {
         faults.require(where, schema.endianness() == Endianness.Little, "big-endian values");
         faults.require(
                 where, schema.fieldsLength() == 1, "%d columns".formatted(schema.fieldsLength()));
@@ -52,16 +53,17 @@ final class SchemaCheck {
         index(where, index, tensors);
     }
 
-    private void index(Region where, String text, List<Tensor> tensors)
-            throws MalformedFileException {
-        JsonObject index;
+    private void index(Region where, String text, List<Tensor> tensors) throws IOException {
+        Object json;
         try {
-            Object json = Json.parse(text.getBytes(StandardCharsets.UTF_8));
-            index = JsonObject.of(faults.path(), "index of tensors", json);
-        } catch (IOException e) {
+            json = Json.parse(text.getBytes(StandardCharsets.UTF_8));
+        } catch (JsonProcessingException e) {
             throw faults.wrong(
-                    where.offset(), "an index of tensors that is not JSON", e.getMessage() + "");
+                    where.offset(),
+                    "an index of tensors that is not JSON: " + e.getOriginalMessage(),
+                    "what ucp wrote");
         }
+        JsonObject index = JsonObject.of(faults.path(), "index of tensors", json);
         faults.require(where, index.number("version") == Manifest.VERSION, "another version");
         faults.require(where, index.text("state").equals(file.state()), "another state");
         faults.require(where, ManifestFacts.dtype(index) == file.dtype(), "another dtype");

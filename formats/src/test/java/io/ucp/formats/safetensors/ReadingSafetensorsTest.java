@@ -385,10 +385,41 @@ class ReadingSafetensorsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"[]", "[0, 0]", "[-1]", "[9223372036854775807]", "3", "[\\\"0\\\"]"})
+    @ValueSource(
+            strings = {
+                "[]",
+                "[0, 0]",
+                "[-1]",
+                "[0.9]",
+                "[9223372036854775807]",
+                "3",
+                "[\\\"0\\\"]"
+            })
     void offsetsThatAreNone(String offsets) throws IOException {
         piece(1, "a", offsets);
         malformedPiece(1, "1 numbers from 0 on, one a dimension");
+    }
+
+    /// Whether a last rank's file is missing cannot be seen, of one piece either.
+    @Test
+    void piecesAreToldAsUnproven() throws IOException {
+        piece(1, "a", "[0]");
+        assertThat(read(folder).findings())
+                .singleElement()
+                .matches(Finding::isUnproven)
+                .matches(f -> f.message().startsWith("pieces of tensors as ranks saved them"));
+    }
+
+    @Test
+    void wholeThatIsTooLargeToCount() throws IOException {
+        String offsets =
+                "{\\\"a\\\": {\\\"saved_offsets\\\": [%d, %d]}}".formatted(1L << 61, 1L << 61);
+        RawFile.of(
+                        "{\"__metadata__\":{\"DCP_SHARDING_INFO\":\"%s\"},".formatted(offsets)
+                                + "\"a\":{\"dtype\":\"U8\",\"shape\":[1,2],\"data_offsets\":[0,2]}}",
+                        2)
+                .write(folder.resolve("shard-00001-model-00001-of-00001.safetensors"));
+        malformedPiece(1, "pieces of 'a' that reach to [2305843009213693953, 2305843009213693954]");
     }
 
     @Test

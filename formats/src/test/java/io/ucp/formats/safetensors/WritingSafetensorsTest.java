@@ -12,6 +12,7 @@ import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.ParameterFacts.Split;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.Scalar;
+import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.TargetTreeWriter;
 import io.ucp.formats.TensorEntry;
@@ -19,6 +20,7 @@ import io.ucp.formats.WholeParameter;
 import io.ucp.formats.WriteRequest;
 import io.ucp.formats.torch.pickle.PyBool;
 import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.io.ByteReader;
 import io.ucp.io.PlainFile;
 import io.ucp.tensor.DType;
@@ -26,6 +28,8 @@ import io.ucp.tensor.Shape;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -173,6 +177,26 @@ class WritingSafetensorsTest {
     }
 
     // ---- files of a model ----
+
+    /// A carried header says under which name its file is written.
+    @ParameterizedTest
+    @ValueSource(strings = {"../model.safetensors", "..", "", "a/b.safetensors", "a\\b", "a\0b"})
+    void carriedNameThatLeadsElsewhereIsNotTaken(String name) {
+        String header = "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}";
+        CarriedFile kept =
+                new CarriedFile(
+                        "safetensors_headers",
+                        CarriedFile.FORM,
+                        Coordinate.NONE,
+                        Optional.empty(),
+                        Optional.of(PyDict.of(Map.of(name, PyText.of(header)))),
+                        Map.of());
+        List<ParameterFacts> parameters =
+                List.of(parameter("a", Shape.of(2), Map.of("weight", DType.UINT8)));
+        assertThat(format.layout(request(parameters, List.of(kept), Map.of())).files())
+                .extracting(TargetFile::path)
+                .containsExactly("model.safetensors");
+    }
 
     @Test
     void modelIsDividedInOrderAsTheHubDoes() throws IOException {

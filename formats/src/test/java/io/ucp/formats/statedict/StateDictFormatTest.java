@@ -14,10 +14,14 @@ import io.ucp.formats.torch.TensorPickles;
 import io.ucp.formats.torch.TorchTensor;
 import io.ucp.formats.torch.TorchWriter;
 import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyBool;
 import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyGlobal;
 import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.formats.torch.pickle.PyList;
+import io.ucp.formats.torch.pickle.PyObject;
 import io.ucp.formats.torch.pickle.PyText;
+import io.ucp.formats.torch.pickle.PyTuple;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
@@ -31,6 +35,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -172,6 +177,15 @@ class StateDictFormatTest {
                 .hasMessageContaining("'a', which pytorch_model-00001-of-00002.bin holds too");
     }
 
+    @Test
+    void onePartOfSeveralIsNoModelUnlessItIsNamed() throws IOException {
+        Path part = write("pytorch_model-00001-of-00002.bin", dict("a", tensor(2)));
+        assertThatThrownBy(() -> read(folder))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("file 2 of 2 is not there");
+        assertThat(names(read(part))).containsExactly("a");
+    }
+
     // ---- what is the state dict ----
 
     @ParameterizedTest
@@ -203,6 +217,72 @@ class StateDictFormatTest {
     void dictsInsideJoinTheirKeys() throws IOException {
         Path file = write("x.pt", dict("model", dict("a", dict("b", tensor(2)), "c", tensor(1))));
         assertThat(names(read(file))).containsExactly("a.b", "c");
+    }
+
+    @Test
+    void twoTensorsOfOneNameAreRefused() throws IOException {
+        Path file = write("x.pt", dict("model", dict("a.b", tensor(2), "a", dict("b", tensor(2)))));
+        assertThatThrownBy(() -> read(file))
+                .isInstanceOf(MalformedFileException.class)
+                .hasMessageContaining("two tensors of the name 'a.b'");
+    }
+
+    /// A dense tensor and a call that makes another kind of it.
+    private PyObject rebuilt(String call) {
+        return PyObject.call(
+                new PyGlobal("torch._utils", call),
+                ((PyTuple) ((PyObject) tensor(2)).arguments())
+                        .elements()
+                        .toArray(PickleValue[]::new));
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "_rebuild_sparse_tensor",
+                "_rebuild_qtensor",
+                "_rebuild_nested_tensor",
+                "_rebuild_wrapper_subclass",
+                "_rebuild_meta_tensor_no_storage"
+            })
+    void tensorOfAKindThatIsNotReadIsRefused(String call) throws IOException {
+        Path flat = write("x.pt", dict("a", tensor(2), "b", rebuilt(call)));
+        assertThatThrownBy(() -> read(flat))
+                .isInstanceOf(MalformedFileException.class)
+                .hasMessageContaining("'b' is a tensor of a kind that is not read (" + call + ")")
+                .hasMessageContaining(".dequantize()");
+        Path inside = write("x.pt", dict("model", dict("a", tensor(2), "b", rebuilt(call))));
+        assertThatThrownBy(() -> read(inside)).hasMessageContaining("'b' is a tensor of a kind");
+    }
+
+    @Test
+    void viewWhoseBytesAreNotItsValuesIsRefused() throws IOException {
+        PyObject plain = (PyObject) tensor(2);
+        List<PickleValue> arguments = new ArrayList<>(((PyTuple) plain.arguments()).elements());
+        arguments.add(PyDict.of(Map.of("neg", new PyBool(true))));
+        PickleValue negated =
+                PyObject.call(plain.callable(), arguments.toArray(PickleValue[]::new));
+        Path file = write("x.pt", dict("a", tensor(2), "b", negated));
+        assertThatThrownBy(() -> read(file)).hasMessageContaining("'b' is a tensor of a kind");
+    }
+
+    @Test
+    void tensorsInsideOfObjectsAreToldAndTheFileIsMoreThanItsForm() throws IOException {
+        PickleValue object =
+                PyObject.instance(new PyGlobal("a", "B")).withState(dict("w", tensor(2)));
+        Path file =
+                write(
+                        "x.pt",
+                        dict(
+                                "model",
+                                dict("a", tensor(2), "b", object, "c", PyList.of(tensor(1)))));
+        CheckpointIndex index = read(file);
+        assertThat(names(index)).containsExactly("a");
+        assertThat(index.carried()).singleElement().matches(c -> c.role().equals("state_dict"));
+        assertThat(index.findings())
+                .extracting(Finding::message)
+                .anyMatch(m -> m.startsWith("'b' holds tensors that are not read as parameters"))
+                .anyMatch(m -> m.startsWith("'c' holds tensors that are not read as parameters"));
     }
 
     @Test
@@ -301,6 +381,20 @@ class StateDictFormatTest {
         assertThat(facts.states()).containsOnlyKeys("weight", "exp_avg", "exp_avg_sq");
         assertThat(facts.scalars()).containsOnlyKeys("step");
         assertThat(facts.optimizerGroup()).isZero();
+    }
+
+    @Test
+    void optimizerBesideThatCannotBeReadIsTakenAlongByItsBytes() throws IOException {
+        write("pytorch_model.bin", dict("a", tensor(2)));
+        Files.writeString(folder.resolve("optimizer.pt"), "no zip at all");
+        CheckpointIndex index = read(folder);
+        assertThat(names(index)).containsExactly("a");
+        assertThat(index.findings())
+                .singleElement()
+                .matches(f -> f.place().equals("optimizer.pt"))
+                .matches(f -> f.message().startsWith("taken along by its bytes"));
+        assertThat(index.carried())
+                .anyMatch(c -> c.path().equals("optimizer.pt") && c.file().isPresent());
     }
 
     @Test

@@ -162,7 +162,7 @@ class MalformedContainerTest {
         refused(with(central + 28, 2, 0xffff), "past the directory's end");
         refused(with(central + 30, 2, 1), "no directory entry");
         refused(with(central + 42, 4, 1), "no header for 'archive/data.pkl'");
-        refused(with(central + 42, 4, 1 << 30), "overlaps");
+        refused(with(central + 42, 4, 1 << 30), "84 bytes that no record of the directory holds");
         refused(with(central + 46, 1, 'b'), "the header of another record");
         byte[] sizes = with(central + 20, 4, 1000);
         ByteBuffer.wrap(sizes).order(ByteOrder.LITTLE_ENDIAN).putInt(central + 24, 1000);
@@ -194,6 +194,39 @@ class MalformedContainerTest {
         refused(with(28, 2, size - 1), "that do not end where its data begins");
         refused(with(extra + 2, 2, size), "that do not end where its data begins");
         refused(with(extra + 6, 1, 'z'), "an extra field of 'archive/data.pkl'");
+    }
+
+    /// Bytes before a record, and before the directory.
+    @Test
+    void bytesOfNoRecordAreRefused() throws IOException {
+        byte[] good = good();
+        int second = 0;
+        for (int at = 4; second == 0; at++) {
+            boolean header = good[at] == 'P' && good[at + 1] == 'K' && good[at + 2] == 3;
+            second = header ? at : 0;
+        }
+        refused(shifted(second, 12), "28 bytes that no record of the directory holds");
+        refused(shifted(central(good), 1), "17 bytes that no record of the directory holds");
+        refused(shifted(0, 4), "expected");
+    }
+
+    /// `good()` with zeros put in, and the directory moved.
+    private static byte[] shifted(int at, int count) {
+        byte[] good = good();
+        int central = central(good);
+        byte[] bytes = new byte[good.length + count];
+        System.arraycopy(good, 0, bytes, 0, at);
+        System.arraycopy(good, at, bytes, at + count, good.length - at);
+        ByteBuffer out = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+        for (int entry = central + count; out.getInt(entry) == 0x02014b50; ) {
+            int header = out.getInt(entry + 42);
+            out.putInt(entry + 42, header >= at ? header + count : header);
+            entry += 46 + out.getShort(entry + 28) + out.getShort(entry + 30);
+        }
+        int wide = bytes.length - 22 - 20 - 56;
+        out.putLong(wide + 48, central + count).putLong(wide + 56 + 8, wide);
+        out.putInt(bytes.length - 22 + 16, central + count);
+        return bytes;
     }
 
     @Test

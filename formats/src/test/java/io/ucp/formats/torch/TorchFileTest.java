@@ -24,8 +24,10 @@ import io.ucp.tensor.Shape;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -36,6 +38,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.SequencedMap;
+import java.util.stream.Stream;
 
 class TorchFileTest {
     @TempDir Path folder;
@@ -196,6 +199,23 @@ class TorchFileTest {
         assertThat(file.tree()).isInstanceOf(PyObject.class);
     }
 
+    /// Its scale and zero point would be lost.
+    @Test
+    void aQuantizedTensorIsOpaque() throws IOException {
+        PyTuple plain =
+                (PyTuple) ((PyObject) SmallTorchFiles.tensor(DType.QINT8, "0", 3)).arguments();
+        var arguments = new ArrayList<>(plain.elements());
+        arguments.add(4, PyTuple.of(new PyGlobal("torch", "per_tensor_affine"), PyInt.of(2)));
+        PickleValue quantized =
+                PyObject.call(
+                        new PyGlobal("torch._utils", "_rebuild_qtensor"),
+                        arguments.toArray(PickleValue[]::new));
+        TorchFile file = file(quantized, SmallTorchFiles.storages(3));
+        assertThat(file.tensor(file.tree())).isEmpty();
+        assertThat(TensorPickles.opaque(file.tree())).contains("_rebuild_qtensor");
+        assertThat(PickleWriter.write(file.tree())).isEqualTo(PickleWriter.write(quantized));
+    }
+
     @Test
     void otherRebuildCallsAndOtherPersistentIdsAreCarried() throws IOException {
         PickleValue meta =
@@ -248,6 +268,70 @@ class TorchFileTest {
                 .withMessageContaining("its pickle calls " + module + "." + name)
                 .withMessageContaining("nothing was run here");
         assertThat(folder.resolve("pwned")).doesNotExist();
+    }
+
+    /// How calls are reached without being called in the pickle itself.
+    static Stream<Arguments> namedOnly() {
+        PyGlobal system = new PyGlobal("os", "system");
+        PyGlobal getattr = new PyGlobal("__builtin__", "getattr");
+        PyGlobal logging = new PyGlobal("logging", "os");
+        PyText name = PyText.of("system");
+        PickleValue map =
+                PyObject.call(
+                        new PyGlobal("__builtin__", "map"),
+                        system,
+                        PyList.of(PyText.of("touch x")));
+        return Stream.of(
+                Arguments.of(system, "names os.system"),
+                Arguments.of(
+                        PyObject.call(new PyGlobal("__builtin__", "list"), map), "names os.system"),
+                Arguments.of(
+                        PyObject.call(new PyGlobal("functools", "partial"), system),
+                        "names os.system"),
+                Arguments.of(
+                        PyObject.call(new PyGlobal("collections", "defaultdict"), system),
+                        "names os.system"),
+                Arguments.of(
+                        PyObject.instance(new PyGlobal("a", "B")).withState(system),
+                        "names os.system"),
+                Arguments.of(
+                        PyObject.call(new PyGlobal("functools", "reduce"), getattr),
+                        "calls functools.reduce"),
+                Arguments.of(
+                        PyObject.call(new PyGlobal("operator", "attrgetter"), name),
+                        "calls operator.attrgetter"),
+                Arguments.of(PyObject.call(getattr, logging, name), "names logging.os"),
+                Arguments.of(
+                        PyObject.call(getattr, new PyGlobal("a", "B"), PyText.of("__globals__")),
+                        "calls __builtin__.getattr"),
+                Arguments.of(
+                        PyObject.call(new PyGlobal("logging", "os.system"), name),
+                        "names logging.os"));
+    }
+
+    @ParameterizedTest
+    @MethodSource("namedOnly")
+    void aPickleThatHandsACallToAnotherIsRefused(PickleValue tree, String message) {
+        assertThatExceptionOfType(MalformedFileException.class)
+                .isThrownBy(() -> file(tree, SmallTorchFiles.storages()))
+                .withMessageContaining("its pickle " + message)
+                .withMessageContaining("nothing was run here");
+    }
+
+    @Test
+    void aNameInAClassAndAPartialOfAFunctionAreOnlyATree() throws IOException {
+        PickleValue member =
+                PyObject.call(
+                        new PyGlobal("__builtin__", "getattr"),
+                        new PyGlobal("megatron.core.enums", "ModelType"),
+                        PyText.of("encoder"));
+        PickleValue partial =
+                PyObject.call(
+                        new PyGlobal("functools", "partial"),
+                        new PyGlobal("torch.nn.init", "normal_"));
+        PickleValue tree = PyList.of(member, partial);
+        assertThat(PickleWriter.write(file(tree, SmallTorchFiles.storages()).tree()))
+                .isEqualTo(PickleWriter.write(tree));
     }
 
     @Test

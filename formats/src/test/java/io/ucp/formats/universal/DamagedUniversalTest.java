@@ -7,11 +7,15 @@ import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CarriedFile.Content;
 import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.CheckpointIndex;
+import io.ucp.formats.Coordinate;
 import io.ucp.formats.Finding;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.WholeParameter;
+import io.ucp.formats.torch.pickle.PyGlobal;
+import io.ucp.formats.torch.pickle.PyObject;
+import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.io.MalformedFileException;
 import io.ucp.io.PlainFile;
 import io.ucp.tensor.DType;
@@ -31,6 +35,7 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Stream;
 
 /// Damage to a checkpoint, at every byte.
@@ -98,6 +103,24 @@ class DamagedUniversalTest {
             Files.write(file, good);
         }
         readAll(folder);
+    }
+
+    @Test
+    void refusesACarriedTreeThatWouldRunSomething() throws IOException {
+        Path folder = temporary.resolve("checkpoint");
+        CarriedFile carried =
+                new CarriedFile(
+                        "mp_rank_00_model_states.pt",
+                        "model_states",
+                        Coordinate.NONE,
+                        Optional.empty(),
+                        Optional.of(
+                                PyObject.call(new PyGlobal("os", "system"), PyText.of("touch x"))),
+                        Map.of());
+        Samples.write(FORMAT, folder, Samples.parameters(), List.of(carried), Map.of());
+        assertThatThrownBy(() -> Samples.index(folder))
+                .isInstanceOf(MalformedFileException.class)
+                .hasMessageContaining("mp_rank_00_model_states.pt.zip: its pickle calls os.system");
     }
 
     private static BitSet raw(Path folder, Path file, ByteBuffer content) throws IOException {

@@ -153,11 +153,22 @@ class HostileArrowTest {
         Path file = file(false);
         byte[] message = ArrowFraming.batch(COUNT, 32, false);
         byte[] body = new byte[32];
-        for (String index :
-                List.of("", "{}", "[]", "nonsense", index().replace("\"a\"", "\"b\""))) {
-            byte[] header = ArrowFraming.header(DType.FLOAT32, index);
+        Map<String, String> indices =
+                Map.of(
+                        "",
+                        "w-00001.arrow",
+                        "{}",
+                        "w-00001.arrow",
+                        "[]",
+                        "; expected an object",
+                        "nonsense",
+                        "an index of tensors that is not JSON: Unrecognized token",
+                        index().replace("\"a\"", "\"b\""),
+                        "tensor 0 is not \"a\"");
+        for (Map.Entry<String, String> each : indices.entrySet()) {
+            byte[] header = ArrowFraming.header(DType.FLOAT32, each.getKey());
             ArrowFraming.Place good = new ArrowFraming.Place(header.length, message.length, 64);
-            refuses(file, arrow(header, message, body, good), "w-00001.arrow");
+            refuses(file, arrow(header, message, body, good), each.getValue());
         }
         byte[] header = ArrowFraming.header(DType.INT32, index());
         ArrowFraming.Place good = new ArrowFraming.Place(header.length, message.length, 64);

@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -152,14 +153,39 @@ final class Assembly {
                         });
         found.states().forEach((state, tensor) -> states.put(state, reshaped(tensor, shape)));
         TensorEntry weight = weights.get(name);
-        if (weight != null && weight.shape().equals(shape) && !states.containsKey(WEIGHT)) {
-            states.put(WEIGHT, weight);
+        if (weight != null && weight.shape().count() > 0 && found.experts().isEmpty()) {
+            TensorEntry own = weight(found, weight, shape);
+            states.putIfAbsent(WEIGHT, own);
         }
         Map<String, Scalar> scalars = new LinkedHashMap<>();
         found.step().or(entry::step).ifPresent(step -> scalars.put(StateFolder.STEP, step));
         return WholeParameter.of(
                 facts(name, shape, states, scalars, found.split(), true, false, entry.group()),
                 states);
+    }
+
+    /// The model's own weight has the states' shape, but for the rows of a vocabulary that the
+    /// universal form leaves out.
+    private static TensorEntry weight(StateFolder found, TensorEntry weight, Shape shape)
+            throws IncompleteCheckpointException {
+        if (weight.shape().equals(shape)) {
+            return weight;
+        }
+        boolean padded =
+                found.split().vocabulary()
+                        && weight.isDense()
+                        && weight.shape().rank() == shape.rank()
+                        && shape.rank() > 0
+                        && weight.shape().dim(0) > shape.dim(0)
+                        && weight.shape().with(0, shape.dim(0)).equals(shape);
+        if (!padded) {
+            throw new IncompleteCheckpointException(
+                    found.folder().toString(),
+                    "the states have shape " + shape,
+                    "%s, the shape of the model's own weight".formatted(weight.shape()),
+                    "one of them is of another checkpoint; convert the source again");
+        }
+        return TensorEntry.dense(weight.source(), weight.offset(), weight.dtype(), shape);
     }
 
     /// A flat tensor has its shape from `param_shapes`; others have one, which has to be what the
@@ -172,7 +198,7 @@ final class Assembly {
             return held;
         }
         if (split.kind() == SplitKind.FUSED && !split.subShape().isEmpty()) {
-            return viewed(held, entry.shapes());
+            return viewed(found, entry.shapes());
         }
         Shape made = made(split, entry.shapes());
         boolean stripped =
@@ -209,18 +235,47 @@ final class Assembly {
         return shapes.getFirst().with(dim, extent);
     }
 
-    /// The parameter's own shape, where the tensor lies in the shape of its sub-parameters.
-    private static Shape viewed(Shape held, List<Shape> shapes) {
+    /// The parameter's own shape, where the tensor lies in the shape of its sub-parameters. The
+    /// ranks' shapes are joined along the dimension that the cut one of the view lies in: the one
+    /// with as many elements before it.
+    ///
+    /// @throws IncompleteCheckpointException where they make no such shape, or several
+    private static Shape viewed(StateFolder found, List<Shape> shapes)
+            throws IncompleteCheckpointException {
+        Shape held = found.shape();
+        Shape first = shapes.getFirst();
+        Set<Shape> fitting = new LinkedHashSet<>();
         if (shapes.size() == 1) {
-            return shapes.getFirst().count() == held.count() ? shapes.getFirst() : held;
+            fitting.add(first);
         }
-        for (int d = 0; d < shapes.getFirst().rank(); d++) {
-            Shape made = joined(shapes, d);
-            if (made.count() == held.count()) {
-                return made;
+        for (int d = 0; shapes.size() > 1 && d < first.rank(); d++) {
+            if (before(first, d) == before(held, found.split().dim())) {
+                fitting.add(joined(shapes, d));
             }
         }
-        return held;
+        if (fitting.contains(held)) {
+            return held;
+        }
+        fitting.removeIf(shape -> shape.count() != held.count());
+        if (fitting.size() != 1) {
+            throw new IncompleteCheckpointException(
+                    found.folder().toString(),
+                    "the states have shape %s, cut along dim %d"
+                            .formatted(held, found.split().dim()),
+                    "one shape that %s, which param_shapes of the model states list, make along it"
+                            .formatted(shapes),
+                    "one of them is of another checkpoint; convert the source again");
+        }
+        return fitting.iterator().next();
+    }
+
+    /// Elements of the dimensions before one.
+    private static long before(Shape shape, int dim) {
+        long count = 1;
+        for (int d = 0; d < Math.min(dim, shape.rank()); d++) {
+            count = Math.multiplyExact(count, shape.dim(d));
+        }
+        return count;
     }
 
     private static TensorEntry reshaped(TensorEntry tensor, Shape shape) {

@@ -12,10 +12,12 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
+import java.util.Set;
 
 /// The trainable parameters as `param_shapes` list them: by pipeline stage, optimizer group and
 /// place in the group's flat order.
@@ -35,8 +37,9 @@ record Enrolment(SequencedMap<String, Entry> entries) {
                     ranks.subList(from, from + tensorParallel).stream()
                             .map(states -> states.groups().orElse(List.of()))
                             .toList();
-            for (int g = 0; g < stage.getFirst().size(); g++) {
-                for (String name : stage.getFirst().get(g).keySet()) {
+            int groups = stage.stream().mapToInt(List::size).max().orElse(0);
+            for (int g = 0; g < groups; g++) {
+                for (String name : names(stage, g)) {
                     Entry own =
                             new Entry(
                                     subGroups.group(g), shapes(stage, g, name), subGroups.step(g));
@@ -53,6 +56,17 @@ record Enrolment(SequencedMap<String, Entry> entries) {
             }
         }
         return new Enrolment(entries);
+    }
+
+    /// What any of the ranks lists, in the order of the first.
+    private static Set<String> names(List<List<Map<String, Shape>>> stage, int group) {
+        Set<String> names = new LinkedHashSet<>();
+        for (List<Map<String, Shape>> rank : stage) {
+            if (group < rank.size()) {
+                names.addAll(rank.get(group).keySet());
+            }
+        }
+        return names;
     }
 
     private static List<Shape> shapes(

@@ -1,6 +1,7 @@
 package io.ucp.formats.deepspeed.universal;
 
 import io.ucp.formats.AxisDegree;
+import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.deepspeed.ModelStates;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyGlobal;
@@ -16,15 +17,27 @@ record Job(int stage, int pipeline, int data, int tensor, int modelParallel) {
     private static final String DEGREES = "checkpoint_parallel_dimensions";
 
     /// Where older files do not say, all of model parallelism that is not pipeline is tensor.
-    static Job of(ModelStates states, PickleValue optimizerState) {
+    ///
+    /// @throws IncompleteCheckpointException where the degrees make another count of ranks
+    static Job of(ModelStates states, PickleValue optimizerState)
+            throws IncompleteCheckpointException {
         int modelParallel = degree(states.number("mp_world_size"));
         int pipeline = degree(states.number(DEGREES, "pp_degree"));
-        OptionalLong tensor = states.number(DEGREES, "tp_degree");
+        OptionalLong said = states.number(DEGREES, "tp_degree");
+        int tensor = said.isPresent() ? degree(said) : Math.max(1, modelParallel / pipeline);
+        if ((long) pipeline * tensor != modelParallel) {
+            throw new IncompleteCheckpointException(
+                    states.file().path().toString(),
+                    "%s are pp %d, tp %d, and mp_world_size is %d"
+                            .formatted(DEGREES, pipeline, tensor, modelParallel),
+                    "%d model-parallel ranks".formatted((long) pipeline * tensor),
+                    "the file is of another job; copy the checkpoint that was converted again");
+        }
         return new Job(
                 stage(states, optimizerState),
                 pipeline,
                 degree(states.number("dp_world_size")),
-                tensor.isPresent() ? degree(tensor) : Math.max(1, modelParallel / pipeline),
+                tensor,
                 modelParallel);
     }
 

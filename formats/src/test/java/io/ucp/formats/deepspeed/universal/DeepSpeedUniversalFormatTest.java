@@ -16,10 +16,15 @@ import io.ucp.formats.LayoutHints.Kind;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.ParameterFacts.SplitKind;
 import io.ucp.formats.WholeParameter;
+import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyBool;
+import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyGlobal;
 import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.formats.torch.pickle.PyList;
+import io.ucp.formats.torch.pickle.PyObject;
 import io.ucp.formats.torch.pickle.PyText;
+import io.ucp.formats.torch.pickle.PyTuple;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
@@ -31,6 +36,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -273,6 +279,149 @@ class DeepSpeedUniversalFormatTest {
                 new PyBool(true));
 
         assertThatThrownBy(this::index).hasMessageContaining("expected [6, 2]");
+    }
+
+    /// One parameter on two tensor-parallel ranks, cut along dim 1 of its sub-parameters.
+    private void subParams(Shape held, Shape shard, PickleValue shape, int dim) throws IOException {
+        PyObject view =
+                PyObject.instance(
+                                new PyGlobal(
+                                        "deepspeed.checkpoint.universal_checkpoint",
+                                        "SubparamShape"))
+                        .withState(
+                                PyDict.of(
+                                        UniversalBuilder.map(
+                                                "patterns", PyList.of(PyText.of("w")),
+                                                "shape", shape,
+                                                "partition_dim", PyInt.of(dim))));
+        UniversalBuilder builder =
+                new UniversalBuilder(root).parameter("w", held, "sub_param_shape", view);
+        for (int mp = 0; mp < 2; mp++) {
+            builder.modelStates(
+                    "mp_rank_0%d_model_states.pt".formatted(mp),
+                    1,
+                    1,
+                    1,
+                    2,
+                    "param_shapes",
+                    PyList.of(shapes("w", shard)));
+        }
+        builder.optimizerState(1);
+    }
+
+    private static PyTuple ints(long... numbers) {
+        return PyTuple.of(Arrays.stream(numbers).mapToObj(PyInt::of).toList());
+    }
+
+    @Test
+    void subParamsAreJoinedAlongTheDimensionThatTheyAreCutAlong() throws IOException {
+        subParams(Shape.of(4, 12), Shape.of(4, 6), PyTuple.of(PyInt.of(4), ints(4, 4, 4)), 1);
+
+        assertThat(facts(index(), "w").shape()).isEqualTo(Shape.of(4, 12));
+    }
+
+    @Test
+    void subParamsOfAViewAreJoinedWhereTheViewIsCut() throws IOException {
+        subParams(Shape.of(2, 2, 12), Shape.of(4, 6), ints(2, 2, 12), 2);
+
+        assertThat(facts(index(), "w").shape()).isEqualTo(Shape.of(4, 12));
+    }
+
+    @Test
+    void subParamsThatMakeSeveralShapesAreAnError() throws IOException {
+        subParams(Shape.of(12), Shape.of(1, 6), ints(12), 0);
+
+        assertThatThrownBy(this::index)
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("the states have shape [12], cut along dim 0");
+    }
+
+    @Test
+    void subParamsThatMakeNoShapeAreAnError() throws IOException {
+        subParams(Shape.of(4, 14), Shape.of(4, 6), ints(4, 14), 1);
+
+        assertThatThrownBy(this::index).hasMessageContaining("the states have shape [4, 14]");
+    }
+
+    @Test
+    void degreesThatAreNotThoseOfTheRanksAreAnError() throws IOException {
+        new UniversalBuilder(root)
+                .parameter("w", Shape.of(4), "cat_dim", PyInt.of(0))
+                .modelStates("mp_rank_00_model_states.pt", 1, 1, 1, 4, "mp_world_size", PyInt.of(1))
+                .optimizerState(1);
+
+        assertThatThrownBy(this::index)
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("are pp 1, tp 4, and mp_world_size is 1");
+    }
+
+    @Test
+    void aParameterThatOnlyAnotherRankListsIsMissed() throws IOException {
+        UniversalBuilder builder =
+                new UniversalBuilder(root).parameter("w", Shape.of(4), "cat_dim", PyInt.of(0));
+        builder.modelStates(
+                "mp_rank_00_model_states.pt",
+                1,
+                1,
+                1,
+                2,
+                "param_shapes",
+                PyList.of(shapes("w", Shape.of(2))));
+        builder.modelStates(
+                        "mp_rank_01_model_states.pt",
+                        1,
+                        1,
+                        1,
+                        2,
+                        "param_shapes",
+                        PyList.of(shapes("w", Shape.of(2), "lost", Shape.of(2))))
+                .optimizerState(1);
+
+        assertThatThrownBy(this::index).hasMessageContaining("lost: the folder is missing");
+    }
+
+    /// A model of one rank whose states have three rows.
+    private void weight(Shape shape, Object... keys) throws IOException {
+        LinkedHashMap<String, byte[]> storages = new LinkedHashMap<>();
+        storages.put("0", new byte[(int) shape.count() * 4]);
+        new UniversalBuilder(root)
+                .parameter("w", Shape.of(3, 4), keys)
+                .modelStates(
+                        "mp_rank_00_model_states.pt",
+                        storages,
+                        1,
+                        1,
+                        1,
+                        1,
+                        "module",
+                        PyObject.orderedDict(
+                                PyDict.of(
+                                        UniversalBuilder.map(
+                                                "w",
+                                                UniversalBuilder.tensor(
+                                                        DType.FLOAT32, shape, "0", true)))))
+                .optimizerState(1);
+    }
+
+    @Test
+    void aWeightOfAnotherShapeThanItsStatesIsAnError() throws IOException {
+        weight(Shape.of(5, 4), "cat_dim", PyInt.of(0));
+
+        assertThatThrownBy(this::index)
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining(
+                        "the states have shape [3, 4]; expected [5, 4], the shape of the model's"
+                                + " own weight");
+    }
+
+    @Test
+    void aWeightWithPaddingRowsOfAVocabularyIsReadWithoutThem() throws IOException {
+        weight(Shape.of(5, 4), "cat_dim", PyInt.of(0), "vocab_tensor", new PyBool(true));
+
+        WholeParameter whole = index().wholes().getFirst();
+
+        assertThat(whole.tensor("weight").shape()).isEqualTo(Shape.of(3, 4));
+        assertThat(whole.tensor("weight").isDense()).isTrue();
     }
 
     @Test
