@@ -14,7 +14,7 @@ public interface WindowAssembler {
     /// What one worker encodes windows with.
     Encoder encoder();
 
-    /// The window's bytes again, from what [#encode] made of them.
+    /// The window's bytes again, from what [Encoder#encode] made of them.
     ///
     /// @param raw filled from position to limit
     /// @return whether `encoded` is such a window

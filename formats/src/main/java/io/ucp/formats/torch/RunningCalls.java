@@ -91,7 +91,7 @@ public final class RunningCalls {
             found.add("calls " + global);
         }
         for (PickleValue child : node.children()) {
-            if (child != callable && child instanceof PyGlobal global && runs(global)) {
+            if (!child.equals(callable) && child instanceof PyGlobal global && runs(global)) {
                 found.add("names " + global);
             }
         }
@@ -129,7 +129,7 @@ public final class RunningCalls {
     /// Whether a qualified name passes through a module that a harmless one has imported
     /// (`logging`'s `os.system`), or what Python keeps behind an object.
     private static boolean leadsOut(String name) {
-        String[] parts = DOT.split(name);
+        String[] parts = DOT.split(name, -1);
         for (String part : parts) {
             boolean behind = parts.length > 1 && part.startsWith("__");
             if (behind || MODULES.contains(part.replaceFirst("^_+", ""))) {
