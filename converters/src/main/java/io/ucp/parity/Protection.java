@@ -16,6 +16,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.TreeSet;
 
 /// Makes the parity of a checkpoint.
@@ -151,7 +152,12 @@ public final class Protection {
             List<StoredFile> parity = new ArrayList<>();
             for (int r = 0; r < request.parity(); r++) {
                 String path =
-                        "%s/set-%d.%d.parity".formatted(draft.holders().get(r), sets.size(), r);
+                        String.format(
+                                Locale.ROOT,
+                                "%s/set-%d.%d.parity",
+                                draft.holders().get(r),
+                                sets.size(),
+                                r);
                 parity.add(undigested(path, stripes.paritySize(), stripes.count()));
             }
             sets.add(new ParitySet(draft.name(), members, parity));

@@ -17,6 +17,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Predicate;
@@ -52,7 +53,7 @@ record CarriedStateDict(
         Map<String, PyText> names = new LinkedHashMap<>();
         objects.forEach(
                 (key, value) -> {
-                    String path = "state_dict/%d.pt".formatted(names.size());
+                    String path = String.format(Locale.ROOT, "state_dict/%d.pt", names.size());
                     names.put(key, PyText.of(path));
                     files.add(file(path, OBJECT, value.tree(), value.storages()));
                 });

@@ -36,6 +36,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -140,7 +141,7 @@ final class DcpLayout {
         for (SavePlan.Item item : items) {
             listed.putIfAbsent(entries.get(item.entry()).key(), new OfObject(NOWHERE));
         }
-        ItemFile file = new ItemFile("__%d_0.distcp".formatted(rank));
+        ItemFile file = new ItemFile(String.format(Locale.ROOT, "__%d_0.distcp", rank));
         for (SavePlan.Item item : items) {
             Entry entry = entries.get(item.entry());
             if (entry.value() instanceof Entry.Pickled(PickleValue tree, var storages)) {

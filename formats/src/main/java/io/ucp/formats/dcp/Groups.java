@@ -7,6 +7,7 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -36,7 +37,7 @@ record Groups(Map<String, Integer> members, Map<String, String> numbers) {
             add(g, whole.get(g).find("params"), whole.get(g).find("param_names"), members, numbers);
         }
         for (int g = 0; ; g++) {
-            String group = "%s.%d.".formatted(root, g);
+            String group = String.format(Locale.ROOT, "%s.%d.", root, g);
             if (!keys.contains(group + "params")) {
                 break;
             }

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 
@@ -70,7 +71,13 @@ public record ShardSplit(Map<String, List<String>> files, long totalSize) {
             files.put(
                     shards.size() == 1
                             ? stem + suffix
-                            : "%s-%05d-of-%05d%s".formatted(stem, i + 1, shards.size(), suffix),
+                            : String.format(
+                                    Locale.ROOT,
+                                    "%s-%05d-of-%05d%s",
+                                    stem,
+                                    i + 1,
+                                    shards.size(),
+                                    suffix),
                     shards.get(i));
         }
         return new ShardSplit(files, total);

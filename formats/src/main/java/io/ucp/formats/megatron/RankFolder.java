@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -41,11 +42,12 @@ record RankFolder(Path path, List<Integer> numbers) {
 
     /// The name of the folder of a rank in a job of `pp` stages and `ep` expert ranks.
     static String nameOf(int tp, int pp, int ep, int stages, int expertRanks) {
-        return "mp_rank_%02d%s%s"
-                .formatted(
-                        tp,
-                        stages > 1 ? "_%03d".formatted(pp) : "",
-                        expertRanks > 1 ? "_%03d".formatted(ep) : "");
+        return String.format(
+                Locale.ROOT,
+                "mp_rank_%02d%s%s",
+                tp,
+                stages > 1 ? String.format(Locale.ROOT, "_%03d", pp) : "",
+                expertRanks > 1 ? String.format(Locale.ROOT, "_%03d", ep) : "");
     }
 
     String name() {

@@ -29,6 +29,7 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -220,7 +221,7 @@ final class CarriedJob {
             root.remove("optimizer");
         }
         return new CarriedFile(
-                "mp_rank_%02d_%03d/%s".formatted(tp, pp, Roles.MODEL_FILE),
+                String.format(Locale.ROOT, "mp_rank_%02d_%03d/%s", tp, pp, Roles.MODEL_FILE),
                 Roles.MODEL,
                 grid.dense(pp, tp),
                 Optional.empty(),
@@ -261,7 +262,8 @@ final class CarriedJob {
                     } else {
                         carried.add(
                                 file(
-                                        "%s/%d.pt".formatted(path, carried.size()),
+                                        String.format(
+                                                Locale.ROOT, "%s/%d.pt", path, carried.size()),
                                         role,
                                         List.of(entry),
                                         object.storages()));

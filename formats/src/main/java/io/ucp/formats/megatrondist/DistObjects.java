@@ -27,6 +27,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -174,8 +175,14 @@ record DistObjects(
                 if (state.isPresent()) {
                     items.add(
                             new Item(
-                                    "%s/shard_%d.%d_%d.%d"
-                                            .formatted(RNG, pp, tp, grid.pp(), grid.tp()),
+                                    String.format(
+                                            Locale.ROOT,
+                                            "%s/shard_%d.%d_%d.%d",
+                                            RNG,
+                                            pp,
+                                            tp,
+                                            grid.pp(),
+                                            grid.tp()),
                                     pp * grid.stage() + tp,
                                     state.get(),
                                     donor.file().storages()));

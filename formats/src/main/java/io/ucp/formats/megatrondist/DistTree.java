@@ -35,6 +35,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 
@@ -144,8 +145,11 @@ final class DistTree {
     }
 
     private static byte[] config() {
-        return "{\"sharded_backend\": \"%s\", \"sharded_backend_version\": %d}"
-                .formatted(DistFiles.BACKEND, DistFiles.VERSION)
+        return String.format(
+                        Locale.ROOT,
+                        "{\"sharded_backend\": \"%s\", \"sharded_backend_version\": %d}",
+                        DistFiles.BACKEND,
+                        DistFiles.VERSION)
                 .getBytes(StandardCharsets.UTF_8);
     }
 
@@ -164,7 +168,7 @@ final class DistTree {
 
     /// Objects first, then tensors, as torch's writer does.
     private TargetFile file(int number, Rank rank, Map<String, List<Stored>> chunks) {
-        ItemFile file = new ItemFile("__%d_0.distcp".formatted(number));
+        ItemFile file = new ItemFile(String.format(Locale.ROOT, "__%d_0.distcp", number));
         for (DistObjects.Item item : rank.objects) {
             PickleValue tree = PyList.of(item.tree());
             Map<String, Storage> storages = item.storages();

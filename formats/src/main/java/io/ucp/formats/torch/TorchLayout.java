@@ -90,8 +90,7 @@ public final class TorchLayout {
             digest.update(pickle);
             for (TorchStorage storage : storages) {
                 digest.update(
-                        "%s %d\n"
-                                .formatted(storage.key(), storage.size())
+                        (storage.key() + " " + storage.size() + "\n")
                                 .getBytes(StandardCharsets.UTF_8));
             }
             BigInteger number = new BigInteger(1, digest.digest()).mod(BigInteger.TEN.pow(40));

@@ -6,6 +6,7 @@ import io.ucp.tensor.DType;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /// One Arrow file and the tensors in it: all of one state and one dtype.
@@ -73,7 +74,8 @@ record StateFile(
                     for (List<Tensor> tensors : split(members, kind.dtype(), rows, limits)) {
                         String stem = PathNames.part(kind.state());
                         int number = numbers.merge(stem, 1, Integer::sum);
-                        String path = "states/%s-%05d.arrow".formatted(stem, number);
+                        String path =
+                                String.format(Locale.ROOT, "states/%s-%05d.arrow", stem, number);
                         files.add(
                                 new StateFile(
                                         path,

@@ -22,6 +22,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -162,8 +163,12 @@ final class UniversalIndex {
         }
         String name =
                 dp < 0
-                        ? "mp_rank_%02d_model_states.pt".formatted(mp)
-                        : "zero_pp_rank_%d_mp_rank_%02d_model_states.pt".formatted(dp, mp);
+                        ? String.format(Locale.ROOT, "mp_rank_%02d_model_states.pt", mp)
+                        : String.format(
+                                Locale.ROOT,
+                                "zero_pp_rank_%d_mp_rank_%02d_model_states.pt",
+                                dp,
+                                mp);
         throw new IncompleteCheckpointException(
                 candidate.folder().resolve(name).toString(),
                 "the file is missing",

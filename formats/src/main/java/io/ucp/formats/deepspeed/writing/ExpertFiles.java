@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -47,8 +48,13 @@ record ExpertFiles(
             for (Map.Entry<Integer, Map<Integer, List<Tensor>>> layer : layers(mp).entrySet()) {
                 for (Map.Entry<Integer, List<Tensor>> e : layer.getValue().entrySet()) {
                     String path =
-                            "%s/layer_%d_expert_%d_mp_rank_%02d_model_states.pt"
-                                    .formatted(folder, layer.getKey(), e.getKey(), mp);
+                            String.format(
+                                    Locale.ROOT,
+                                    "%s/layer_%d_expert_%d_mp_rank_%02d_model_states.pt",
+                                    folder,
+                                    layer.getKey(),
+                                    e.getKey(),
+                                    mp);
                     files.add(file(path, e.getValue()));
                 }
             }

@@ -14,6 +14,7 @@ import io.ucp.tensor.DType;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -178,8 +179,14 @@ record MadeLayerFiles(
                 });
         return torch.file(
                 namesRanks()
-                        ? "%s/layer_%02d-model_%02d-model_states.pt".formatted(folder, layer, tp)
-                        : "%s/layer_%02d-model_states.pt".formatted(folder, layer),
+                        ? String.format(
+                                Locale.ROOT,
+                                "%s/layer_%02d-model_%02d-model_states.pt",
+                                folder,
+                                layer,
+                                tp)
+                        : String.format(
+                                Locale.ROOT, "%s/layer_%02d-model_states.pt", folder, layer),
                 PyObject.orderedDict(PyDict.of(dict)));
     }
 

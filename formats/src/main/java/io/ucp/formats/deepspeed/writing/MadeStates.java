@@ -28,6 +28,7 @@ import io.ucp.tensor.Shape;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -296,7 +297,10 @@ record MadeStates(
                 (number, keys) ->
                         files.add(
                                 file(
-                                        "layer_%02d-model_00-model_states.pt".formatted(number),
+                                        String.format(
+                                                Locale.ROOT,
+                                                "layer_%02d-model_00-model_states.pt",
+                                                number),
                                         "layer",
                                         PyDict.of(keys))));
         return files;

@@ -21,6 +21,7 @@ import io.ucp.tensor.Shape;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -51,8 +52,8 @@ record ModelStates(
     /// One file a model-parallel rank, of stage 3 one a rank.
     String name(int mp, int dp) {
         return configuration.stage() == 3
-                ? "zero_pp_rank_%d_mp_rank_%02d_model_states.pt".formatted(dp, mp)
-                : "mp_rank_%02d_model_states.pt".formatted(mp);
+                ? String.format(Locale.ROOT, "zero_pp_rank_%d_mp_rank_%02d_model_states.pt", dp, mp)
+                : String.format(Locale.ROOT, "mp_rank_%02d_model_states.pt", mp);
     }
 
     int files() {

@@ -23,6 +23,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -182,7 +183,12 @@ public final class RankedTree {
             }
             for (int dp = 0; dp < target.dp() && !kind.whole(); dp++) {
                 String name =
-                        "%szero_pp_rank_%d_mp_rank_%02d_optim_states.pt".formatted(prefix, dp, mp);
+                        String.format(
+                                Locale.ROOT,
+                                "%szero_pp_rank_%d_mp_rank_%02d_optim_states.pt",
+                                prefix,
+                                dp,
+                                mp);
                 files.add(optimizers.file(request.tag() + "/" + name, mp, dp));
             }
         }

@@ -14,6 +14,7 @@ import io.ucp.formats.torch.pickle.PyList;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 
 /// The optimizer of a job without ZeRO: `optimizer` in the model states, and of a job with experts
 /// `expp_rank_E_mp_rank_MM_optim_states.pt`, one an expert-parallel rank, too.
@@ -174,7 +175,12 @@ record WholeOptimizer(
             for (int e = 0; e < experts.degree(); e++) {
                 for (int dp = 0; dp < target.dp(); dp++) {
                     if (experts.of(mp, dp) == e) {
-                        String name = "expp_rank_%d_mp_rank_%02d_optim_states.pt".formatted(e, mp);
+                        String name =
+                                String.format(
+                                        Locale.ROOT,
+                                        "expp_rank_%d_mp_rank_%02d_optim_states.pt",
+                                        e,
+                                        mp);
                         TorchBuilder torch = new TorchBuilder(model.file().storages());
                         PyDict root =
                                 PyDict.empty().with(OptimizerModel.WHOLE, states(torch, mp, dp));
