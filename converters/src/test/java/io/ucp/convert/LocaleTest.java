@@ -97,7 +97,7 @@ class LocaleTest {
         Map<String, String> arabic = written(arabic(), sample, to, option);
         assertThat(arabic.keySet()).isEqualTo(usual.keySet());
         for (Map.Entry<String, String> file : usual.entrySet()) {
-            assertThat(arabic.get(file.getKey()).equals(file.getValue()))
+            assertThat(file.getValue().equals(arabic.get(file.getKey())))
                     .as(file.getKey())
                     .isTrue();
         }
