@@ -84,6 +84,12 @@ public record ModelStates(
             } else {
                 Optional<PyDict> inner = entry.value().asDict();
                 if (inner.isPresent()) {
+                    if (!search.enters(entry.value())) {
+                        throw file.malformed(
+                                "the dict `%s` is in more than %d places"
+                                        .formatted(name, ElementSearch.MOST_PLACES),
+                                "each dict of a state dict once");
+                    }
                     flatten(file, name + ".", inner.get(), into, depth + 1, search);
                 } else if (search.finds(entry.value())) {
                     throw file.malformed(

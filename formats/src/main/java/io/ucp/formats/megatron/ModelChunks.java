@@ -145,6 +145,12 @@ final class ModelChunks {
                             "each tensor of the model once");
                 }
             } else if (inner.isPresent() && key.isPresent()) {
+                if (!search.enters(entry.value())) {
+                    throw file.malformed(
+                            "the dict `%s` is in more than %d places"
+                                    .formatted(name, ElementSearch.MOST_PLACES),
+                            "each dict of a state dict once");
+                }
                 flatten(file, name + ".", inner.get(), into, depth + 1, search);
             } else {
                 requireNoTensor(file, name, entry.value(), search);

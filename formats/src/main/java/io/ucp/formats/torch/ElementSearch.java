@@ -7,14 +7,25 @@ import io.ucp.formats.torch.pickle.PyPersistent;
 
 import java.util.Collections;
 import java.util.IdentityHashMap;
+import java.util.Map;
 import java.util.Set;
 
-/// Looks for elements of tensors, of whatever kind, in parts of one tree: at each node once,
-/// however many parts share it.
+/// Looks for tensors in the dicts of one tree. Dicts that share dicts can say far more names than
+/// they have bytes: what this costs follows the bytes.
 public final class ElementSearch {
-    private final Set<PyContainer> seen = Collections.newSetFromMap(new IdentityHashMap<>());
+    /// Places of one dict that are believed.
+    public static final int MOST_PLACES = 16;
 
-    /// Whether there are some below the node that no call before came to.
+    private final Set<PyContainer> seen = Collections.newSetFromMap(new IdentityHashMap<>());
+    private final Map<PickleValue, Integer> places = new IdentityHashMap<>();
+
+    /// Whether a dict is to be looked through in one more place.
+    public boolean enters(PickleValue dict) {
+        return places.merge(dict, 1, Integer::sum) <= MOST_PLACES;
+    }
+
+    /// Whether elements of a tensor, of whatever kind, are below the node that no call before came
+    /// to.
     public boolean finds(PickleValue value) {
         boolean[] found = new boolean[1];
         PickleGraph.walk(

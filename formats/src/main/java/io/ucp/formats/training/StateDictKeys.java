@@ -2,6 +2,7 @@ package io.ucp.formats.training;
 
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CarriedFile.Content;
+import io.ucp.formats.torch.ElementSearch;
 import io.ucp.formats.torch.TensorPickles;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
@@ -47,7 +48,7 @@ public final class StateDictKeys {
         file.root()
                 .map(r -> r.find(ROLE).orElse(r))
                 .flatMap(PickleValue::asDict)
-                .ifPresent(d -> flatten("", d, values, 0));
+                .ifPresent(d -> flatten("", d, values, 0, new ElementSearch()));
         Map<String, PickleValue> scheduler = new LinkedHashMap<>();
         values.forEach(
                 (key, value) -> {
@@ -80,15 +81,19 @@ public final class StateDictKeys {
     }
 
     private static void flatten(
-            String prefix, PyDict dict, Map<String, PickleValue> into, int depth) {
+            String prefix,
+            PyDict dict,
+            Map<String, PickleValue> into,
+            int depth,
+            ElementSearch search) {
         for (PyDict.Entry entry : dict.entries()) {
             String key = prefix + entry.key().asText().orElse(entry.key().toString());
             Optional<PyDict> inner =
                     depth < DEEPEST && TensorPickles.read(entry.value()).isEmpty()
                             ? entry.value().asDict()
                             : Optional.empty();
-            if (inner.isPresent()) {
-                flatten(key + ".", inner.get(), into, depth + 1);
+            if (inner.isPresent() && search.enters(entry.value())) {
+                flatten(key + ".", inner.get(), into, depth + 1, search);
             } else {
                 into.put(key, entry.value());
             }

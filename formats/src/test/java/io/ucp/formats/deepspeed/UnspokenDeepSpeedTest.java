@@ -127,6 +127,21 @@ class UnspokenDeepSpeedTest {
                 .hasMessageContaining("_rebuild_sparse_tensor");
     }
 
+    /// Sixty levels of two would be more names than there are atoms to write them with.
+    @Test
+    void dictsThatShareDictsAreNotGoneIntoWithoutEnd() throws IOException {
+        PickleValue twice = TorchTree.of(Map.of());
+        for (int level = 0; level < 60; level++) {
+            twice = TorchTree.of(Map.of("l", twice, "r", twice));
+        }
+        PickleValue shared = twice;
+        edited(small(), MODEL, dict -> GeneratedFiles.with(dict, shared, "module", "bomb"));
+
+        refused()
+                .isInstanceOf(MalformedFileException.class)
+                .hasMessageContaining("in more than 16 places");
+    }
+
     /// Both begin at one byte and have one shape.
     @Test
     void aTensorAndItsTransposeAreTwo() throws IOException {

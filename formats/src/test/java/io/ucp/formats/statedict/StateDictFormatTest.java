@@ -227,6 +227,19 @@ class StateDictFormatTest {
                 .hasMessageContaining("two tensors of the name 'a.b'");
     }
 
+    /// Sixty levels of two would be more names than there are bytes to write them with.
+    @Test
+    void dictsThatShareDictsAreNotGoneIntoWithoutEnd() throws IOException {
+        PyDict twice = dict();
+        for (int level = 0; level < 60; level++) {
+            twice = dict("l", twice, "r", twice);
+        }
+        Path file = write("x.pt", dict("model", dict("a", tensor(2), "b", twice)));
+        assertThatThrownBy(() -> read(file))
+                .isInstanceOf(MalformedFileException.class)
+                .hasMessageContaining("in more than 16 places");
+    }
+
     /// A dense tensor and a call that makes another kind of it.
     private PyObject rebuilt(String call) {
         return PyObject.call(
