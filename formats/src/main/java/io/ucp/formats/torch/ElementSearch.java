@@ -7,7 +7,6 @@ import io.ucp.formats.torch.pickle.PyPersistent;
 
 import java.util.Collections;
 import java.util.IdentityHashMap;
-import java.util.Map;
 import java.util.Set;
 
 /// Looks for tensors in the dicts of one tree. Dicts that share dicts can say far more names than
@@ -17,7 +16,7 @@ public final class ElementSearch {
     public static final int MOST_PLACES = 16;
 
     private final Set<PyContainer> seen = Collections.newSetFromMap(new IdentityHashMap<>());
-    private final Map<PickleValue, Integer> places = new IdentityHashMap<>();
+    private final IdentityHashMap<PickleValue, Integer> places = new IdentityHashMap<>();
 
     /// Whether a dict is to be looked through in one more place.
     public boolean enters(PickleValue dict) {
