@@ -49,7 +49,7 @@ final class ArchitectureTest {
                     "mcore",
                     List.of("megatron", "megatrondist"),
                     "hub",
-                    List.of("safetensors", "statedict", "dcp"),
+                    List.of("safetensors", "statedict", "dcp", "mcore"),
                     "training",
                     List.of("deepspeed", "mcore", "dcp"));
 

@@ -3,6 +3,7 @@ package io.ucp.formats.torch;
 import io.ucp.formats.torch.pickle.PickleReader;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyObject;
+import io.ucp.formats.torch.pickle.RunningCalls;
 import io.ucp.io.ByteReader;
 import io.ucp.io.ByteSource;
 import io.ucp.io.Checksummed;

@@ -1,11 +1,5 @@
-package io.ucp.formats.torch;
+package io.ucp.formats.torch.pickle;
 
-import io.ucp.formats.torch.pickle.PickleGraph;
-import io.ucp.formats.torch.pickle.PickleValue;
-import io.ucp.formats.torch.pickle.PyContainer;
-import io.ucp.formats.torch.pickle.PyGlobal;
-import io.ucp.formats.torch.pickle.PyObject;
-import io.ucp.formats.torch.pickle.PyTuple;
 import io.ucp.io.MalformedFileException;
 
 import java.nio.file.Path;
