@@ -4,6 +4,7 @@ import io.ucp.formats.AxisDegree;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.Finding;
 import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.formats.deepspeed.writing.LayerName;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.io.MalformedFileException;
 
@@ -262,9 +263,7 @@ record Degrees(int pp, int tp, int dp) {
         for (Map.Entry<Integer, List<Integer>> layer : ranks.entrySet()) {
             for (int rank = 0; rank < tp; rank++) {
                 if (!layer.getValue().contains(rank)) {
-                    throw files.missing(
-                            "layer_%02d-model_%02d-model_states.pt"
-                                    .formatted(layer.getKey(), rank));
+                    throw files.missing(LayerName.of(layer.getKey(), rank));
                 }
             }
         }

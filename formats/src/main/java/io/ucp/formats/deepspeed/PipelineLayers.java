@@ -3,6 +3,7 @@ package io.ucp.formats.deepspeed;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.TensorEntry;
+import io.ucp.formats.deepspeed.writing.LayerName;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.Shape;
 
@@ -160,7 +161,7 @@ record PipelineLayers(CheckpointFiles files, Degrees degrees, Weights.Collector 
             throw new IllegalStateException(missing.getFirst());
         }
         int layer = Integer.parseInt(m.group(1));
-        String file = "layer_%02d-model_%02d-model_states.pt".formatted(layer, mp % degrees.tp());
+        String file = LayerName.of(layer, mp % degrees.tp());
         for (CheckpointFile there : files.layers()) {
             if (there.label().equals(file)) {
                 throw lacks(there, missing.getFirst(), model);

@@ -195,13 +195,16 @@ record Weights(
         /// A model that is in one file has every parameter that the file lists; experts have files
         /// of their own, and of ZeRO-3 the optimizer states have them.
         void allHeld(ModelStates model, Coordinate at) throws IOException {
-            if (files.perRank() || model.module().isEmpty() || !files.experts().isEmpty()) {
+            if (files.perRank() || model.module().isEmpty()) {
                 return;
             }
             Map<String, Shape> shapes = new LinkedHashMap<>(model.trainable());
             model.frozen().ifPresent(shapes::putAll);
             for (String name : shapes.keySet()) {
-                if (!holds(name, at) && !holds(aliases.getOrDefault(name, name), at)) {
+                boolean elsewhere = !files.experts().isEmpty() && name.contains("expert");
+                if (!elsewhere
+                        && !holds(name, at)
+                        && !holds(aliases.getOrDefault(name, name), at)) {
                     if (COPY.matcher(name).matches()) {
                         throw files.missing(ExpertLayers.file(0, 0, 0));
                     }

@@ -32,7 +32,7 @@ public record SideFiles(List<CarriedFile> carried, List<Finding> findings) {
     public static final String ROLE = "side";
 
     /// How files of the folder around a DeepSpeed checkpoint are carried.
-    private static final String BESIDE = "beside";
+    public static final String BESIDE = "beside";
 
     /// Of the job, not of the model: where a trainer's folder holds a job's checkpoint too.
     private static final Set<String> OF_JOB =

@@ -6,6 +6,7 @@ import io.ucp.formats.TargetJob;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
 import io.ucp.formats.mcore.Arguments;
+import io.ucp.formats.mcore.FilesBeside;
 import io.ucp.formats.mcore.Grid;
 import io.ucp.formats.mcore.HeldShard;
 import io.ucp.formats.mcore.IterationFolder;
@@ -14,7 +15,6 @@ import io.ucp.formats.mcore.ModelTemplate;
 import io.ucp.formats.mcore.OptimizerSettings;
 import io.ucp.formats.mcore.RandomStates;
 import io.ucp.formats.mcore.Roles;
-import io.ucp.formats.mcore.SideFiles;
 import io.ucp.formats.mcore.SourceModel;
 import io.ucp.formats.mcore.TargetArguments;
 import io.ucp.formats.mcore.TargetModel;
@@ -109,7 +109,7 @@ final class MegatronTree {
         if (foreign) {
             notes.addAll(MadeArguments.notes(asked, optimizer));
         }
-        SideFiles.add(request, IterationFolder.of(request), files, losses);
+        FilesBeside.add(request, IterationFolder.of(request), files, losses);
         random.tell(source, grid, notes, losses);
         if (request.carried().stream().anyMatch(f -> f.role().equals(Roles.OBJECTS))) {
             losses.add(

@@ -16,12 +16,12 @@ import io.ucp.formats.distcp.StateDictEntry;
 import io.ucp.formats.distcp.StateDictEntry.OfObject;
 import io.ucp.formats.distcp.StateDictEntry.OfTensor;
 import io.ucp.formats.distcp.StateDictEntry.Stored;
+import io.ucp.formats.mcore.FilesBeside;
 import io.ucp.formats.mcore.Grid;
 import io.ucp.formats.mcore.IterationFolder;
 import io.ucp.formats.mcore.MadeArguments;
 import io.ucp.formats.mcore.ModelTemplate;
 import io.ucp.formats.mcore.OptimizerSettings;
-import io.ucp.formats.mcore.SideFiles;
 import io.ucp.formats.mcore.SourceModel;
 import io.ucp.formats.mcore.TargetModel;
 import io.ucp.formats.torch.TensorPickles;
@@ -126,7 +126,7 @@ final class DistTree {
                             false,
                             chunks.getOrDefault(key.key(), List.of())));
         }
-        SideFiles.add(request, folder, files, losses);
+        FilesBeside.add(request, folder, files, losses);
         byte[] metadata =
                 PickleWriter.write(
                         new DistcpMetadata(entries, Optional.empty(), Optional.empty()).tree());

@@ -7,7 +7,6 @@ import io.ucp.formats.torch.TorchBuilder;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 
 /// `layer_LL-model_TT-model_states.pt` of a pipeline: the state dict of one layer, for each
@@ -36,15 +35,11 @@ record LayerFiles(Ranks target, SourceFiles source, RankHoldings holdings) {
 
     private TargetFile file(String folder, int layer, int tp, CarriedFile model) {
         String path =
-                source.layersNameRanks() || target.tp() > 1
-                        ? String.format(
-                                Locale.ROOT,
-                                "%s/layer_%02d-model_%02d-model_states.pt",
-                                folder,
-                                layer,
-                                tp)
-                        : String.format(
-                                Locale.ROOT, "%s/layer_%02d-model_states.pt", folder, layer);
+                folder
+                        + "/"
+                        + (source.layersNameRanks() || target.tp() > 1
+                                ? LayerName.of(layer, tp)
+                                : LayerName.of(layer));
         TorchBuilder torch = new TorchBuilder(model.storages());
         ModuleTree tree =
                 new ModuleTree(

@@ -14,7 +14,6 @@ import io.ucp.tensor.DType;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -178,15 +177,7 @@ record MadeLayerFiles(
                                             held.weight(dtype).stream().toList())));
                 });
         return torch.file(
-                namesRanks()
-                        ? String.format(
-                                Locale.ROOT,
-                                "%s/layer_%02d-model_%02d-model_states.pt",
-                                folder,
-                                layer,
-                                tp)
-                        : String.format(
-                                Locale.ROOT, "%s/layer_%02d-model_states.pt", folder, layer),
+                folder + "/" + (namesRanks() ? LayerName.of(layer, tp) : LayerName.of(layer)),
                 PyObject.orderedDict(PyDict.of(dict)));
     }
 

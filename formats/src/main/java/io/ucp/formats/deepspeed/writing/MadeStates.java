@@ -28,7 +28,6 @@ import io.ucp.tensor.Shape;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -295,14 +294,7 @@ record MadeStates(
         List<CarriedFile> files = new ArrayList<>();
         layers.forEach(
                 (number, keys) ->
-                        files.add(
-                                file(
-                                        String.format(
-                                                Locale.ROOT,
-                                                "layer_%02d-model_00-model_states.pt",
-                                                number),
-                                        "layer",
-                                        PyDict.of(keys))));
+                        files.add(file(LayerName.of(number, 0), "layer", PyDict.of(keys))));
         return files;
     }
 

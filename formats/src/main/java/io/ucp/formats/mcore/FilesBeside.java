@@ -3,6 +3,7 @@ package io.ucp.formats.mcore;
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.TargetFile;
 import io.ucp.formats.WriteRequest;
+import io.ucp.formats.hub.SideFiles;
 import io.ucp.formats.training.StateDictKeys;
 import io.ucp.formats.training.TrainingState;
 
@@ -15,8 +16,8 @@ import java.util.TreeMap;
 
 /// Files that no rank owns, as they are: those of the source's folder, and what lay in the folder
 /// around a DeepSpeed checkpoint, as far as it is not that job's own.
-public final class SideFiles {
-    private SideFiles() {}
+public final class FilesBeside {
+    private FilesBeside() {}
 
     /// @param folder of the target, in which they lie again
     /// @param losses what has no place there, and is told nowhere else
@@ -35,7 +36,7 @@ public final class SideFiles {
             }
             String path = folder + "/" + name.get();
             if (taken.add(path)) {
-                files.add(io.ucp.formats.hub.SideFiles.written(file, path));
+                files.add(SideFiles.written(file, path));
             } else {
                 losses.add(name.get() + ": the target has a file of that name");
             }
@@ -48,9 +49,7 @@ public final class SideFiles {
     }
 
     private static Optional<String> nameOf(CarriedFile file) {
-        return file.role().equals(Roles.SIDE)
-                ? Optional.of(file.path())
-                : io.ucp.formats.hub.SideFiles.nameOf(file);
+        return file.role().equals(Roles.SIDE) ? Optional.of(file.path()) : SideFiles.nameOf(file);
     }
 
     /// Its facts are in the ranks' files or told as lost one by one, or it is of the job that the
@@ -61,7 +60,7 @@ public final class SideFiles {
             role = role.substring(CarriedFile.BEFORE_RENAME.length());
         }
         return role.equals(CarriedFile.FORM)
-                || role.equals("beside")
+                || role.equals(SideFiles.BESIDE)
                 || role.equals(StateDictKeys.ROLE)
                 || TrainingState.ROLES.contains(role);
     }

@@ -24,7 +24,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 
-class SideFilesTest {
+class FilesBesideTest {
     @TempDir Path folder;
 
     private final List<TargetFile> files = new ArrayList<>();
@@ -49,7 +49,7 @@ class SideFilesTest {
 
     private void add(CarriedFile... carried) {
         Origin origin = new Origin("deepspeed", "t", -1, List.of(), Optional.empty());
-        SideFiles.add(
+        FilesBeside.add(
                 new WriteRequest(
                         "t",
                         OptionalLong.empty(),
