@@ -84,20 +84,10 @@ public record ModelStates(
             } else {
                 Optional<PyDict> inner = entry.value().asDict();
                 if (inner.isPresent()) {
-                    if (!search.enters(entry.value())) {
-                        throw file.malformed(
-                                "the dict `%s` is in more than %d places"
-                                        .formatted(name, ElementSearch.MOST_PLACES),
-                                "each dict of a state dict once");
-                    }
+                    search.enter(file.path(), name, entry.value());
                     flatten(file, name + ".", inner.get(), into, depth + 1, search);
-                } else if (search.finds(entry.value())) {
-                    throw file.malformed(
-                            "`%s` holds a tensor of a kind that is not read: %s"
-                                    .formatted(name, entry.value()),
-                            "dense tensors",
-                            "save it as a dense one (sparse: to_dense(), conj or neg:"
-                                    + " resolve_conj(), resolve_neg()), or without it");
+                } else {
+                    search.requireNone(file.path(), name, entry.value());
                 }
             }
         }

@@ -3,6 +3,7 @@ package io.ucp.formats.deepspeed;
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.io.PlainName;
 import io.ucp.io.WholeFile;
 
 import java.io.IOException;
@@ -131,13 +132,7 @@ final class TagFolder {
 
     /// The folder of a tag in a root. A tag is a folder's name, not a way out of the root.
     private static Optional<Path> named(Path root, String tag) {
-        boolean plain =
-                !tag.isEmpty()
-                        && tag.chars()
-                                .noneMatch(c -> c == '/' || c == '\\' || Character.isISOControl(c))
-                        && !tag.equals("..")
-                        && !tag.equals(".");
-        return plain ? Optional.of(root.resolve(tag)) : Optional.empty();
+        return PlainName.is(tag) ? Optional.of(root.resolve(tag)) : Optional.empty();
     }
 
     /// Refuses a candidate that a pointer led to and that is not there.

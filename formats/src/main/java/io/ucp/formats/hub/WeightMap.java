@@ -5,6 +5,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 
 import io.ucp.io.MalformedFileException;
+import io.ucp.io.PlainName;
 import io.ucp.io.WholeFile;
 
 import java.io.IOException;
@@ -199,7 +200,7 @@ public record WeightMap(Path path, OptionalLong totalSize, Map<String, Place> pl
                             path, at, "no file for '%s'".formatted(tensor), "a file's name");
                 }
                 String file = json.getText();
-                if (!isPlain(file)) {
+                if (!PlainName.is(file)) {
                     throw malformed(
                             path,
                             at,
@@ -215,14 +216,6 @@ public record WeightMap(Path path, OptionalLong totalSize, Map<String, Place> pl
 
         private long at() {
             return Math.max(0, json.currentTokenLocation().getByteOffset());
-        }
-
-        private static boolean isPlain(String file) {
-            return !file.isEmpty()
-                    && !file.equals(".")
-                    && !file.equals("..")
-                    && file.chars()
-                            .noneMatch(c -> c == '/' || c == '\\' || Character.isISOControl(c));
         }
     }
 }

@@ -1,7 +1,6 @@
 package io.ucp.formats.megatron;
 
 import io.ucp.formats.IncompleteCheckpointException;
-import io.ucp.formats.RefusedException;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.mcore.Grid;
 import io.ucp.formats.mcore.ModelTemplate;
@@ -145,29 +144,11 @@ final class ModelChunks {
                             "each tensor of the model once");
                 }
             } else if (inner.isPresent() && key.isPresent()) {
-                if (!search.enters(entry.value())) {
-                    throw file.malformed(
-                            "the dict `%s` is in more than %d places"
-                                    .formatted(name, ElementSearch.MOST_PLACES),
-                            "each dict of a state dict once");
-                }
+                search.enter(file.path(), name, entry.value());
                 flatten(file, name + ".", inner.get(), into, depth + 1, search);
             } else {
-                requireNoTensor(file, name, entry.value(), search);
+                search.requireNone(file.path(), name, entry.value());
             }
-        }
-    }
-
-    /// What is no tensor that is read has no storage either: it would be left out.
-    private static void requireNoTensor(
-            RankFile file, String name, PickleValue value, ElementSearch search) {
-        if (search.finds(value)) {
-            throw new RefusedException(
-                    "%s: `%s`".formatted(file.path(), name),
-                    "a tensor of a kind that is not read, in %s".formatted(value),
-                    "plain tensors under names: no sparse or quantized one, no lazily conjugated or"
-                            + " negated view, no list of tensors",
-                    "make it one before it is saved (`to_dense`, `dequantize`, `resolve_conj`)");
         }
     }
 

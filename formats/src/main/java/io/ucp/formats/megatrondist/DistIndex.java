@@ -217,7 +217,7 @@ final class DistIndex {
                     "shape %s, in %d chunk%s"
                             .formatted(tensor.shape(), chunks, chunks == 1 ? "" : "s"),
                     "a chunk for each parameter without elements",
-                    "");
+                    "copy the checkpoint again from where it was written");
         }
     }
 

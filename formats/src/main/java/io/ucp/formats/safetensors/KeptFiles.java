@@ -12,6 +12,7 @@ import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.io.PlainFile;
+import io.ucp.io.PlainName;
 import io.ucp.tensor.Shape;
 
 import java.io.IOException;
@@ -84,7 +85,7 @@ final class KeptFiles {
             Optional<String> file = each.key().asText();
             Optional<String> text = each.value().asText();
             Optional<TargetFile> made =
-                    file.filter(KeptFiles::isPlain).isEmpty() || text.isEmpty()
+                    file.filter(PlainName::is).isEmpty() || text.isEmpty()
                             ? Optional.empty()
                             : file(file.get(), text.get(), shapes, left);
             if (made.isEmpty()) {
@@ -100,14 +101,6 @@ final class KeptFiles {
                 .filter(file -> file.path().endsWith(ModelFolder.SUFFIX + ModelFolder.INDEX_SUFFIX))
                 .forEach(file -> files.add(SideFiles.written(file, file.path())));
         return Optional.of(files);
-    }
-
-    /// The carried names come from a file of the source: what leads elsewhere is none of them.
-    private static boolean isPlain(String name) {
-        return !name.isEmpty()
-                && !name.equals(".")
-                && !name.equals("..")
-                && name.chars().noneMatch(c -> c == '/' || c == '\\' || c == 0);
     }
 
     /// @param left weights that no file has taken yet

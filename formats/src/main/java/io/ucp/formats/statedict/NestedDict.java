@@ -66,13 +66,7 @@ final class NestedDict {
                         "load the file with torch and save what .to_dense(), .dequantize(),"
                                 + " .resolve_conj() or .resolve_neg() makes of it");
             } else if (inner.isPresent() && key.isPresent() && depth < DEEPEST) {
-                if (!search.enters(entry.value())) {
-                    throw contents.malformed(
-                            "the dict '%s' is in more than %d places"
-                                    .formatted(name, ElementSearch.MOST_PLACES),
-                            "each dict of a state dict once",
-                            "load the file with torch and save a state dict without nested ones");
-                }
+                search.enter(contents.file().path(), name, entry.value());
                 find(inner.get(), name + ".", depth + 1);
             } else if (search.finds(entry.value())) {
                 unread.add(

@@ -8,6 +8,7 @@ import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.HeldTensor;
 import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.formats.RefusedException;
 import io.ucp.formats.deepspeed.GeneratedCheckpoint.Wrapper;
 import io.ucp.formats.deepspeed.GeneratedParameter.Cut;
 import io.ucp.formats.deepspeed.GeneratedParameter.Role;
@@ -122,8 +123,9 @@ class UnspokenDeepSpeedTest {
                                 "a"));
 
         refused()
-                .isInstanceOf(MalformedFileException.class)
-                .hasMessageContaining("`a` holds a tensor of a kind that is not read")
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining(MODEL + ": `a`")
+                .hasMessageContaining("a tensor of a kind that is not read")
                 .hasMessageContaining("_rebuild_sparse_tensor");
     }
 

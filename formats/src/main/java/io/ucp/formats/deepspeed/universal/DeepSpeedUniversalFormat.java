@@ -8,6 +8,7 @@ import io.ucp.formats.WriteRequest;
 import io.ucp.formats.torch.TorchFolder;
 import io.ucp.io.ByteSource;
 import io.ucp.io.Checksummed;
+import io.ucp.io.PlainName;
 import io.ucp.io.WholeFile;
 
 import java.io.IOException;
@@ -71,13 +72,7 @@ public final class DeepSpeedUniversalFormat implements CheckpointFormat {
             return Optional.empty();
         }
         String name = new String(WholeFile.read(pointer), StandardCharsets.UTF_8).strip();
-        boolean plain =
-                !name.isEmpty()
-                        && !name.equals(".")
-                        && !name.equals("..")
-                        && name.chars()
-                                .noneMatch(c -> c == '/' || c == '\\' || Character.isISOControl(c));
-        return plain ? Optional.of(name) : Optional.empty();
+        return Optional.of(name).filter(PlainName::is);
     }
 
     /// Without the ending that writing adds, so that a tag is the same however often it is
