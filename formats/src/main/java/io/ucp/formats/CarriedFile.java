@@ -37,6 +37,11 @@ public record CarriedFile(
         storages = Map.copyOf(storages);
     }
 
+    /// The role, whether the state was renamed or not.
+    public String roleBefore() {
+        return role.startsWith(BEFORE_RENAME) ? role.substring(BEFORE_RENAME.length()) : role;
+    }
+
     /// With `None` under a key of the root, and what is left of the storages; empty where the root
     /// has nothing there.
     public Optional<CarriedFile> withNone(String key, Map<String, Storage> left) {

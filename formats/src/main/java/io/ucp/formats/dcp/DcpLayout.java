@@ -28,6 +28,7 @@ import io.ucp.formats.torch.pickle.PickleWriter;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.formats.training.TrainingState;
+import io.ucp.formats.training.Untold;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 
@@ -40,7 +41,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeMap;
 
 /// The files of a checkpoint for a mesh: one a rank that has something to write, and `.metadata`.
 final class DcpLayout {
@@ -188,6 +188,10 @@ final class DcpLayout {
         }
     }
 
+    /// Its own, and of the source's job alone.
+    private static final Set<String> OTHERS =
+            Set.of(CarriedStateDict.ROLE, CarriedStateDict.OBJECT, SideFiles.BESIDE);
+
     private static final Place NOWHERE = new Place("", 0, 0);
 
     /// Of a parameter that has several keys there is one item.
@@ -247,32 +251,15 @@ final class DcpLayout {
     private static void side(WriteRequest request, List<TargetFile> files, List<String> losses) {
         Set<String> taken = new HashSet<>(Set.of(DistcpMetadata.FILE));
         files.forEach(f -> taken.add(f.path()));
-        Map<String, Integer> roles = new TreeMap<>();
+        List<CarriedFile> left = new ArrayList<>();
         for (CarriedFile file : request.carried()) {
             Optional<String> name = SideFiles.nameOf(file).filter(taken::add);
             if (name.isPresent()) {
                 files.add(SideFiles.written(file, name.get()));
-            } else if (!isTold(file)) {
-                roles.merge(file.role(), 1, Integer::sum);
+            } else {
+                left.add(file);
             }
         }
-        roles.forEach(
-                (role, count) ->
-                        losses.add(
-                                "%s (%d file%s): a state dict has no place for it"
-                                        .formatted(role, count, count == 1 ? "" : "s")));
-    }
-
-    /// Its own, or one whose facts are in the state dict or told as lost one by one.
-    private static boolean isTold(CarriedFile file) {
-        String role = file.role();
-        if (role.startsWith(CarriedFile.BEFORE_RENAME)) {
-            role = role.substring(CarriedFile.BEFORE_RENAME.length());
-        }
-        return role.equals(CarriedFile.FORM)
-                || role.equals(CarriedStateDict.ROLE)
-                || role.equals(CarriedStateDict.OBJECT)
-                || role.equals("beside")
-                || TrainingState.ROLES.contains(role);
+        losses.addAll(Untold.losses(left, OTHERS, "a state dict"));
     }
 }

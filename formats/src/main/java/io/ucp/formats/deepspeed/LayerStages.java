@@ -97,15 +97,15 @@ record LayerStages(Map<Integer, Integer> stages, Optional<SharedModule> shared) 
                         layers,
                         trained.stream().map(Amount::count).toList(),
                         trained.getFirst().elements());
-        Optional<LayerStages> said =
-                one(SharedModule.said(layers, files), search, files, layers, models);
+        Trial trial = new Trial(search, files, layers, models);
+        Optional<LayerStages> said = only(trial.explaining(SharedModule.said(layers, files)));
         if (said.isPresent()) {
             return said.get();
         }
         Optional<StageSearch.Found> plain = search.plain();
-        if (plain.filter(f -> fits(f, Optional.empty(), layers, models)).isEmpty()
+        if (plain.filter(f -> trial.fits(f, Optional.empty())).isEmpty()
                 && files.expertOptimizers().isEmpty()) {
-            Optional<LayerStages> shared = shared(search, files, layers, models);
+            Optional<LayerStages> shared = trial.shared();
             if (shared.isPresent()) {
                 return shared.get();
             }
@@ -115,76 +115,61 @@ record LayerStages(Map<Integer, Integer> stages, Optional<SharedModule> shared) 
                 : NONE;
     }
 
-    /// The one module that explains every stage, where there is one: first of those that two layers
-    /// have a file for, then of those that one has.
-    private static Optional<LayerStages> shared(
-            StageSearch search,
-            CheckpointFiles files,
-            Map<Integer, Map<String, TensorEntry>> layers,
-            List<ModelStates> models) {
-        List<LayerStages> twins = every(search.twins(), search, files, layers, models);
-        return twins.isEmpty() ? one(search.single(), search, files, layers, models) : only(twins);
-    }
-
-    private static Optional<LayerStages> one(
-            List<Set<Integer>> candidates,
-            StageSearch search,
-            CheckpointFiles files,
-            Map<Integer, Map<String, TensorEntry>> layers,
-            List<ModelStates> models) {
-        return only(every(candidates, search, files, layers, models));
-    }
-
     private static Optional<LayerStages> only(List<LayerStages> found) {
         return found.size() == 1 ? Optional.of(found.getFirst()) : Optional.empty();
     }
 
-    /// @param candidates layers of one module
-    private static List<LayerStages> every(
-            List<Set<Integer>> candidates,
+    /// What can be tried of one tensor-parallel rank's files.
+    ///
+    /// @param layers what each holds, by its number
+    /// @param models of each stage
+    private record Trial(
             StageSearch search,
             CheckpointFiles files,
             Map<Integer, Map<String, TensorEntry>> layers,
             List<ModelStates> models) {
-        List<LayerStages> found = new ArrayList<>();
-        for (Set<Integer> candidate : candidates) {
-            SharedModule module = SharedModule.of(candidate, layers, files);
-            for (StageSearch.Found each : search.sharing(candidate)) {
-                SharedModule held = module.copiedTo(each.copies());
-                if (fits(each, Optional.of(held), layers, models)) {
-                    found.add(new LayerStages(each.stages(), Optional.of(held)));
-                }
-            }
+        /// The one module that explains every stage, where there is one: first of those that two
+        /// layers have a file for, then of those that one has.
+        Optional<LayerStages> shared() {
+            List<LayerStages> twins = explaining(search.twins());
+            return only(twins.isEmpty() ? explaining(search.single()) : twins);
         }
-        return found;
-    }
 
-    /// Whether every stage's optimizer holds what that makes of it.
-    private static boolean fits(
-            StageSearch.Found found,
-            Optional<SharedModule> shared,
-            Map<Integer, Map<String, TensorEntry>> layers,
-            List<ModelStates> models) {
-        for (int stage = 0; stage < models.size(); stage++) {
-            List<HeldTensor> parameters = new ArrayList<>();
-            if (shared.isPresent() && shared.get().isOn(stage, found.stages())) {
-                parameters.addAll(shared.get().parameters(layers));
-            }
-            for (Map.Entry<Integer, Map<String, TensorEntry>> layer : layers.entrySet()) {
-                boolean own =
-                        found.stages().getOrDefault(layer.getKey(), -1) == stage
-                                && shared.filter(s -> s.layers().contains(layer.getKey()))
-                                        .isEmpty();
-                if (own) {
-                    parameters.addAll(
-                            SharedModule.parameters(layer.getKey() + ".", layer.getValue()));
+        /// @param candidates layers of one module
+        List<LayerStages> explaining(List<Set<Integer>> candidates) {
+            List<LayerStages> found = new ArrayList<>();
+            for (Set<Integer> candidate : candidates) {
+                SharedModule module = SharedModule.of(candidate, layers, files);
+                for (StageSearch.Found each : search.sharing(candidate)) {
+                    SharedModule held = module.copiedTo(each.copies());
+                    if (fits(each, Optional.of(held))) {
+                        found.add(new LayerStages(each.stages(), Optional.of(held)));
+                    }
                 }
             }
-            if (!WholeOptimizer.fits(models.get(stage).file(), parameters)) {
-                return false;
-            }
+            return found;
         }
-        return true;
+
+        /// Whether every stage's optimizer holds what that makes of it.
+        boolean fits(StageSearch.Found found, Optional<SharedModule> shared) {
+            for (int stage = 0; stage < models.size(); stage++) {
+                List<HeldTensor> parameters = new ArrayList<>();
+                if (shared.isPresent() && shared.get().isOn(stage, found.stages())) {
+                    parameters.addAll(shared.get().parameters(layers));
+                }
+                for (Map.Entry<Integer, Map<String, TensorEntry>> layer : layers.entrySet()) {
+                    int number = layer.getKey();
+                    if (found.stages().getOrDefault(number, -1) == stage
+                            && shared.filter(s -> s.layers().contains(number)).isEmpty()) {
+                        parameters.addAll(SharedModule.parameters(number + ".", layer.getValue()));
+                    }
+                }
+                if (!WholeOptimizer.fits(models.get(stage).file(), parameters)) {
+                    return false;
+                }
+            }
+            return true;
+        }
     }
 
     /// Parameters, or, where an optimizer lays them end to end, elements.

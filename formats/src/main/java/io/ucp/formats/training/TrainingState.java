@@ -72,12 +72,8 @@ public record TrainingState(
         List<CarriedFile> all = new ArrayList<>(request.carried());
         all.addAll(request.foreign());
         for (CarriedFile file : all) {
-            String role = file.role();
-            if (role.startsWith(CarriedFile.BEFORE_RENAME)) {
-                role = role.substring(CarriedFile.BEFORE_RENAME.length());
-            }
             if (file.root().isPresent()) {
-                roles.computeIfAbsent(role, _ -> new ArrayList<>()).add(file);
+                roles.computeIfAbsent(file.roleBefore(), _ -> new ArrayList<>()).add(file);
             }
         }
         if (roles.containsKey(DeepSpeedJob.MODEL)) {
