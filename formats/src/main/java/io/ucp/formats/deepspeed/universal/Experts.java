@@ -6,7 +6,8 @@ import io.ucp.formats.WriteRequest;
 
 import java.util.List;
 
-/// Experts cut over expert-parallel ranks, for which upstream has no universal form.
+/// Experts of which no universal form is written: those of DeepSpeed-MoE, for which upstream has
+/// none, and those of AutoEP over more than one expert-parallel rank.
 ///
 /// Source: DeepSpeed `checkpoint/ds_to_universal.py` (`native_moe` is skipped), `moe/experts.py`
 /// (`deepspeed_experts`).
@@ -27,16 +28,21 @@ final class Experts {
                         .filter(Experts::ofDeepSpeedMoe)
                         .toList();
         int degree = expertParallel(request.origin());
-        if (!names.isEmpty() || degree > 1) {
+        if (!names.isEmpty()) {
             throw new RefusedException(
-                    names.isEmpty() ? "checkpoint " + request.tag() : names.getFirst(),
-                    names.isEmpty()
-                            ? "experts over %d expert-parallel ranks".formatted(degree)
-                            : "one of %d expert parameters of DeepSpeed-MoE"
-                                    .formatted(names.size()),
+                    names.getFirst(),
+                    "one of %d expert parameters of DeepSpeed-MoE".formatted(names.size()),
                     "a model without such experts: DeepSpeed's universal form has no place for"
                             + " them",
                     "--to universal holds every expert");
+        }
+        if (degree > 1) {
+            throw new RefusedException(
+                    "checkpoint " + request.tag(),
+                    "experts over %d expert-parallel ranks".formatted(degree),
+                    "experts on one: their universal form over more is not written",
+                    "--to deepspeed --ep 1 makes a checkpoint that it is written of; --to universal"
+                            + " holds every expert");
         }
     }
 
