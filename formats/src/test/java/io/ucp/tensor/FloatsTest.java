@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.math.BigDecimal;
 import java.nio.ByteBuffer;
@@ -60,9 +61,9 @@ class FloatsTest {
         assertThat(Long.toHexString(got)).isEqualTo(bits);
     }
 
-    @Test
-    void castingManyIsCastingEach() {
-        int count = 70_000;
+    @ParameterizedTest
+    @ValueSource(ints = {70_000, 4_097, 2_047, 3, 1})
+    void castingManyIsCastingEach(int count) {
         DType[] floats = {DType.FLOAT64, DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16};
         Random random = new Random(5);
         for (DType held : floats) {
