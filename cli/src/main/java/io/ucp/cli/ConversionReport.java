@@ -7,9 +7,11 @@ import io.ucp.convert.Prepared;
 import io.ucp.convert.Report;
 import io.ucp.convert.Request;
 import io.ucp.formats.ParameterFacts;
+import io.ucp.formats.PartConfig;
 
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -116,11 +118,21 @@ final class ConversionReport {
                             "ucp inspect %s".formatted(quoted(output)));
             case "safetensors", "torch" ->
                     List.of(
-                            "transformers makes the model from it: from_pretrained(\"%s\")"
-                                    .formatted(output),
+                            Files.exists(output.resolve(PartConfig.FILE))
+                                    ? "transformers makes the model from it: from_pretrained(\"%s\")"
+                                            .formatted(output)
+                                    : tensors(request.to(), output),
                             "ucp inspect %s".formatted(quoted(output)));
             case String _ -> List.of();
         };
+    }
+
+    /// Without a `config.json` transformers makes no model, but files of tensors can be loaded.
+    private static String tensors(String format, Path output) {
+        return format.equals("torch")
+                ? "torch.load reads the files of %s, each a state dict".formatted(output)
+                : "safetensors.torch.load_file reads the files of %s, each a dict of tensors"
+                        .formatted(output);
     }
 
     /// An optimizer may keep nothing of a parameter, and have it in a group.

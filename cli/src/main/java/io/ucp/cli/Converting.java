@@ -107,7 +107,7 @@ abstract class Converting extends Reporting {
                     spec().commandLine(), "--resume and --restart; expected one of them");
         }
         if (!resume && !overwrite && Files.exists(output, LinkOption.NOFOLLOW_LINKS)) {
-            throw new OutputExistsException(output);
+            throw OutputExistsException.replaceable(output);
         }
         Prepared prepared = prepare(target);
         boolean text = !quiet && !json();

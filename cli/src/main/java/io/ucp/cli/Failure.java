@@ -184,8 +184,23 @@ record Failure(
         if (message.contains("File name too long")) {
             return "name a shorter -o";
         }
-        return "";
+        if (message.contains("Input/output error")) {
+            return "its disk fails: see the system's log (dmesg); read another copy, or what is"
+                    + " lost through --parity";
+        }
+        return MOUNTS.stream().anyMatch(message::contains)
+                ? "its mount was lost: mount it again, then do it again"
+                : "";
     }
+
+    /// What Linux says of a file whose file system has gone.
+    private static final List<String> MOUNTS =
+            List.of(
+                    "Stale file handle",
+                    "Transport endpoint is not connected",
+                    "Host is down",
+                    "Connection timed out",
+                    "No such device");
 
     private static String message(Throwable failure) {
         return Objects.requireNonNullElse(failure.getMessage(), failure.getClass().getSimpleName());

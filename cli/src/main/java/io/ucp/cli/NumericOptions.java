@@ -17,6 +17,7 @@ import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.Set;
 
 /// Whether `ucp verify` looks at the numbers, and what it minds.
@@ -56,32 +57,48 @@ final class NumericOptions {
     @Option(
             names = "--max-denormals",
             paramLabel = "SHARE",
-            defaultValue = "0.5",
-            description = "With --numeric, denormals that a state may have: 0 to 1.")
-    private double denormals;
+            description =
+                    "With --numeric, denormals that a state may have: 0 to 1; 0.5 if not given.")
+    private Optional<Double> denormals = Optional.empty();
 
     @Option(
             names = "--max-drift",
             paramLabel = "ULPS",
-            defaultValue = "0",
             description =
                     "With --numeric, units in the last place that a weight may be away from its"
-                            + " master.")
-    private long drift;
+                            + " master; 0 if not given.")
+    private Optional<Long> drift = Optional.empty();
 
     boolean asked() {
         return numeric;
     }
 
-    Thresholds thresholds() {
-        if (!(denormals >= 0 && denormals <= 1)) {
+    /// What can be told before anything is read.
+    void require() {
+        if (!numeric && (denormals.isPresent() || drift.isPresent() || !ignored.isEmpty())) {
             throw new ParameterException(
                     spec.commandLine(),
-                    "--max-denormals is %s; expected 0 to 1".formatted(denormals));
+                    "--ignore, --max-denormals and --max-drift say what --numeric minds; expected"
+                            + " --numeric with them");
         }
+        if (denormals.filter(share -> !(share >= 0 && share <= 1)).isPresent()) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--max-denormals is %s; expected 0 to 1".formatted(denormals.get()));
+        }
+        if (drift.filter(ulps -> ulps < 0).isPresent()) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--max-drift is %d; expected 0 or more".formatted(drift.get()));
+        }
+    }
+
+    Thresholds thresholds() {
         Set<Kind> kinds = EnumSet.noneOf(Kind.class);
         ignored.forEach(minded -> kinds.add(minded.kind()));
-        return new Thresholds(kinds, denormals, drift);
+        Thresholds standard = Thresholds.STANDARD;
+        return new Thresholds(
+                kinds, denormals.orElse(standard.denormals()), drift.orElse(standard.drift()));
     }
 
     /// `"numeric": [..]`, where it was asked for.

@@ -33,6 +33,11 @@ final class Quantity {
                 : OptionalLong.empty();
     }
 
+    /// Bytes a second, from `500MB/s` or any other [#size], with or without `/s`.
+    static OptionalLong rate(String text) {
+        return size(text.endsWith("/s") ? text.substring(0, text.length() - 2) : text);
+    }
+
     /// `1.34 GB`: three digits, units of 1000.
     static String bytes(long size) {
         return size < 1000 ? size + " B" : scaled((double) size, "");

@@ -46,7 +46,11 @@ final class ResourceOptions {
                 prepared,
                 threads,
                 maxMemory.isPresent()
-                        ? OptionalLong.of(size("--max-memory", maxMemory.get(), maxMemory.get()))
+                        ? OptionalLong.of(
+                                size(
+                                        "--max-memory",
+                                        maxMemory.get(),
+                                        Quantity.size(maxMemory.get())))
                         : OptionalLong.empty(),
                 SystemMemory.available());
     }
@@ -54,15 +58,12 @@ final class ResourceOptions {
     RunOptions apply(RunOptions options) {
         OptionalLong rate = OptionalLong.empty();
         if (maxRate.isPresent()) {
-            String given = maxRate.get();
-            String size = given.endsWith("/s") ? given.substring(0, given.length() - 2) : given;
-            rate = OptionalLong.of(size("--max-rate", given, size));
+            rate = OptionalLong.of(size("--max-rate", maxRate.get(), Quantity.rate(maxRate.get())));
         }
         return options.withMaxRate(rate).withDropBehind(dropBehind);
     }
 
-    private long size(String name, String given, String text) {
-        OptionalLong size = Quantity.size(text);
+    private long size(String name, String given, OptionalLong size) {
         if (size.isEmpty()) {
             throw new ParameterException(
                     spec.commandLine(),

@@ -1,6 +1,8 @@
 package io.ucp.cli;
 
 import io.ucp.convert.RunOptions;
+import io.ucp.formats.RefusedException;
+import io.ucp.layout.ImpossibleLayoutException;
 import io.ucp.parity.Grouping;
 import io.ucp.snapshot.Snapshots;
 
@@ -36,7 +38,6 @@ import java.util.regex.Pattern;
         })
 final class Snapshot extends Reporting {
     private static final Pattern CODE = Pattern.compile("([0-9]{1,3})\\+([0-9]{1,3})");
-    private static final Pattern RATE = Pattern.compile("([0-9]{1,9})(kB|MB|GB)/s");
     private static final long LOOK_MILLIS = 1000;
 
     @Parameters(
@@ -146,23 +147,40 @@ final class Snapshot extends Reporting {
                                 });
                     });
         }
+        if (!finished && !json()) {
+            printWaiting();
+        }
         return finished ? ExitCode.DONE : ExitCode.DIFFERENCE;
+    }
+
+    private void printWaiting() {
+        out().println(
+                        "waiting   %s: no checkpoint is committed there, or its files are not settled"
+                                .formatted(Printable.of(root.toString())));
+        out().flush();
     }
 
     /// Until the process is stopped. What goes wrong is told once, and tried again.
     private ExitCode watch(Snapshots snapshots) {
         String told = "";
+        boolean waits = true;
         while (!Thread.currentThread().isInterrupted()) {
+            String said = "";
             try {
-                snapshots.look();
-                told = "";
-            } catch (IOException | UncheckedIOException e) {
-                String message = Failure.of(e).message();
-                if (!message.equals(told)) {
-                    err().println("ucp snapshot: " + Printable.lines(message));
-                    told = message;
+                if (!snapshots.look() && waits) {
+                    printWaiting();
                 }
+                waits = false;
+            } catch (IOException
+                    | UncheckedIOException
+                    | RefusedException
+                    | ImpossibleLayoutException e) {
+                said = text(e);
             }
+            if (!said.isEmpty() && !said.equals(told)) {
+                err().println(said);
+            }
+            told = said;
             try {
                 Thread.sleep(LOOK_MILLIS);
             } catch (InterruptedException e) {
@@ -170,6 +188,20 @@ final class Snapshot extends Reporting {
             }
         }
         return ExitCode.DONE;
+    }
+
+    /// What went wrong, and what went wrong besides.
+    private static String text(Exception thrown) {
+        StringBuilder text = new StringBuilder(text(Failure.of(thrown)));
+        for (Throwable besides : thrown.getSuppressed()) {
+            text.append('\n').append(text(Failure.of(besides)));
+        }
+        return text.toString();
+    }
+
+    private static String text(Failure failure) {
+        String hint = failure.hint().map(h -> "\nhint: " + Printable.lines(h)).orElse("");
+        return "ucp snapshot: " + Printable.lines(failure.message()) + hint;
     }
 
     private void print(Snapshots.Event event) {
@@ -221,18 +253,12 @@ final class Snapshot extends Reporting {
     }
 
     private long rate(String text) {
-        Matcher of = RATE.matcher(text);
-        if (!of.matches() || Long.parseLong(of.group(1)) == 0) {
-            throw usage(
-                    "--max-rate is '%s'; expected such as 500MB/s".formatted(Printable.of(text)));
-        }
-        long unit =
-                switch (of.group(2)) {
-                    case "kB" -> 1000L;
-                    case "MB" -> 1_000_000L;
-                    default -> 1_000_000_000L;
-                };
-        return Long.parseLong(of.group(1)) * unit;
+        return Quantity.rate(text)
+                .orElseThrow(
+                        () ->
+                                usage(
+                                        "--max-rate is '%s'; expected such as 500MB/s"
+                                                .formatted(Printable.of(text))));
     }
 
     private ParameterException usage(String message) {

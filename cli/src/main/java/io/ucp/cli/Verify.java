@@ -6,6 +6,7 @@ import io.ucp.convert.DigestFile;
 import io.ucp.convert.NumericHealth;
 import io.ucp.convert.RunOptions;
 import io.ucp.convert.Verification;
+import io.ucp.convert.Verification.Difference;
 import io.ucp.convert.Verification.Verdict;
 
 import picocli.CommandLine.Command;
@@ -18,6 +19,7 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -85,6 +87,28 @@ final class Verify extends Reporting {
                     spec().commandLine(),
                     "--against and --numeric are of one checkpoint; expected no second one");
         }
+        numeric.require();
+        requirePlaces();
+        try {
+            return verified();
+        } catch (IOException | RuntimeException e) {
+            report(e);
+            throw e;
+        }
+    }
+
+    /// Where a report cannot be written is told before a checkpoint is read for hours.
+    private void requirePlaces() throws IOException {
+        for (Path file : reports.values()) {
+            Path folder = file.toAbsolutePath().getParent();
+            if (folder != null && !Files.isDirectory(folder)) {
+                throw new NoSuchFileException(
+                        folder.toString(), null, "no folder for the report " + file);
+            }
+        }
+    }
+
+    private ExitCode verified() throws IOException {
         Optional<DigestFile> recorded =
                 against.isPresent()
                         ? Optional.of(DigestFile.read(against.get()))
@@ -123,6 +147,20 @@ final class Verify extends Reporting {
                     second.isPresent() ? Optional.of("equal") : Optional.empty());
         }
         return verdict.equal() ? ExitCode.DONE : ExitCode.DIFFERENCE;
+    }
+
+    /// A checkpoint that cannot be read is reported too: an earlier report would be taken for this
+    /// one's.
+    private void report(Exception thrown) {
+        Failure failure = Failure.of(thrown);
+        String hint = failure.hint().map(h -> "; " + h).orElse("");
+        Difference unread = new Difference(first.toString(), "", failure.message() + hint);
+        Verdict verdict = new Verdict(List.of(unread), 0, 0, List.of());
+        try {
+            report(new VerdictReport(first.toString(), List.of(), verdict));
+        } catch (IOException e) {
+            thrown.addSuppressed(e);
+        }
     }
 
     /// @return whether standard output was taken

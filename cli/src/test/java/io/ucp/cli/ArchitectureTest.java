@@ -51,7 +51,7 @@ final class ArchitectureTest {
                     "hub",
                     List.of("safetensors", "statedict", "dcp", "mcore"),
                     "training",
-                    List.of("deepspeed", "mcore", "dcp"));
+                    List.of("deepspeed", "mcore", "dcp", "hub"));
 
     /// What is carried along of a source is pickled values, whatever the format: words that all
     /// share.

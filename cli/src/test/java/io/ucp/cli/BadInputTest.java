@@ -44,7 +44,7 @@ final class BadInputTest {
                 .isEqualTo(
                         """
                         ucp convert: %s: it exists already; expected a name that is free
-                        hint: choose another -o, or remove it first
+                        hint: choose another -o, --overwrite where it is a checkpoint that is to be replaced, or remove it first
                         """
                                 .formatted(out));
         assertThat(mine).hasContent("x");

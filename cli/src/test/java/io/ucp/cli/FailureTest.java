@@ -14,6 +14,7 @@ import io.ucp.lang.diagnostic.SpecException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 import java.io.IOException;
@@ -72,6 +73,18 @@ final class FailureTest {
         Failure failure = Failure.of(new RefusedException("here", "a", "b", "do this"));
         assertThat(failure.message()).isEqualTo("here: a; expected b");
         assertThat(failure.hint()).contains("do this");
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "Input/output error, its disk fails",
+        "Stale file handle, its mount was lost",
+        "Transport endpoint is not connected, its mount was lost",
+    })
+    void aDiskOrMountThatFailsHasARemedy(String reason, String remedy) {
+        Failure failure = Failure.of(new FileSystemException("/a", null, reason));
+        assertThat(failure.message()).isEqualTo("/a: " + reason);
+        assertThat(failure.hint().orElseThrow()).startsWith(remedy);
     }
 
     @Test

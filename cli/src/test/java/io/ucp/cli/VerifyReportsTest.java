@@ -111,6 +111,38 @@ final class VerifyReportsTest {
     }
 
     @Test
+    void whatCannotBeReadIsReportedToo() throws Exception {
+        Path junit = Files.writeString(folder.resolve("junit.xml"), "of yesterday");
+        Path sarif = folder.resolve("verdict.sarif");
+        Path cut = Files.createDirectory(folder.resolve("cut"));
+        Files.writeString(cut.resolve("model.safetensors"), "half");
+        Run run =
+                Run.ucp(
+                                "verify",
+                                cut,
+                                "--report",
+                                "junit=" + junit,
+                                "--report",
+                                "sarif=" + sarif,
+                                "--report",
+                                "github=-")
+                        .endsWith(ExitCode.MALFORMED_INPUT);
+        assertThat(run.out()).startsWith("::error title=ucp verify " + cut + "::");
+        assertThat(run.err()).contains("model.safetensors");
+        assertThat(junit).content().contains("failures=\"1\"").contains("model.safetensors");
+        assertThat(sarif).content().contains("model.safetensors");
+    }
+
+    @Test
+    void whereAReportCannotGoIsToldFirst() {
+        Path report = folder.resolve("none/junit.xml");
+        Run run =
+                Run.ucp("verify", folder.resolve("no checkpoint"), "--report", "junit=" + report)
+                        .endsWith(ExitCode.IO);
+        assertThat(run.err()).contains(report.getParent() + ": no such file or folder");
+    }
+
+    @Test
     void oneReportMayBeStandardOutput() {
         assertThat(Run.ucp("verify", SOURCE, "--report", "sarif=-").isDone().out())
                 .startsWith("{\n  \"$schema\"");
@@ -167,6 +199,18 @@ final class VerifyReportsTest {
     void whatIsOfOneCheckpointTakesNoSecond() {
         assertThat(Run.ucp("verify", SOURCE, SOURCE, "--numeric").endsWith(ExitCode.USAGE).err())
                 .contains("expected no second one");
+    }
+
+    @Test
+    void whatNumericMindsIsSaidWithItAndBeforeAnythingIsRead() {
+        Path none = folder.resolve("no checkpoint");
+        assertThat(Run.ucp("verify", none, "--max-drift", "2").endsWith(ExitCode.USAGE).err())
+                .contains("expected --numeric with them");
+        assertThat(
+                        Run.ucp("verify", none, "--numeric", "--max-denormals", "2")
+                                .endsWith(ExitCode.USAGE)
+                                .err())
+                .contains("--max-denormals is 2.0; expected 0 to 1");
     }
 
     @Test

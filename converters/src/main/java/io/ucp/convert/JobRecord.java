@@ -124,8 +124,12 @@ record JobRecord(
     void requireGoesOn(JobRecord before, Path work) {
         String remedy =
                 "--restart removes what the earlier run wrote and begins again; it lies in " + work;
-        state.requireSame(before.state, Path.of(source), remedy);
-        if (!plan.equals(before.plan)) {
+        // Another conversion may read other files of a source that is as it was.
+        boolean other = !format.equals(before.format);
+        if (!other) {
+            state.requireSame(before.state, Path.of(source), remedy);
+        }
+        if (other || !plan.equals(before.plan)) {
             throw new RefusedException(
                     work.toString(),
                     "what lies there is of another conversion: %s to %s"

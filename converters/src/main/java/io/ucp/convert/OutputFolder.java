@@ -188,7 +188,7 @@ public final class OutputFolder implements Closeable {
             return;
         }
         if (!rules.overwrite()) {
-            throw new OutputExistsException(target);
+            throw OutputExistsException.replaceable(target);
         }
         Replaceable.require(target);
     }

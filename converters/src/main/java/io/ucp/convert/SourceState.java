@@ -85,8 +85,8 @@ record SourceState(SequencedMap<String, File> files) {
         if (!files.keySet().equals(before.files.keySet())) {
             throw new RefusedException(
                     folder.toString(),
-                    "the source changed: other files are read than before",
-                    "the same ones",
+                    "other files are read than before: the source changed, or the options did",
+                    "the same source, format and options as before (--resume)",
                     remedy);
         }
     }

@@ -2,6 +2,7 @@ package io.ucp.parity;
 
 import io.ucp.convert.FolderTree;
 import io.ucp.convert.OutputExistsException;
+import io.ucp.io.NativeFiles;
 
 import java.io.Closeable;
 import java.io.IOException;
@@ -15,6 +16,7 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 
@@ -24,28 +26,43 @@ import java.util.Optional;
 public final class NewFolder implements Closeable {
     private static final String OUTPUT = "output";
     private static final String LOCK = "lock";
+    private static final String REPLACED = "replaced";
+    private static final String SUFFIX = ".ucp-new";
 
     private final Path target;
     private final Path work;
     private final FileChannel lock;
     private final boolean sync;
+    private final boolean replaces;
 
-    private NewFolder(Path target, Path work, FileChannel lock, boolean sync) {
+    private NewFolder(Path target, Path work, FileChannel lock, boolean sync, boolean replaces) {
         this.target = target;
         this.work = work;
         this.lock = lock;
         this.sync = sync;
+        this.replaces = replaces;
     }
 
     /// @param sync whether everything is forced to the disk before the folder gets its name
     /// @throws OutputExistsException where `target` is there already
     /// @throws FileSystemException where another process is making it
     public static NewFolder create(Path target, boolean sync) throws IOException {
+        return of(target, sync, false);
+    }
+
+    /// The same where `target` may be there: it stays until the new one is whole, and the two are
+    /// exchanged at once where the system can do that.
+    public static NewFolder replacing(Path target, boolean sync) throws IOException {
+        return of(target, sync, true);
+    }
+
+    private static NewFolder of(Path target, boolean sync, boolean replaces) throws IOException {
         Path absolute = target.toAbsolutePath().normalize();
-        if (Files.exists(absolute, LinkOption.NOFOLLOW_LINKS) || absolute.getParent() == null) {
+        boolean taken = !replaces && Files.exists(absolute, LinkOption.NOFOLLOW_LINKS);
+        if (taken || absolute.getParent() == null) {
             throw new OutputExistsException(target);
         }
-        Path work = absolute.resolveSibling(".%s.ucp-new".formatted(absolute.getFileName()));
+        Path work = absolute.resolveSibling(".%s%s".formatted(absolute.getFileName(), SUFFIX));
         Files.createDirectories(work);
         FileChannel lock =
                 FileChannel.open(
@@ -56,11 +73,30 @@ public final class NewFolder implements Closeable {
         if (!locked(lock)) {
             lock.close();
             throw new FileSystemException(
-                    target.toString(), null, "another process is writing it at the moment");
+                    target.toString(),
+                    null,
+                    "another process is writing it; expected one at a time\n"
+                            + "hint: wait until that one has ended");
         }
         FolderTree.remove(work.resolve(OUTPUT));
         Files.createDirectory(work.resolve(OUTPUT));
-        return new NewFolder(absolute, work, lock, sync);
+        return new NewFolder(absolute, work, lock, sync, replaces);
+    }
+
+    /// Removes those of `entries` that are what a killed process left of a folder that it made;
+    /// what a living one makes is left alone.
+    public static void sweep(List<Path> entries) throws IOException {
+        for (Path work : entries) {
+            Path lock = work.resolve(LOCK);
+            if (work.toString().endsWith(SUFFIX)
+                    && Files.isRegularFile(lock, LinkOption.NOFOLLOW_LINKS)) {
+                try (FileChannel channel = FileChannel.open(lock, StandardOpenOption.WRITE)) {
+                    if (locked(channel)) {
+                        FolderTree.remove(work);
+                    }
+                }
+            }
+        }
     }
 
     private static boolean locked(FileChannel channel) throws IOException {
@@ -116,10 +152,16 @@ public final class NewFolder implements Closeable {
         if (sync) {
             FolderTree.flush(path());
         }
-        if (Files.exists(target, LinkOption.NOFOLLOW_LINKS)) {
+        boolean taken = Files.exists(target, LinkOption.NOFOLLOW_LINKS);
+        if (taken && !replaces) {
             throw new OutputExistsException(target);
         }
-        Files.move(path(), target, StandardCopyOption.ATOMIC_MOVE);
+        if (!taken || !NativeFiles.exchange(path(), target)) {
+            if (taken) {
+                Files.move(target, work.resolve(REPLACED), StandardCopyOption.ATOMIC_MOVE);
+            }
+            Files.move(path(), target, StandardCopyOption.ATOMIC_MOVE);
+        }
         if (sync) {
             FolderTree.flushOne(Objects.requireNonNull(target.getParent()));
         }

@@ -74,7 +74,10 @@ public final class Repair {
             if (channel.tryLock() == null) {
                 channel.close();
                 throw new FileSystemException(
-                        target.toString(), null, "another repair is writing this file");
+                        target.toString(),
+                        null,
+                        "another repair is writing this file; expected one at a time\n"
+                                + "hint: wait until that one has ended");
             }
             channel.truncate(0);
             files.put(place.file(), new Rebuilt(target, temporary, channel));

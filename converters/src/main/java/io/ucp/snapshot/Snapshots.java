@@ -1,32 +1,27 @@
 package io.ucp.snapshot;
 
-import io.ucp.convert.FolderTree;
 import io.ucp.convert.OpenedSource;
 import io.ucp.convert.RunOptions;
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointFormat.Candidate;
-import io.ucp.io.WholeFile;
+import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.io.MalformedFileException;
 import io.ucp.parity.Grouping;
-import io.ucp.parity.NewFolder;
 import io.ucp.parity.Protection;
 
 import java.io.IOException;
 import java.nio.file.Files;
-import java.nio.file.LinkOption;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
-import java.util.TreeMap;
+import java.util.Set;
 import java.util.function.Consumer;
-import java.util.stream.Stream;
 
 /// One look at a root of checkpoints, and what follows from it.
 public final class Snapshots {
@@ -34,6 +29,8 @@ public final class Snapshots {
     private final RunOptions options;
     private final InstantSource clock;
     private final Consumer<Event> events;
+    private final Set<Path> told = new HashSet<>();
+    private boolean swept;
 
     /// @param events told of everything that was done
     public Snapshots(
@@ -63,227 +60,242 @@ public final class Snapshots {
 
     /// What was done with a checkpoint.
     ///
-    /// @param what `protected`, `flushed`, `removed`
+    /// @param what `protected`, `flushed`, `removed`; `incomplete`: it lies before newer ones,
+    ///   cannot be read, and is left alone
     /// @param bytes of the checkpoint; of the parity where that was written
     public record Event(String tag, String what, long bytes, Duration took) {}
 
-    /// Looks once. What cannot be done now is tried again with the next look.
+    /// Looks once: protects the newest, flushes what was committed since the last one that is
+    /// flushed, the oldest first, and removes what is not to be kept. What cannot be done now is
+    /// tried again with the next look, and holds up nothing that does not need it.
     ///
     /// @return whether a committed checkpoint lies there and everything wished is done
-    /// @throws IOException what went wrong first; the rest was tried all the same
+    /// @throws IOException what went wrong first; what went wrong besides is suppressed in it
     public boolean look() throws IOException {
-        Optional<OpenedSource> found = committed();
+        sweep();
+        Optional<Committed> found = committed();
         if (found.isEmpty()) {
             return false;
         }
-        OpenedSource opened = found.get();
-        Path folder = opened.taken().folder();
-        Map<String, Stamp> stamps = stamps(folder);
-        FileTime newest =
-                stamps.values().stream()
-                        .map(Stamp::modified)
-                        .max(Comparator.naturalOrder())
-                        .orElse(FileTime.fromMillis(0));
-        if (newest.toInstant().plus(wishes.settled()).isAfter(clock.instant())) {
+        Committed newest = found.get();
+        if (!isSettled(newest.saved())) {
             return false;
         }
-        if (wishes.parity().isPresent()) {
-            protect(opened, wishes.parity().get(), newest);
+        List<Saved> older = older(newest);
+        Attempts attempts = new Attempts();
+        boolean held = attempts.made(() -> protect(newest)) || wishes.flushTo().isPresent();
+        for (Saved behind : backlog(older)) {
+            attempts.made(() -> catchUp(newest, behind, older));
         }
-        if (wishes.flushTo().isPresent()) {
-            flush(opened, wishes.flushTo().get(), stamps);
+        attempts.made(() -> flush(newest));
+        if (wishes.keep() > 0 && held) {
+            for (Saved old : older.stream().skip(wishes.keep() - 1L).toList()) {
+                attempts.made(() -> remove(old));
+            }
         }
-        if (wishes.keep() > 0) {
-            prune(opened);
-        }
+        attempts.end();
         return true;
     }
 
-    /// The checkpoint that the job's pointer names; a root without pointer has none yet.
-    private Optional<OpenedSource> committed() throws IOException {
-        if (!Files.isDirectory(wishes.root())) {
+    /// A checkpoint that its job is done with.
+    private record Committed(
+            CheckpointFormat format, OpenedSource opened, Saved saved, PointerFile pointer) {}
+
+    /// The one that the job's pointer names, or that is marked in its own folder; the formats in
+    /// the order in which checkpoints are read. A root without either has none yet.
+    private Optional<Committed> committed() throws IOException {
+        Path root = wishes.root();
+        if (!Files.isDirectory(root)) {
             return Optional.empty();
         }
-        for (CheckpointFormat format : CheckpointFormat.all()) {
-            for (Candidate candidate : format.find(wishes.root())) {
-                boolean named =
-                        !candidate.pointer().isEmpty()
-                                && !candidate.pointer().endsWith(CheckpointFormat.NO_POINTER)
-                                && Files.isDirectory(candidate.folder());
-                if (named) {
-                    return Optional.of(
-                            OpenedSource.open(wishes.root(), Optional.of(candidate.format())));
-                }
+        List<CheckpointFormat> formats =
+                CheckpointFormat.all().stream()
+                        .sorted(Comparator.comparingInt(CheckpointFormat::precedence))
+                        .toList();
+        for (CheckpointFormat format : formats) {
+            Optional<Candidate> named = newest(format.find(root), format);
+            if (named.isPresent()) {
+                PointerFile pointer = PointerFile.read(root, named.get());
+                boolean chosen = named.get().pointer().endsWith(CheckpointFormat.NO_POINTER);
+                Path base = chosen ? named.get().folder() : root;
+                OpenedSource opened = OpenedSource.open(base, Optional.of(format.name()));
+                Saved saved = Saved.in(root, named.get());
+                // Another one was committed while this one was opened.
+                boolean same = opened.taken().folder().equals(named.get().folder());
+                return same && PointerFile.read(root, named.get()).equals(pointer)
+                        ? Optional.of(new Committed(format, opened, saved, pointer))
+                        : Optional.empty();
             }
         }
         return Optional.empty();
     }
 
-    /// What tells that a file is the one that it was.
-    private record Stamp(long size, FileTime modified) {}
-
-    /// By path relative to the folder; times to the millisecond, which every file system keeps.
-    private static Map<String, Stamp> stamps(Path folder) throws IOException {
-        Map<String, Stamp> stamps = new TreeMap<>();
-        try (Stream<Path> all = Files.walk(folder)) {
-            for (Path path : all.filter(Files::isRegularFile).toList()) {
-                BasicFileAttributes of = Files.readAttributes(path, BasicFileAttributes.class);
-                stamps.put(
-                        folder.relativize(path).toString(),
-                        new Stamp(
-                                of.size(), FileTime.fromMillis(of.lastModifiedTime().toMillis())));
+    private Optional<Candidate> newest(List<Candidate> found, CheckpointFormat format)
+            throws IOException {
+        Optional<Candidate> newest = Optional.empty();
+        FileTime latest = FileTime.fromMillis(Long.MIN_VALUE);
+        for (Candidate candidate : found) {
+            if (candidate.pointer().isEmpty() || !Files.isDirectory(candidate.folder())) {
+                continue;
+            }
+            if (!candidate.pointer().endsWith(CheckpointFormat.NO_POINTER)) {
+                return Optional.of(candidate);
+            }
+            FileTime at = Saved.in(wishes.root(), candidate).at();
+            if (format.isMarkedInside() && at.compareTo(latest) > 0) {
+                newest = Optional.of(candidate);
+                latest = at;
             }
         }
-        return stamps;
+        return newest;
     }
 
-    private void protect(OpenedSource opened, Parity wish, FileTime newest) throws IOException {
-        String tag = name(opened.taken().folder());
-        Path target = wish.folder().resolve(tag);
-        if (Files.isDirectory(target)) {
-            boolean older =
-                    Files.getLastModifiedTime(target.resolve("manifest.json")).compareTo(newest)
-                            < 0;
-            if (!older) {
-                return;
-            }
-            discard(target); // of an earlier checkpoint of that name
+    private boolean isSettled(Saved saved) {
+        return !saved.at().toInstant().plus(wishes.settled()).isAfter(clock.instant());
+    }
+
+    /// What else the job has saved there, the newest first; not what it is at present saving.
+    private List<Saved> older(Committed newest) throws IOException {
+        Set<Path> seen = new HashSet<>();
+        List<Saved> older = new ArrayList<>();
+        for (Candidate other : newest.format().find(wishes.root())) {
+            add(older, seen, other, newest);
         }
+        older.sort(Comparator.comparing(Saved::at).reversed().thenComparing(Saved::folder));
+        return older;
+    }
+
+    private void add(List<Saved> older, Set<Path> seen, Candidate candidate, Committed newest)
+            throws IOException {
+        if (!Files.isDirectory(candidate.folder())) {
+            return;
+        }
+        Saved saved = Saved.in(wishes.root(), candidate);
+        boolean before =
+                !saved.folder().equals(newest.saved().folder())
+                        && saved.at().compareTo(newest.saved().at()) <= 0
+                        && isSettled(saved);
+        if (before && seen.add(saved.folder())) {
+            older.add(saved);
+        }
+    }
+
+    /// What was committed after the newest of those with which all is done, the oldest first; none
+    /// where that is so of none, since this is then the first look.
+    private List<Saved> backlog(List<Saved> older) throws IOException {
+        List<Saved> behind = new ArrayList<>();
+        for (Saved saved : older) {
+            if (isDone(saved)) {
+                return behind.reversed();
+            }
+            behind.add(saved);
+        }
+        return List.of();
+    }
+
+    private boolean isDone(Saved saved) throws IOException {
+        return wishes.flushTo().isPresent()
+                ? isFlushed(saved)
+                : wishes.parity().isPresent() && isProtected(saved, wishes.parity().get());
+    }
+
+    private void catchUp(Committed newest, Saved behind, List<Saved> older) throws IOException {
+        CheckpointFormat format = newest.format();
+        try {
+            OpenedSource opened = OpenedSource.open(behind.own(), Optional.of(format.name()));
+            Committed committed = new Committed(format, opened, behind, PointerFile.NONE);
+            if (wishes.keep() == 0 || older.indexOf(behind) < wishes.keep() - 1) {
+                protect(committed);
+            }
+            flush(committed);
+        } catch (IncompleteCheckpointException | MalformedFileException e) {
+            if (told.add(behind.folder())) {
+                events.accept(
+                        new Event(behind.name(), "incomplete", behind.bytes(), Duration.ZERO));
+            }
+        }
+    }
+
+    private boolean isProtected(Saved saved, Parity wish) throws IOException {
+        Path manifest = wish.folder().resolve(saved.name()).resolve("manifest.json");
+        return Files.exists(manifest)
+                && Files.getLastModifiedTime(manifest).compareTo(saved.at()) >= 0;
+    }
+
+    private void protect(Committed checkpoint) throws IOException {
+        if (wishes.parity().isEmpty()) {
+            return;
+        }
+        Parity wish = wishes.parity().get();
+        Saved saved = checkpoint.saved();
+        if (isProtected(saved, wish)) {
+            return;
+        }
+        Path target = wish.folder().resolve(saved.name());
+        Discarded.folder(target); // of an earlier checkpoint of that name
         long start = System.nanoTime();
         Protection.Report report =
                 Protection.run(
                         new Protection.Request(
-                                wishes.root(), opened, wish.grouping(), wish.data(), wish.parity()),
+                                wishes.root(),
+                                checkpoint.opened(),
+                                wish.grouping(),
+                                wish.data(),
+                                wish.parity()),
                         target,
                         options,
                         (done, total) -> {});
-        tell(tag, "protected", report.parityBytes(), start);
+        tell(saved.name(), "protected", report.parityBytes(), start);
     }
 
-    private void flush(OpenedSource opened, Path to, Map<String, Stamp> stamps) throws IOException {
-        Path folder = opened.taken().folder();
-        String tag = name(folder);
-        Path target = to.resolve(tag);
-        long start = System.nanoTime();
-        boolean there = Files.isDirectory(target) && stamps(target).equals(stamps);
-        if (!there) {
-            if (Files.isDirectory(target)) {
-                discard(target);
-            }
-            long bytes = copy(folder, target, stamps);
-            tell(tag, "flushed", bytes, start);
-        }
-        point(opened, to);
+    private boolean isFlushed(Saved saved) throws IOException {
+        return wishes.flushTo().isPresent()
+                && saved.isLike(wishes.flushTo().get().resolve(saved.name()));
     }
 
-    private long copy(Path folder, Path target, Map<String, Stamp> stamps) throws IOException {
-        long total = stamps.values().stream().mapToLong(Stamp::size).sum();
-        try (NewFolder made = NewFolder.create(target, options.output().sync())) {
-            made.requireSpace(total);
-            FolderCopy copy =
-                    new FolderCopy(
-                            new RateLimit(wishes.rate()),
-                            options.output().sync(),
-                            options.cancelled());
-            for (Map.Entry<String, Stamp> each : stamps.entrySet()) {
-                copy.file(
-                        folder.resolve(each.getKey()),
-                        made.path().resolve(each.getKey()),
-                        each.getValue().modified());
-            }
-            if (!stamps(folder).equals(stamps) || !stamps(made.path()).equals(stamps)) {
-                throw new java.nio.file.FileSystemException(
-                        folder.toString(), null, "it changed while it was copied");
-            }
-            made.commit();
-        }
-        return total;
-    }
-
-    /// The pointers come last: they say that the rest is there.
-    private void point(OpenedSource opened, Path to) throws IOException {
-        Path pointer = wishes.root().resolve(opened.taken().pointer()).normalize();
-        Path target = to.resolve(wishes.root().relativize(pointer).toString());
-        if (!Files.isRegularFile(pointer) || !pointer.startsWith(wishes.root())) {
+    private void flush(Committed checkpoint) throws IOException {
+        if (wishes.flushTo().isEmpty()) {
             return;
         }
-        byte[] text = WholeFile.read(pointer);
-        boolean same =
-                Files.isRegularFile(target)
-                        && java.util.Arrays.equals(WholeFile.read(target), text);
-        if (!same) {
-            Path fresh = target.resolveSibling("." + target.getFileName() + ".ucp-new");
-            Files.createDirectories(target.resolveSibling("."));
-            Files.write(fresh, text);
-            Files.move(
-                    fresh,
-                    target,
-                    StandardCopyOption.ATOMIC_MOVE,
-                    StandardCopyOption.REPLACE_EXISTING);
-        }
-    }
-
-    /// Removes checkpoints beside the newest, never the one that the pointer names, and never one
-    /// that was to be flushed and is not.
-    private void prune(OpenedSource opened) throws IOException {
-        List<Path> others = new ArrayList<>();
-        for (Candidate left : opened.left()) {
-            Path folder = left.folder();
-            if (Files.isDirectory(folder) && wishes.root().equals(folder.getParent())) {
-                others.add(folder);
-            }
-        }
-        Comparator<Path> byAge = Comparator.comparing(Snapshots::saved);
-        List<Path> newestFirst =
-                others.stream()
-                        .distinct()
-                        .sorted(byAge.reversed().thenComparing(Comparator.naturalOrder()))
-                        .toList();
-        for (Path old : newestFirst.stream().skip(wishes.keep() - 1L).toList()) {
-            Map<String, Stamp> stamps = stamps(old);
-            if (wishes.flushTo().isPresent()) {
-                Path copy = wishes.flushTo().get().resolve(name(old));
-                if (!Files.isDirectory(copy) || !stamps(copy).equals(stamps)) {
-                    continue;
-                }
-            }
+        Path to = wishes.flushTo().get();
+        Saved saved = checkpoint.saved();
+        if (!isFlushed(saved)) {
             long start = System.nanoTime();
-            discard(old);
-            if (wishes.parity().isPresent()) {
-                discard(wishes.parity().get().folder().resolve(name(old)));
-            }
-            long bytes = stamps.values().stream().mapToLong(Stamp::size).sum();
-            tell(name(old), "removed", bytes, start);
+            new FolderCopy(new RateLimit(wishes.rate()), options)
+                    .folder(saved, to.resolve(saved.name()));
+            tell(saved.name(), "flushed", saved.bytes(), start);
         }
+        checkpoint.pointer().write(to, options.output().sync()); // it says that the rest is there
     }
 
-    private static FileTime saved(Path folder) {
-        try {
-            return stamps(folder).values().stream()
-                    .map(Stamp::modified)
-                    .max(Comparator.naturalOrder())
-                    .orElse(FileTime.fromMillis(0));
-        } catch (IOException e) {
-            throw new java.io.UncheckedIOException(e);
-        }
-    }
-
-    /// Takes the name away first: what is half gone is nowhere under it.
-    private static void discard(Path folder) throws IOException {
-        if (!Files.exists(folder, LinkOption.NOFOLLOW_LINKS)) {
+    /// Never one that was to be flushed and is not.
+    private void remove(Saved old) throws IOException {
+        if (wishes.flushTo().isPresent() && !isFlushed(old)) {
             return;
         }
-        Path old = folder.resolveSibling("." + name(folder) + ".ucp-old");
-        FolderTree.remove(old);
-        Files.move(folder, old, StandardCopyOption.ATOMIC_MOVE);
-        FolderTree.remove(old);
+        long start = System.nanoTime();
+        Discarded.folder(old.folder());
+        if (wishes.parity().isPresent()) {
+            Discarded.folder(wishes.parity().get().folder().resolve(old.name()));
+        }
+        tell(old.name(), "removed", old.bytes(), start);
+    }
+
+    /// Removes what a process left that was killed, once.
+    private void sweep() throws IOException {
+        if (!swept) {
+            Discarded.sweep(wishes.root());
+            if (wishes.parity().isPresent()) {
+                Discarded.sweep(wishes.parity().get().folder());
+            }
+            if (wishes.flushTo().isPresent()) {
+                Discarded.sweep(wishes.flushTo().get());
+            }
+            swept = true;
+        }
     }
 
     private void tell(String tag, String what, long bytes, long start) {
         events.accept(new Event(tag, what, bytes, Duration.ofNanos(System.nanoTime() - start)));
-    }
-
-    private static String name(Path path) {
-        return String.valueOf(path.getFileName());
     }
 }

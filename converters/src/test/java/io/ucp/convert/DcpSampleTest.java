@@ -159,6 +159,58 @@ class DcpSampleTest {
         return Described.of(path, Optional.empty(), Optional.empty(), Map.of());
     }
 
+    /// What a state dict of torch's has a place for comes back; the rest is told key by key.
+    @ParameterizedTest
+    @ValueSource(
+            strings = {"fsdp4", "named", "numbered", "weights", "kinds/fsdp2tp2", "kinds/compiled"})
+    void asAFolderOfTorchsItIsWeightsAndStatesAndBackTheSame(String name) throws IOException {
+        Path source = WRITTEN_BY_TORCH.resolve(name);
+        boolean trained = !name.equals("weights");
+        Path model = run(source, "torch", "model", Map.of("with-optimizer", "true"));
+        assertThat(names(model))
+                .isEqualTo(
+                        trained && !name.equals("numbered")
+                                ? List.of("optimizer.pt", "pytorch_model.bin")
+                                : List.of("pytorch_model.bin"));
+        for (Path back : List.of(model, run(model, "dcp", "back", Map.of()))) {
+            Verification.Verdict verdict =
+                    Verification.compare(
+                            described(source),
+                            described(back),
+                            RunOptions.standard(),
+                            Progress.NONE);
+            assertThat(verdict.differences()).isEmpty();
+            assertThat(verdict.states()).isPositive();
+        }
+    }
+
+    private static List<String> names(Path path) throws IOException {
+        try (Stream<Path> files = Files.list(path)) {
+            return files.map(f -> f.getFileName().toString()).sorted().toList();
+        }
+    }
+
+    private static List<String> losses(Path source, String to, Map<String, String> options)
+            throws IOException {
+        Request request =
+                new Request(source, Optional.empty(), to, Optional.empty(), Map.of(), options);
+        return Conversion.prepare(request).tree().losses();
+    }
+
+    @Test
+    void whatAModelsFolderHasNoPlaceForIsToldByItsKeys() throws IOException {
+        assertThat(
+                        losses(
+                                WRITTEN_BY_TORCH.resolve("fsdp4"),
+                                "torch",
+                                Map.of("with-optimizer", "true")))
+                .singleElement()
+                .asString()
+                .startsWith("of the state dict, for which a model's folder has no place: ")
+                .doesNotContain("step", "params", "state_dict.pt");
+        assertThat(losses(WRITTEN_BY_TORCH.resolve("weights"), "safetensors", Map.of())).isEmpty();
+    }
+
     @Test
     void whatTorch113WroteIsTheSameStateInTodaysForm() throws IOException {
         Path source = WRITTEN_BY_TORCH.resolve("kinds/torch-1.13");

@@ -7,8 +7,17 @@ import com.fasterxml.jackson.core.JsonGenerator;
 
 import io.ucp.execute.Progress;
 import io.ucp.formats.RefusedException;
+import io.ucp.formats.distcp.DistcpMetadata;
+import io.ucp.formats.torch.TensorPickles;
 import io.ucp.formats.torch.TorchFile;
+import io.ucp.formats.torch.TorchTensor;
+import io.ucp.formats.torch.TorchWriter;
 import io.ucp.formats.torch.TreeJson;
+import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.torch.pickle.PyDict;
+import io.ucp.formats.torch.pickle.PyInt;
+import io.ucp.tensor.DType;
+import io.ucp.tensor.Shape;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -20,6 +29,7 @@ import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HexFormat;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -114,6 +124,29 @@ class ModelFolderTest {
             TreeJson.write(json, TorchFile.open(file).tree());
         }
         return text.toString();
+    }
+
+    /// Scripts keep a model under `state_dict`, as a sharded checkpoint's is carried.
+    @Test
+    void aStateDictUnderThatKeyIsTheModelOfADcpCheckpoint() throws IOException {
+        Path source = Files.createDirectory(folder.resolve("script")).resolve("last.ckpt");
+        PickleValue tensor =
+                TensorPickles.write(TorchTensor.contiguous(DType.FLOAT32, Shape.of(2), "0"));
+        Map<String, PickleValue> root = new LinkedHashMap<>();
+        root.put("epoch", PyInt.of(7));
+        root.put("state_dict", PyDict.of(Map.of("net.weight", tensor)));
+        TorchWriter.write(
+                source,
+                PyDict.of(root),
+                new LinkedHashMap<>(Map.of("0", new byte[] {1, 2, 3, 4, 5, 6, 7, 8})));
+        Path sharded = convert(source, "dcp", Map.of());
+        same(source, sharded);
+        assertThat(DistcpMetadata.read(sharded).entries().keySet())
+                .containsExactly("model.net.weight");
+        Request request =
+                new Request(source, Optional.empty(), "dcp", Optional.empty(), Map.of(), Map.of());
+        assertThat(Conversion.prepare(request).tree().losses())
+                .containsExactly("of the job, for which a state dict has no place: epoch");
     }
 
     @Test

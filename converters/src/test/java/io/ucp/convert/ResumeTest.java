@@ -207,6 +207,18 @@ class ResumeTest {
         run(targets().getFirst(), out, resuming(Leftover.RESUME));
     }
 
+    /// The weights alone need fewer files of it: the source did not change.
+    @Test
+    void anotherFormatIsAnotherConversionAndNoChangeOfTheSource() throws IOException {
+        Path out = folder.resolve("out");
+        stop(targets().getFirst(), out, 12, OPTIONS);
+        Request other = request(SAMPLE, "safetensors", Map.of());
+        assertThatThrownBy(() -> run(other, out, resuming(Leftover.RESUME)))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("what lies there is of another conversion")
+                .hasMessageContaining("to universal");
+    }
+
     @Test
     void aChangedSourceIsNoticedByItsSizeItsTimeAndItsInode() throws IOException {
         Path source = folder.resolve("source");

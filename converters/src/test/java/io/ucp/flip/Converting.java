@@ -14,10 +14,11 @@ final class Converting {
     /// @param at folder for outputs
     static Damaged of(Damaged verified, Path at) throws IOException {
         Path source = verified.folder();
+        // Another form than its own, which would be copied file by file.
+        String to = verified.name().startsWith("universal") ? "deepspeed-universal" : "universal";
         Map<String, ByteBuffer> whole =
                 CutOff.contents(
-                        Checkpoints.converted(
-                                source, "universal", Map.of(), at.resolve("converted")));
+                        Checkpoints.converted(source, to, Map.of(), at.resolve("converted")));
         Path out = at.resolve("out");
         return new Damaged(
                 "converting " + verified.name(),
@@ -25,7 +26,7 @@ final class Converting {
                 verified.unsealed(),
                 () -> {
                     CutOff.remove(out);
-                    Checkpoints.converted(source, "universal", Map.of(), out);
+                    Checkpoints.converted(source, to, Map.of(), out);
                     return CutOff.contents(out).equals(whole)
                             ? new Outcome(Outcome.Kind.HARMLESS, "")
                             : new Outcome(Outcome.Kind.RECORDED, "other bytes than without");

@@ -66,6 +66,8 @@ final class FlipTest {
                     "dcp",
                     "megatron",
                     "megatron-dist",
+                    "megatron-optimizer",
+                    "megatron-dist-optimizer",
                     "safetensors",
                     "state-dict",
                     "parity",
@@ -74,9 +76,14 @@ final class FlipTest {
                     CONVERTING + "deepspeed",
                     CONVERTING + "deepspeed-zero3",
                     CONVERTING + "deepspeed-universal",
+                    CONVERTING + "universal",
+                    CONVERTING + "universal-zstd",
                     CONVERTING + "dcp",
                     CONVERTING + "megatron",
                     CONVERTING + "megatron-dist",
+                    CONVERTING + "megatron-optimizer",
+                    CONVERTING + "megatron-dist-optimizer",
+                    CONVERTING + "safetensors",
                     CONVERTING + "state-dict");
 
     @TempDir Path folder;
@@ -94,8 +101,10 @@ final class FlipTest {
             case "dcp" -> Checkpoints.of(name, DCP.resolve("fsdp2"), "\\.metadata", folder);
             case "megatron" -> made(name, LLAMA, name, Map.of(), CONFIG);
             case "megatron-dist" -> made(name, LLAMA, name, Map.of(), CONFIG + "|\\.metadata");
+            case "megatron-optimizer" -> sample(name, "megatron-llama", Damaged.NONE);
+            case "megatron-dist-optimizer" -> sample(name, "megatron-dist-llama", "\\.metadata");
             case "safetensors" -> sample(name, "hf-llama-sharded", ".*");
-            case "state-dict" -> sample(name, "hf-llama-bin", CONFIG);
+            case "state-dict" -> sample(name, "hf-llama-bin", CONFIG + "|.*index\\.json");
             case "parity" -> Checkpoints.parity(folder);
             case "digests" -> Checkpoints.digests(folder);
             case "cut-off" -> CutOff.of(folder);

@@ -3,7 +3,9 @@ package io.ucp.snapshot;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.ucp.convert.FolderTree;
 import io.ucp.convert.RunOptions;
+import io.ucp.convert.Trees;
 import io.ucp.parity.Degraded;
 import io.ucp.parity.Grouping;
 
@@ -12,6 +14,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -21,6 +24,8 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CancellationException;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 
 /// The process beside the job, one look at a time.
@@ -32,6 +37,9 @@ final class SnapshotsTest {
     private final List<String> events = new ArrayList<>();
     private Instant now = SAVED.plusSeconds(60);
     private Path root;
+
+    /// What the job does while something was just done.
+    private Consumer<String> job = what -> {};
 
     @BeforeEach
     void lay() throws IOException {
@@ -58,6 +66,10 @@ final class SnapshotsTest {
     }
 
     private Snapshots snapshots(int keep) {
+        return snapshots(keep, Optional.of(folder.resolve("slow")), RunOptions.standard());
+    }
+
+    private Snapshots snapshots(int keep, Optional<Path> flushTo, RunOptions options) {
         return new Snapshots(
                 new Snapshots.Wishes(
                         root,
@@ -66,11 +78,14 @@ final class SnapshotsTest {
                         Optional.of(
                                 new Snapshots.Parity(
                                         folder.resolve("parity"), new Grouping.ByFile(), 2, 1)),
-                        Optional.of(folder.resolve("slow")),
+                        flushTo,
                         0),
-                RunOptions.standard(),
+                options,
                 () -> now,
-                event -> events.add(event.what() + " " + event.tag()));
+                event -> {
+                    events.add(event.what() + " " + event.tag());
+                    job.accept(event.what());
+                });
     }
 
     @Test
@@ -108,21 +123,228 @@ final class SnapshotsTest {
     }
 
     @Test
-    void olderOnesGoOnlyWhenTheyAreFlushed() throws IOException {
+    void whatWasCommittedDuringALongFlushIsFlushedInItsOrderAndThenGoes() throws IOException {
         snapshots(1).look();
         save("global_step4", SAVED.plusSeconds(10));
         save("global_step5", SAVED.plusSeconds(20));
         events.clear();
         snapshots(1).look();
-        // Step 4 was never the newest at a look: it is not on slow storage and stays.
         assertThat(events)
                 .containsExactly(
-                        "protected global_step5", "flushed global_step5", "removed global_step3");
+                        "protected global_step5",
+                        "flushed global_step4",
+                        "flushed global_step5",
+                        "removed global_step4",
+                        "removed global_step3");
         assertThat(root.resolve("global_step3")).doesNotExist();
+        assertThat(root.resolve("global_step4")).doesNotExist();
         assertThat(folder.resolve("parity/global_step3")).doesNotExist();
-        assertThat(root.resolve("global_step4")).isDirectory();
         assertThat(folder.resolve("slow/global_step3")).isDirectory();
+        assertThat(folder.resolve("slow/global_step4")).isDirectory();
         assertThat(folder.resolve("slow/latest")).hasContent("global_step5");
+    }
+
+    @Test
+    void whatIsKeptOfTheOnesInBetweenIsProtectedToo() throws IOException {
+        snapshots(2).look();
+        save("global_step4", SAVED.plusSeconds(10));
+        save("global_step5", SAVED.plusSeconds(20));
+        snapshots(2).look();
+        assertThat(root.resolve("global_step4")).isDirectory();
+        Files.delete(root.resolve("global_step4/mp_rank_00_model_states.pt"));
+        for (Path named : List.of(root, root.resolve("global_step4"))) {
+            Path seen = Degraded.open(named, folder.resolve("parity/global_step4"));
+            Path lost = Path.of("global_step4/mp_rank_00_model_states.pt");
+            Path at = named.equals(root) ? lost : lost.getFileName();
+            assertThat(Files.size(seen.resolve(at.toString()))).isPositive();
+        }
+    }
+
+    @Test
+    void onesFromBeforeTheFirstLookAreLeftAlone() throws IOException {
+        save("global_step4", SAVED.plusSeconds(10));
+        snapshots(1).look();
+        assertThat(events).containsExactly("protected global_step4", "flushed global_step4");
+        assertThat(root.resolve("global_step3")).isDirectory();
+    }
+
+    @Test
+    void oneThatCannotBeReadIsToldOnceAndStays() throws IOException {
+        Snapshots snapshots = snapshots(1);
+        snapshots.look();
+        save("global_step4", SAVED.plusSeconds(10));
+        Files.delete(root.resolve("global_step4/mp_rank_00_model_states.pt"));
+        save("global_step5", SAVED.plusSeconds(20));
+        events.clear();
+        assertThat(snapshots.look()).isTrue();
+        assertThat(snapshots.look()).isTrue();
+        assertThat(events)
+                .containsExactly(
+                        "protected global_step5",
+                        "incomplete global_step4",
+                        "flushed global_step5",
+                        "removed global_step3");
+        assertThat(root.resolve("global_step4")).isDirectory();
+    }
+
+    @Test
+    void whatTheJobIsSavingIsNeitherRemovedNorCounted() throws IOException {
+        save("global_step4", SAVED.plusSeconds(10));
+        save("global_step5", SAVED.plusSeconds(20));
+        Files.writeString(root.resolve("latest"), "global_step4");
+        Snapshots snapshots = snapshots(1, Optional.empty(), RunOptions.standard());
+        assertThat(snapshots.look()).isTrue();
+        assertThat(root.resolve("global_step5")).isDirectory();
+        assertThat(root.resolve("global_step4")).isDirectory();
+        assertThat(root.resolve("global_step3")).doesNotExist();
+    }
+
+    @Test
+    void whatKeepsNoCheckpointOfTheJobIsNotRemoved() throws IOException {
+        Path universal = root.resolve("global_step2_universal/zero/a");
+        Files.createDirectories(universal);
+        Path file = Files.writeString(universal.resolve("fp32.pt"), "of the user");
+        Files.setLastModifiedTime(file, FileTime.from(SAVED.minusSeconds(100)));
+        save("global_step4", SAVED.plusSeconds(10));
+        assertThat(snapshots(1, Optional.empty(), RunOptions.standard()).look()).isTrue();
+        assertThat(root.resolve("global_step3")).doesNotExist();
+        assertThat(file).exists();
+    }
+
+    @Test
+    void pointerThatMovesOnWhileItIsCopiedIsNotTheCopys() throws IOException {
+        job =
+                what -> {
+                    if (what.equals("flushed")) {
+                        write(root.resolve("latest"), "global_step4");
+                    }
+                };
+        assertThat(snapshots(0).look()).isTrue();
+        assertThat(folder.resolve("slow/latest")).hasContent("global_step3");
+    }
+
+    private static void write(Path file, String text) {
+        try {
+            Files.writeString(file, text);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    @Test
+    void parityThatFailsDoesNotHoldUpTheFlush() throws IOException {
+        snapshots(1).look();
+        FolderTree.remove(folder.resolve("parity"));
+        Files.writeString(folder.resolve("parity"), "no folder");
+        save("global_step4", SAVED.plusSeconds(10));
+        events.clear();
+        assertThatThrownBy(() -> snapshots(1).look()).isInstanceOf(FileSystemException.class);
+        assertThat(events).contains("flushed global_step4");
+        assertThat(folder.resolve("slow/latest")).hasContent("global_step4");
+        assertThat(root.resolve("global_step3")).doesNotExist();
+    }
+
+    @Test
+    void theProtectedOneStaysWhereTheNewestCannotBe() throws IOException {
+        Snapshots snapshots = snapshots(1, Optional.empty(), RunOptions.standard());
+        snapshots.look();
+        save("global_step4", SAVED.plusSeconds(10));
+        Files.createDirectory(folder.resolve("parity/.global_step4.ucp-new"));
+        Files.createDirectory(folder.resolve("parity/.global_step4.ucp-new/lock"));
+        assertThatThrownBy(snapshots::look).isInstanceOf(IOException.class);
+        assertThat(root.resolve("global_step3")).isDirectory();
+        assertThat(folder.resolve("parity/global_step3")).isDirectory();
+    }
+
+    @Test
+    void copyStaysUntilTheOneThatReplacesItIsWhole() throws IOException {
+        snapshots(0).look();
+        Path log = root.resolve("global_step3/more.log");
+        Files.writeString(log, "new");
+        now = Instant.now().plusSeconds(60);
+        Optional<Path> slow = Optional.of(folder.resolve("slow"));
+        int[] asked = {0};
+        RunOptions stopped = RunOptions.standard().withCancelled(() -> flushing(asked));
+        assertThatThrownBy(() -> snapshots(0, slow, stopped).look())
+                .isInstanceOf(CancellationException.class);
+        assertThat(folder.resolve("slow/global_step3/more.log")).doesNotExist();
+        assertThat(folder.resolve("slow/global_step3/mp_rank_00_model_states.pt")).exists();
+        snapshots(0).look();
+        assertThat(folder.resolve("slow/global_step3/more.log")).hasContent("new");
+        try (Stream<Path> entries = Files.list(folder.resolve("slow"))) {
+            assertThat(entries.map(e -> e.getFileName().toString()))
+                    .containsExactlyInAnyOrder("global_step3", "latest");
+        }
+    }
+
+    /// Stops the copy, not the parity before it.
+    private boolean flushing(int[] asked) {
+        return events.getLast().startsWith("protected") && asked[0]++ > 0;
+    }
+
+    @Test
+    void stepsOfTheTrainerAreCopiedWithAllThatLiesInThem() throws IOException {
+        Path step = root.resolve("checkpoint-3");
+        Files.createDirectory(step);
+        Files.move(root.resolve("global_step3"), step.resolve("global_step3"));
+        Files.move(root.resolve("latest"), step.resolve("latest"));
+        Files.writeString(step.resolve("trainer_state.json"), "{}");
+        try (Stream<Path> files = Files.list(step)) {
+            for (Path file : files.toList()) {
+                Files.setLastModifiedTime(file, FileTime.from(SAVED));
+            }
+        }
+        assertThat(snapshots(1).look()).isTrue();
+        assertThat(events).containsExactly("protected checkpoint-3", "flushed checkpoint-3");
+        Path copy = folder.resolve("slow/checkpoint-3");
+        assertThat(copy.resolve("trainer_state.json")).exists();
+        assertThat(copy.resolve("latest")).hasContent("global_step3");
+        assertThat(copy.resolve("global_step3/mp_rank_00_model_states.pt")).exists();
+    }
+
+    @Test
+    void distributedCheckpointsOfTorchAreMarkedEachInItsFolder() throws IOException {
+        FolderTree.remove(root.resolve("global_step3"));
+        Files.delete(root.resolve("latest"));
+        Path dcp = Path.of("../formats/src/test/resources/io/ucp/formats/dcp/fsdp2");
+        for (int n = 1; n <= 3; n++) {
+            Path step = root.resolve("step-" + n);
+            Trees.copy(dcp, step);
+            try (Stream<Path> files = Files.list(step)) {
+                for (Path file : files.toList()) {
+                    Files.setLastModifiedTime(file, FileTime.from(SAVED.plusSeconds(n)));
+                }
+            }
+        }
+        Files.delete(root.resolve("step-3/.metadata"));
+        assertThat(snapshots(1).look()).isTrue();
+        assertThat(events).containsExactly("protected step-2", "flushed step-2");
+        Files.copy(dcp.resolve(".metadata"), root.resolve("step-3/.metadata"));
+        events.clear();
+        now = Instant.now().plusSeconds(60);
+        assertThat(snapshots(1).look()).isTrue();
+        assertThat(events).containsExactly("protected step-3", "flushed step-3", "removed step-2");
+        Files.delete(root.resolve("step-3/__0_0.distcp"));
+        Path parity = folder.resolve("parity/step-3");
+        assertThat(Files.size(Degraded.open(root, parity).resolve("step-3/__0_0.distcp")))
+                .isPositive();
+    }
+
+    @Test
+    void whatAKilledProcessHalfRemovedIsRemoved() throws IOException {
+        for (String left :
+                List.of(
+                        "ckpt/.global_step1.ucp-old",
+                        "parity/.global_step1.ucp-old",
+                        "slow/.global_step1.ucp-new")) {
+            Path at = Files.createDirectories(folder.resolve(left));
+            Files.writeString(at.resolve("lock"), "");
+            Files.writeString(at.resolve("half"), "of it");
+        }
+        snapshots(0).look();
+        assertThat(root.resolve(".global_step1.ucp-old")).doesNotExist();
+        assertThat(folder.resolve("parity/.global_step1.ucp-old")).doesNotExist();
+        assertThat(folder.resolve("slow/.global_step1.ucp-new")).doesNotExist();
     }
 
     @Test

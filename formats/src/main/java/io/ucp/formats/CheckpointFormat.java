@@ -49,6 +49,12 @@ public interface CheckpointFormat {
         return 50;
     }
 
+    /// Whether the mark that a checkpoint is finished lies in its own folder, and [#find] finds
+    /// those alone that have it; else it is the pointer beside them.
+    default boolean isMarkedInside() {
+        return false;
+    }
+
     /// The options that [#layout] takes, as in [WriteRequest#options].
     default Set<String> options() {
         return Set.of();

@@ -12,6 +12,7 @@ import io.ucp.formats.torch.pickle.PyList;
 import io.ucp.formats.torch.pickle.PyNone;
 import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.formats.torch.pickle.PyTuple;
+import io.ucp.formats.training.StateDictKeys;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -42,8 +43,6 @@ record CarriedStateDict(
         Map<String, List<Chunk>> chunks,
         Map<String, Storage> storages) {
     private static final String PATH = "state_dict.pt";
-    static final String ROLE = "state_dict";
-    static final String OBJECT = "state_dict_object";
 
     /// An object with its storages.
     record Value(PickleValue tree, Map<String, Storage> storages) {}
@@ -55,7 +54,7 @@ record CarriedStateDict(
                 (key, value) -> {
                     String path = String.format(Locale.ROOT, "state_dict/%d.pt", names.size());
                     names.put(key, PyText.of(path));
-                    files.add(file(path, OBJECT, value.tree(), value.storages()));
+                    files.add(file(path, StateDictKeys.OBJECT, value.tree(), value.storages()));
                 });
         Map<String, PickleValue> boxes = new LinkedHashMap<>();
         chunks.forEach(
@@ -67,7 +66,7 @@ record CarriedStateDict(
         root.put("planner_data", planner.map(PickleValue.class::cast).orElse(PyNone.NONE));
         root.put("objects", PyDict.of(names));
         root.put("chunks", PyDict.of(boxes));
-        files.addFirst(file(PATH, ROLE, PyDict.of(root), storages));
+        files.addFirst(file(PATH, StateDictKeys.SHARDED, PyDict.of(root), storages));
         return files;
     }
 
@@ -87,7 +86,7 @@ record CarriedStateDict(
 
     /// The one that a state brings along, where it came from this format.
     static Optional<CarriedStateDict> of(WriteRequest request) {
-        Optional<CarriedFile> file = find(request, f -> f.role().equals(ROLE));
+        Optional<CarriedFile> file = find(request, f -> f.role().equals(StateDictKeys.SHARDED));
         Optional<PickleValue> root = file.flatMap(CarriedFile::root);
         Optional<PyDict> state =
                 root.flatMap(r -> r.find("state_dict")).flatMap(PickleValue::asDict);

@@ -42,6 +42,12 @@ public final class DcpFormat implements CheckpointFormat {
         return 70;
     }
 
+    /// `.metadata`, which torch writes last, under a temporary name that it then changes.
+    @Override
+    public boolean isMarkedInside() {
+        return true;
+    }
+
     /// The folder that has a `.metadata`; else those below it that have one, between which nothing
     /// chooses.
     @Override

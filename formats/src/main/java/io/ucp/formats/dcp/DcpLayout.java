@@ -27,6 +27,7 @@ import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PickleWriter;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyText;
+import io.ucp.formats.training.StateDictKeys;
 import io.ucp.formats.training.TrainingState;
 import io.ucp.formats.training.Untold;
 import io.ucp.tensor.DType;
@@ -190,7 +191,11 @@ final class DcpLayout {
 
     /// Its own, and of the source's job alone.
     private static final Set<String> OTHERS =
-            Set.of(CarriedStateDict.ROLE, CarriedStateDict.OBJECT, SideFiles.BESIDE);
+            Set.of(
+                    StateDictKeys.ROLE,
+                    StateDictKeys.SHARDED,
+                    StateDictKeys.OBJECT,
+                    SideFiles.BESIDE);
 
     private static final Place NOWHERE = new Place("", 0, 0);
 

@@ -6,6 +6,7 @@ import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetFile.Part;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
+import io.ucp.formats.training.StateDictKeys;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -150,7 +151,18 @@ public final class FolderLayout {
         List<String> left = new ArrayList<>();
         for (CarriedFile file : request.carried()) {
             Optional<String> name = SideFiles.nameOf(file);
-            if (taken.contains(file.path()) || file.role().equals(CarriedFile.FORM)) {
+            String role = file.roleBefore();
+            if (taken.contains(file.path())
+                    || role.equals(CarriedFile.FORM)
+                    || role.equals(StateDictKeys.OBJECT)) {
+                continue;
+            }
+            if (role.equals(StateDictKeys.SHARDED)) {
+                without(
+                        "of the state dict, for which a model's folder has no place",
+                        StateDictKeys.besideParameters(file, request.parameters()),
+                        "key",
+                        losses);
                 continue;
             }
             if (name.isPresent() && names.add(name.get())) {
@@ -159,16 +171,22 @@ public final class FolderLayout {
                 left.add(file.path());
             }
         }
-        if (!left.isEmpty()) {
-            int more = left.size() - 4;
-            losses.add(
-                    "left behind, for a model's folder has no place for them: %s%s"
-                            .formatted(
-                                    String.join(", ", left.subList(0, Math.min(4, left.size()))),
-                                    more <= 0
-                                            ? ""
-                                            : " and %d more file%s"
-                                                    .formatted(more, more == 1 ? "" : "s")));
+        without("left behind, for a model's folder has no place for them", left, "file", losses);
+    }
+
+    private static void without(String what, List<String> left, String one, List<String> losses) {
+        if (left.isEmpty()) {
+            return;
         }
+        int more = left.size() - 4;
+        losses.add(
+                "%s: %s%s"
+                        .formatted(
+                                what,
+                                String.join(", ", left.subList(0, Math.min(4, left.size()))),
+                                more <= 0
+                                        ? ""
+                                        : " and %d more %s%s"
+                                                .formatted(more, one, more == 1 ? "" : "s")));
     }
 }

@@ -17,7 +17,12 @@ import java.util.Set;
 /// around a DeepSpeed checkpoint, as far as it is not that job's own.
 public final class FilesBeside {
     /// The source's job's alone; a state dict, whose facts are told one by one.
-    private static final Set<String> OTHERS = Set.of(SideFiles.BESIDE, StateDictKeys.ROLE);
+    private static final Set<String> OTHERS =
+            Set.of(
+                    SideFiles.BESIDE,
+                    StateDictKeys.ROLE,
+                    StateDictKeys.SHARDED,
+                    StateDictKeys.OBJECT);
 
     private FilesBeside() {}
 

@@ -2,6 +2,7 @@ package io.ucp.formats.training;
 
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CarriedFile.Content;
+import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.torch.ElementSearch;
 import io.ucp.formats.torch.TensorPickles;
 import io.ucp.formats.torch.pickle.PickleValue;
@@ -9,6 +10,7 @@ import io.ucp.formats.torch.pickle.PyDict;
 
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -31,7 +33,15 @@ public final class StateDictKeys {
     public static final String SKIPPED_STEPS = "skipped_steps";
     public static final String SCHEDULE = "lr_scheduler";
 
+    /// The role of a file of torch's that holds more than weights.
     public static final String ROLE = "state_dict";
+
+    /// The role of a sharded checkpoint's state dict in one file, under `state_dict`, by dotted
+    /// keys: a form of ucp's own, which no one loads.
+    public static final String SHARDED = "sharded_state_dict";
+
+    /// The role of a value of such a state dict that has tensors in it.
+    public static final String OBJECT = "state_dict_object";
 
     private static final int DEEPEST = 16;
 
@@ -40,15 +50,17 @@ public final class StateDictKeys {
     private static final Pattern OPTIMIZER =
             Pattern.compile("(?:.*\\.)?(?:param_groups|state)\\..*");
 
+    private static final Pattern STATE = Pattern.compile("(?:.*?\\.)?state\\.(.+)");
+    private static final Pattern WRAPPERS =
+            Pattern.compile(
+                    "\\b(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\\.");
+    private static final Pattern MEMBERS =
+            Pattern.compile("(?:.*\\.)?param_groups\\.\\d{1,4}\\.(?:params|param_names)");
+
     private StateDictKeys() {}
 
     static TrainingState state(CarriedFile file) {
-        Map<String, PickleValue> values = new LinkedHashMap<>();
-        // A checkpoint of one file has its dicts in one another, a sharded one dotted keys.
-        file.root()
-                .map(r -> r.find(ROLE).orElse(r))
-                .flatMap(PickleValue::asDict)
-                .ifPresent(d -> flatten("", d, values, 0, new ElementSearch()));
+        Map<String, PickleValue> values = values(file);
         Map<String, PickleValue> scheduler = new LinkedHashMap<>();
         values.forEach(
                 (key, value) -> {
@@ -62,6 +74,7 @@ public final class StateDictKeys {
                 (key, value) -> {
                     boolean taken =
                             OPTIMIZER.matcher(key).matches()
+                                    || (isGroups(key) && !groups(values).isEmpty())
                                     || (schedule.isPresent() && key.startsWith(SCHEDULE + "."))
                                     || (isCounter(key) && value.asLong().isPresent())
                                     || isParameter(file, value);
@@ -78,6 +91,46 @@ public final class StateDictKeys {
                 groups(values),
                 schedule,
                 new ArrayList<>(rest));
+    }
+
+    /// The keys of a carried state dict under which something else than a parameter or one of its
+    /// states is, for a target that keeps parameters alone. What only names parameters is left out.
+    public static List<String> besideParameters(CarriedFile file, List<ParameterFacts> parameters) {
+        Set<String> scalars = new HashSet<>();
+        for (ParameterFacts p : parameters) {
+            p.scalars().keySet().forEach(state -> scalars.add(unwrapped(p.name()) + "." + state));
+        }
+        List<String> keys = new ArrayList<>();
+        values(file)
+                .forEach(
+                        (key, value) -> {
+                            Matcher state = STATE.matcher(key);
+                            boolean held =
+                                    isParameter(file, value)
+                                            || MEMBERS.matcher(key).matches()
+                                            || (state.matches()
+                                                    && scalars.contains(unwrapped(state.group(1))));
+                            if (!held) {
+                                keys.add(key);
+                            }
+                        });
+        return keys;
+    }
+
+    /// The optimizer's names may have other wrappers than the model's.
+    private static String unwrapped(String name) {
+        return WRAPPERS.matcher(name).replaceAll("");
+    }
+
+    /// A checkpoint of one file has its dicts in one another, a sharded one dotted keys.
+    private static Map<String, PickleValue> values(CarriedFile file) {
+        Map<String, PickleValue> values = new LinkedHashMap<>();
+        boolean sharded = file.roleBefore().equals(SHARDED);
+        file.root()
+                .flatMap(r -> sharded ? r.find("state_dict") : Optional.of(r))
+                .flatMap(PickleValue::asDict)
+                .ifPresent(d -> flatten("", d, values, 0, new ElementSearch()));
+        return values;
     }
 
     private static void flatten(
@@ -103,6 +156,10 @@ public final class StateDictKeys {
     /// Steps done by the optimizer, where a state dict has ucp's own word for it.
     public static OptionalLong iteration(Map<String, PickleValue> values) {
         return number(values, ITERATION);
+    }
+
+    private static boolean isGroups(String key) {
+        return key.equals("param_groups") || key.endsWith(".param_groups");
     }
 
     private static boolean isCounter(String key) {
@@ -138,9 +195,7 @@ public final class StateDictKeys {
                                         (held, more) -> held.with(group.group(3), value));
                     }
                     Optional<List<PickleValue>> whole =
-                            key.equals("param_groups") || key.endsWith(".param_groups")
-                                    ? value.asSequence()
-                                    : Optional.empty();
+                            isGroups(key) ? value.asSequence() : Optional.empty();
                     if (whole.isPresent()) {
                         Map<Integer, PyDict> each = new LinkedHashMap<>();
                         for (PickleValue g : whole.get()) {

@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /// The facts of a job that frameworks have in common.
 ///
@@ -82,7 +83,8 @@ public record TrainingState(
         if (roles.containsKey(MegatronJob.MODEL)) {
             return new MegatronJob(roles).state();
         }
-        return roles.getOrDefault(StateDictKeys.ROLE, List.of()).stream()
+        return Stream.of(StateDictKeys.SHARDED, StateDictKeys.ROLE)
+                .flatMap(role -> roles.getOrDefault(role, List.of()).stream())
                 .findFirst()
                 .map(StateDictKeys::state)
                 .orElse(NONE);
