@@ -40,6 +40,9 @@ final class LayoutsCommand extends Reporting {
 
     @Mixin private SourceOptions reading;
 
+    /// As the options of degrees take.
+    private static final int MOST = 1 << 20;
+
     @Option(names = "--gpus", required = true, paramLabel = "N", description = "GPUs of the job.")
     private int gpus;
 
@@ -61,10 +64,10 @@ final class LayoutsCommand extends Reporting {
     @Override
     ExitCode run() throws IOException {
         int machines = nodes.orElse(1);
-        if (gpus < 1 || machines < 1 || gpus % machines != 0) {
+        if (gpus < 1 || gpus > MOST || machines < 1 || gpus % machines != 0) {
             throw usage(
-                    "--gpus %d --nodes %d; expected equally many GPUs, one or more, on every node"
-                            .formatted(gpus, machines));
+                    "--gpus %d --nodes %d; expected equally many GPUs, one or more, on every node, %d at most"
+                            .formatted(gpus, machines, MOST));
         }
         long limit = memory.map(this::bytes).orElse(Long.MAX_VALUE);
         Described described = reading.describe(checkpoint);

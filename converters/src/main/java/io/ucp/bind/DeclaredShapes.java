@@ -47,12 +47,7 @@ final class DeclaredShapes {
                 if (declared.pattern.match(name).isPresent()) {
                     return numbers.values(declared.shape.extents())
                             .filter(extents -> extents.stream().allMatch(e -> e >= 0))
-                            .map(
-                                    extents ->
-                                            Shape.of(
-                                                    extents.stream()
-                                                            .mapToLong(Long::longValue)
-                                                            .toArray()));
+                            .map(Extents::shape);
                 }
             }
         }

@@ -203,7 +203,12 @@ final class Families implements MemberPlaces {
     }
 
     private static List<Long> chunks(Key key, long members, int degree) {
-        int chunks = Math.toIntExact(degree * key.virtual);
+        if (key.virtual > Math.max(1, members)) {
+            throw new ImpossibleLayoutException(
+                    "virtual %d of %d members".formatted(key.virtual, members),
+                    "a member or more for every chunk");
+        }
+        int chunks = Math.toIntExact(Math.multiplyExact(degree, key.virtual));
         Widths widths =
                 key.counts
                         .<Widths>map(Widths.Listed::new)

@@ -20,6 +20,9 @@ import java.util.Set;
 /// The mesh that a spec and a checkpoint agree on: the spec gives the order and the products, the
 /// checkpoint the degrees.
 final class MeshReader {
+    /// Ranks as no job has, of an axis or of all.
+    static final int MOST = 1 << 20;
+
     private final CheckpointIndex index;
     private final Numbers numbers;
     private final Problems problems;
@@ -109,6 +112,16 @@ final class MeshReader {
             products.putIfAbsent(axis.name().text(), factors);
             checkProduct(axis);
         }
+        long ranks = 1;
+        for (AxisDegree axis : axes) {
+            ranks = Math.min(MOST + 1L, ranks * axis.degree());
+        }
+        if (ranks > MOST) {
+            problems.error(
+                    mesh.span(),
+                    "a mesh of more than %d ranks; expected those of one job".formatted(MOST));
+            axes.replaceAll(a -> new AxisDegree(a.axis(), degreeOf(a.axis()).orElse(1)));
+        }
         for (AxisDegree axis : index.mesh()) {
             if (axis.degree() > 1 && !named(axis.axis())) {
                 problems.error(
@@ -147,7 +160,7 @@ final class MeshReader {
                     "the mesh says %s %d; the checkpoint was written over %s %d"
                             .formatted(axis.name(), said.getAsInt(), axis.name(), held.getAsInt()));
         }
-        return said.orElse(held.orElse(1));
+        return held.orElse(said.orElse(1));
     }
 
     /// Of a factor that neither says: what the others leave of the product.
@@ -157,11 +170,11 @@ final class MeshReader {
         if (own.isPresent() || factor.degree().isPresent() || whole.isEmpty()) {
             return degree(factor);
         }
-        int rest = 1;
+        long rest = 1;
         for (var other : product.factors()) {
-            rest *= other.equals(factor) ? 1 : degree(other);
+            rest = Math.min(MOST, rest * (other.equals(factor) ? 1 : degree(other)));
         }
-        return Math.max(1, whole.getAsInt() / rest);
+        return Math.toIntExact(Math.max(1, whole.getAsInt() / rest));
     }
 
     private void checkProduct(io.ucp.lang.ast.Mesh.Axis axis) {
@@ -183,10 +196,10 @@ final class MeshReader {
         if (value.isEmpty()) {
             return OptionalInt.empty();
         }
-        if (value.getAsLong() < 1 || value.getAsLong() > Integer.MAX_VALUE) {
+        if (value.getAsLong() < 1 || value.getAsLong() > MOST) {
             problems.error(
                     axis.degree().get().span(),
-                    "degree %d; expected 1 or more".formatted(value.getAsLong()));
+                    "degree %d; expected 1 to %d".formatted(value.getAsLong(), MOST));
             return OptionalInt.empty();
         }
         return OptionalInt.of((int) value.getAsLong());

@@ -12,6 +12,7 @@ import io.ucp.mesh.Mesh;
 import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -324,32 +325,32 @@ final class ParameterBinder {
         }
 
         private Optional<Shape> realShape(Shape held) {
-            long[] real =
-                    reading.declared()
-                            .map(d -> d.stream().mapToLong(Long::longValue).toArray())
-                            .orElseGet(held::dims);
-            long[] padded = real.clone();
+            List<Long> real =
+                    new ArrayList<>(
+                            reading.declared()
+                                    .orElseGet(() -> Arrays.stream(held.dims()).boxed().toList()));
+            List<Long> padded = new ArrayList<>(real);
             StringBuilder how = new StringBuilder();
             for (Reading.Padding p : reading.padding()) {
-                if (p.dim() >= real.length) {
+                if (p.dim() >= real.size()) {
                     throw new ImpossibleLayoutException(
                             "padding of dimension %d".formatted(p.dim()),
-                            "one of the %d dimensions".formatted(real.length));
+                            "one of the %d dimensions".formatted(real.size()));
                 }
-                real[p.dim()] = realExtent(p, real[p.dim()]);
-                padded[p.dim()] = p.padded(real[p.dim()]);
-                how.append(
-                        ", %s padded to a multiple of %s".formatted(real[p.dim()], p.multiple()));
+                long rows = realExtent(p, real.get(p.dim()));
+                real.set(p.dim(), rows);
+                padded.set(p.dim(), p.padded(rows));
+                how.append(", %s padded to a multiple of %s".formatted(rows, p.multiple()));
             }
-            if (!Shape.of(padded).equals(held)) {
+            Shape whole = Extents.shape(padded);
+            if (!whole.equals(held)) {
                 fail(
                         "shape",
-                        "is %s over all ranks; the rule gives %s%s"
-                                .formatted(held, Shape.of(padded), how),
+                        "is %s over all ranks; the rule gives %s%s".formatted(held, whole, how),
                         Optional.empty());
                 return Optional.empty();
             }
-            return Optional.of(Shape.of(real));
+            return Optional.of(Extents.shape(real));
         }
 
         /// Without padding: as the clause says, else as the shape says, else as the checkpoint

@@ -288,7 +288,7 @@ public final class PipelineModules {
     /// @param who gives them
     /// @throws ImpossibleLayoutException where that are no stages of this model
     List<Integer> listed(String who, List<Integer> counts, int stages) {
-        int sum = counts.stream().mapToInt(Integer::intValue).sum();
+        long sum = counts.stream().mapToLong(Integer::longValue).sum();
         if (counts.size() != stages
                 || sum != layers.size()
                 || counts.stream().anyMatch(c -> c < 1)) {

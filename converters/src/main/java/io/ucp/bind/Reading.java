@@ -81,7 +81,7 @@ record Reading(
     /// @param real the real extent, where the clause gives it
     record Padding(int dim, OptionalLong real, long multiple) {
         long padded(long real) {
-            return Math.multiplyExact(Math.ceilDiv(real, multiple), multiple);
+            return Extents.padded(real, multiple);
         }
     }
 }

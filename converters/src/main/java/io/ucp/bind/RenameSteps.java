@@ -142,8 +142,7 @@ final class RenameSteps {
                 if (extents.stream().anyMatch(e -> e < 0)) {
                     throw new ImpossibleLayoutException("view " + extents, "extents of 0 or more");
                 }
-                yield tensor.viewed(
-                        Shape.of(extents.stream().mapToLong(Long::longValue).toArray()));
+                yield tensor.viewed(Extents.shape(extents));
             }
             case RenameStep.Permute(var order, _) ->
                     tensor.permuted(order.stream().map(d -> d.index()).toList());

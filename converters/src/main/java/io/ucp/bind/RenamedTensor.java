@@ -46,6 +46,7 @@ record RenamedTensor(Shape shape, Shape real, List<Integer> origins, List<Rearra
     private Grouped grouped(Shape view) {
         List<Integer> out = new ArrayList<>();
         List<Long> reals = new ArrayList<>();
+        int own = ownOrigin();
         int i = 0;
         int j = 0;
         while (j < view.rank()) {
@@ -60,12 +61,13 @@ record RenamedTensor(Shape shape, Shape real, List<Integer> origins, List<Rearra
                     right *= view.dim(j++);
                 }
             }
-            int origin = from < shape.rank() ? origins.get(from) : -1 - j;
+            int origin = from < shape.rank() ? origins.get(from) : own;
             for (int d = from + 1; d < i; d++) {
                 if (shape.dim(d) != 1 && !origins.get(d).equals(origin)) {
-                    origin = -1 - j;
+                    origin = own;
                 }
             }
+            own--;
             boolean alone = i - from == 1 && j - viewFrom == 1;
             for (int d = from; d < i && !alone; d++) {
                 unpadded("a view", d);
@@ -81,8 +83,13 @@ record RenamedTensor(Shape shape, Shape real, List<Integer> origins, List<Rearra
     /// With a first dimension of one, which came from none of the parameter's.
     RenamedTensor counted() {
         List<Integer> counted = new ArrayList<>(origins);
-        counted.addFirst(-1 - shape.rank());
+        counted.addFirst(ownOrigin());
         return new RenamedTensor(one(shape), one(real), counted, moves);
+    }
+
+    /// An origin that no dimension has; those below it are none's either.
+    private int ownOrigin() {
+        return origins.stream().mapToInt(Integer::intValue).reduce(0, Math::min) - 1;
     }
 
     private static Shape one(Shape shape) {

@@ -15,11 +15,11 @@ import io.ucp.tensor.Shape;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /// Gives the parameters that a spec renames to its rules: from the names on the left to those on
@@ -35,6 +35,7 @@ final class Renames {
     private final Map<String, Side> parameters = new LinkedHashMap<>();
     private final Map<String, RenameRule> taken = new HashMap<>();
     private final List<Application> applications = new ArrayList<>();
+    private final Map<Glob, NameMatcher> matchers = new HashMap<>();
 
     /// A rule and the parameters that it is applied to.
     private record Application(RenameRule rule, Map<String, String> captures, List<Side> held) {}
@@ -137,9 +138,9 @@ final class Renames {
     }
 
     private void match(RenameRule rule) {
-        Set<Map<String, String>> seen = new LinkedHashSet<>();
+        Map<Map<String, String>, String> seen = new LinkedHashMap<>();
         for (Glob pattern : patterns(rule)) {
-            NameMatcher matcher = NameMatcher.of(pattern);
+            NameMatcher matcher = matcher(pattern);
             boolean any = false;
             for (String name : parameters.keySet()) {
                 Optional<Map<String, String>> captures = matcher.match(name);
@@ -148,7 +149,7 @@ final class Renames {
                 }
                 if (captures.isPresent()) {
                     any = true;
-                    seen.add(captures.get());
+                    seen.putIfAbsent(captures.get(), name);
                 }
             }
             if (!any && !rule.optional() && !spec.everyRuleOptional()) {
@@ -160,9 +161,46 @@ final class Renames {
                 return;
             }
         }
-        for (Map<String, String> captures : seen) {
-            take(rule, captures);
+        seen.forEach(
+                (captures, name) -> {
+                    if (leadsBack(rule, captures, name)) {
+                        take(rule, captures);
+                    }
+                });
+    }
+
+    private NameMatcher matcher(Glob name) {
+        return matchers.computeIfAbsent(name, NameMatcher::of);
+    }
+
+    /// Whether the captures of a name can be read again from every name of its rename, on either
+    /// side: else the way back would end at another name.
+    private boolean leadsBack(RenameRule rule, Map<String, String> captures, String name) {
+        for (Glob other : Stream.concat(rule.left().stream(), rule.right().stream()).toList()) {
+            if (matcher(other).name(captures).isEmpty()) {
+                problems.error(
+                        from(rule).getFirst().span(),
+                        "back",
+                        name,
+                        "gives %s, which %s would not give back; expected captures that both names give"
+                                .formatted(
+                                        captures.entrySet().stream()
+                                                .map(
+                                                        c ->
+                                                                "{%s} = '%s'"
+                                                                        .formatted(
+                                                                                c.getKey(),
+                                                                                c.getValue()))
+                                                .collect(Collectors.joining(", ")),
+                                        PatternText.of(other)),
+                        Optional.of(
+                                "a number that another counts from has no zeros before it and is"
+                                        + " not below 0 on either side; narrow the pattern where it"
+                                        + " should not mean this name"));
+                return false;
+            }
         }
+        return true;
     }
 
     private void take(RenameRule rule, Map<String, String> captures) {
@@ -181,9 +219,9 @@ final class Renames {
                         NearestNames.hint(name, parameters.keySet()));
                 return;
             }
-            RenameRule before = taken.get(name);
-            if (before != null && !before.equals(rule)) {
-                if (!spec.firstMatchWins()) {
+            RenameRule before = held.contains(parameter) ? rule : taken.get(name);
+            if (before != null) {
+                if (before.equals(rule) || !spec.firstMatchWins()) {
                     problems.error(
                             pattern.span(),
                             "twice",
@@ -328,9 +366,9 @@ final class Renames {
         List<String> aliases = new ArrayList<>();
         for (String alias : application.held().getFirst().aliases()) {
             Optional<String> renamed =
-                    NameMatcher.of(from(rule).getFirst())
+                    matcher(from(rule).getFirst())
                             .match(alias)
-                            .map(captures -> to(rule).get(j).withCaptures(captures))
+                            .flatMap(captures -> matcher(to(rule).get(j)).name(captures))
                             .or(() -> plainly(alias));
             renamed.or(() -> rule.steps().isEmpty() ? Optional.of(alias) : Optional.empty())
                     .ifPresent(aliases::add);
@@ -344,9 +382,9 @@ final class Renames {
                 .filter(r -> r.steps().isEmpty() && r.left().size() == 1 && r.right().size() == 1)
                 .flatMap(
                         r ->
-                                NameMatcher.of(from(r).getFirst())
+                                matcher(from(r).getFirst())
                                         .match(alias)
-                                        .map(c -> to(r).getFirst().withCaptures(c))
+                                        .flatMap(c -> matcher(to(r).getFirst()).name(c))
                                         .stream())
                 .findFirst();
     }

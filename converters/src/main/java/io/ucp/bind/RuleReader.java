@@ -12,11 +12,11 @@ import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.lang.diagnostic.Span;
 import io.ucp.layout.Chain;
 import io.ucp.layout.Chain.Step;
+import io.ucp.layout.ImpossibleLayoutException;
 import io.ucp.layout.Layout;
 import io.ucp.layout.Widths;
 import io.ucp.mesh.Mesh;
 import io.ucp.tensor.DType;
-import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -325,9 +325,11 @@ final class RuleReader {
                 broken = true;
                 return;
             }
-            steps.add(
-                    Step.view(
-                            Shape.of(extents.get().stream().mapToLong(Long::longValue).toArray())));
+            try {
+                steps.add(Step.view(Extents.shape(extents.get())));
+            } catch (ImpossibleLayoutException e) {
+                fail(v.span(), e.problem());
+            }
         }
 
         private Optional<List<Long>> extents(io.ucp.lang.ast.Shape shape) {

@@ -86,9 +86,10 @@ final class SaidDegrees {
     private OptionalLong degree(Mesh.Axis axis) {
         OptionalLong degree = axis.degree().map(numbers::value).orElse(OptionalLong.empty());
         if (degree.isPresent()
-                && (degree.getAsLong() < 1 || degree.getAsLong() > Integer.MAX_VALUE)) {
+                && (degree.getAsLong() < 1 || degree.getAsLong() > MeshReader.MOST)) {
             problems.error(
-                    axis.span(), "degree %d; expected 1 or more".formatted(degree.getAsLong()));
+                    axis.span(),
+                    "degree %d; expected 1 to %d".formatted(degree.getAsLong(), MeshReader.MOST));
             return OptionalLong.empty();
         }
         return degree;

@@ -66,10 +66,7 @@ final class ShapeNumbers {
                                 && captures.get()
                                         .keySet()
                                         .containsAll(rule.left().getFirst().captures())) {
-                            numbers.declared(
-                                    rule.left().getFirst().withCaptures(captures.get()),
-                                    p.realShape(),
-                                    false);
+                            numbers.declared(rule, captures.get(), p.realShape());
                         }
                         stack(rule).ifPresent(s -> numbers.stacked(rule, s, captures.get(), p));
                     }
@@ -101,7 +98,14 @@ final class ShapeNumbers {
         Map<String, String> first = new HashMap<>(captures);
         first.put(stack.capture().text(), "0");
         Shape one = Shape.of(Arrays.copyOfRange(shape.dims(), 1, shape.rank()));
-        declared(rule.left().getFirst().withCaptures(first), one, false);
+        declared(rule, first, one);
+    }
+
+    /// By the rule for the name on the left of a rename.
+    private void declared(RenameRule rule, Map<String, String> captures, Shape shape) {
+        NameMatcher.of(rule.left().getFirst())
+                .name(captures)
+                .ifPresent(name -> declared(name, shape, false));
     }
 
     private Map<String, Long> all() {

@@ -17,6 +17,7 @@ import io.ucp.mesh.Mesh;
 import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -291,7 +292,9 @@ public final class TargetBinder {
                         "padding of dimension %d".formatted(p.dim()),
                         "one of the %d dimensions".formatted(whole.rank()));
             }
-            whole = whole.with(p.dim(), p.padded(whole.dim(p.dim())));
+            List<Long> extents = new ArrayList<>(Arrays.stream(whole.dims()).boxed().toList());
+            extents.set(p.dim(), p.padded(extents.get(p.dim())));
+            whole = Extents.shape(extents);
         }
         return whole;
     }

@@ -59,7 +59,7 @@ public sealed interface Layout {
                     parts.stream()
                             .map(p -> shared ? whole / parts.size() : p.extent.getAsLong())
                             .toList();
-            long sum = extents.stream().mapToLong(Long::longValue).sum();
+            long sum = Stretch.sum(extents);
             if (sum != whole || extents.stream().anyMatch(e -> e < 0)) {
                 throw new ImpossibleLayoutException(
                         "parts %s, %d in all".formatted(extents, sum),

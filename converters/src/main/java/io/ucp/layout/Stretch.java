@@ -15,6 +15,15 @@ public record Stretch(long start, long extent) {
         return start + extent;
     }
 
+    /// Extents that a spec gives, in all; 2^63 - 1 where they are more.
+    static long sum(List<Long> extents) {
+        try {
+            return extents.stream().reduce(0L, Math::addExact);
+        } catch (ArithmeticException _) {
+            return Long.MAX_VALUE;
+        }
+    }
+
     static long total(List<Stretch> stretches) {
         return stretches.stream().mapToLong(Stretch::extent).sum();
     }

@@ -31,7 +31,7 @@ public sealed interface Widths {
             if (listed.stream().anyMatch(w -> w < 0)) {
                 throw new ImpossibleLayoutException("widths " + listed, "widths of 0 or more");
             }
-            long sum = listed.stream().mapToLong(Long::longValue).sum();
+            long sum = Stretch.sum(listed);
             if (listed.size() != degree || sum != extent) {
                 throw new ImpossibleLayoutException(
                         "widths %s, %d in all".formatted(listed, sum),

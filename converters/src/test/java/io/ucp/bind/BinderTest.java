@@ -121,6 +121,47 @@ class BinderTest {
     }
 
     @Test
+    void numbersThatNoModelOrJobHasAreErrorsOfTheSpec() {
+        CheckpointIndex index = model().build();
+        assertThat(errors("mesh (pp, dp, tp 2000000000)" + RULES, index))
+                .contains("error: degree 2000000000; expected 1 to 1048576");
+        assertThat(errors("mesh (pp, dp, tp 1000000)" + RULES, index))
+                .contains("the mesh says tp 1000000; the checkpoint was written over tp 2");
+        assertThat(errors("mesh (pp, dp = (a 65536, b 65536, c), tp)" + RULES, index))
+                .contains("a mesh of more than 1048576 ranks");
+        assertThat(
+                        errors(
+                                RULES.replace(
+                                        "stage l over pp", "stage l over pp virtual 3000000000"),
+                                index))
+                .contains("virtual 3000000000 of 2 members; expected a member or more for every");
+        assertThat(errors(RULES.replace("[12, hidden]", "[4000000000, 4000000000]"), index))
+                .contains("the shape [4000000000, 4000000000]; expected fewer than 2^63 elements");
+        assertThat(errors(RULES.replace("4 * tp", "9223372036854775807"), index))
+                .contains("the shape [9223372036854775807, 4]; expected fewer than 2^63 elements");
+        assertThat(
+                        errors(
+                                RULES.replace("fuse dim", "view [4000000000, 4000000000] fuse dim"),
+                                index))
+                .contains("the shape [4000000000, 4000000000]; expected fewer than 2^63 elements");
+    }
+
+    @Test
+    void widthsWhoseSumIsMoreThanANumberHoldsAreNoWidths() {
+        IndexBuilder index = new IndexBuilder().axis("tp", 5).axis("dp", 1);
+        for (int tp = 0; tp < 5; tp++) {
+            index.weight("w", at("tp", tp), tp == 0 || tp == 4 ? 4 : 0);
+        }
+        String quarter = "4611686018427387904";
+        assertThat(
+                        errors(
+                                "mesh (tp, dp) param \"w\" { shard dim 0 over tp widths [%s, %s, %s, %s, 8] }"
+                                        .formatted(quarter, quarter, quarter, quarter),
+                                index.build()))
+                .contains("9223372036854775807 in all; expected 5 widths that sum to 8");
+    }
+
+    @Test
     void partsAreSplitOverASecondAxisByWhatTheFirstLeavesOfEach() {
         IndexBuilder index = new IndexBuilder().axis("tp", 2).axis("cp", 2).axis("dp", 1);
         int[][] rows = {{3, 2}, {2, 1}};

@@ -517,6 +517,65 @@ class RenamesTest {
     }
 
     @Test
+    void aNameFromWhichTheOtherCouldNotBeReadAgainIsNone() {
+        CheckpointIndex index =
+                index().weight("x.q", IndexBuilder.at(), 2)
+                        .weight("1.k", IndexBuilder.at(), 2)
+                        .weight("02.v", IndexBuilder.at(), 2)
+                        .weight("a.b.c", IndexBuilder.at(), 2)
+                        .build();
+        assertThat(errors("rename \"{n}.q\" <-> \"m.{n + 2}\"", index))
+                .contains(
+                        "a.ucl:3:8: error: 'x.q' gives {n} = 'x', which \"m.{n + 2}\" would not"
+                                + " give back; expected captures that both names give");
+        assertThat(errors("rename \"{n}.k\" <-> \"m.{n - 2}\"", index))
+                .contains("'1.k' gives {n} = '1', which \"m.{n - 2}\" would not give back");
+        assertThat(errors("rename \"{n}.v\" <-> \"m.{n + 2}\"", index))
+                .contains("'02.v' gives {n} = '02', which \"m.{n + 2}\" would not give back");
+        assertThat(errors("rename \"{a**}.{b**}\" <-> \"{b**}.{a**}\"", index))
+                .contains(
+                        "'a.b.c' gives {a} = 'a.b', {b} = 'c', which \"{b**}.{a**}\" would not give"
+                                + " back");
+        assertThat(errors("rename \"{a}.{b}.c\" <-> \"{a}.{b}\"", index)).isEmpty();
+    }
+
+    @Test
+    void aParameterIsNotJoinedToItself() {
+        CheckpointIndex index = index().weight("q.q", IndexBuilder.at(), 2).build();
+        assertThat(
+                        errors(
+                                "rename \"{n}.q\", \"q.{n}\" <-> \"{n}.qq\" { join dim 0 (a, b) }",
+                                index))
+                .contains("'q.q' is renamed by line 3: rename \"{n}.q\" too");
+    }
+
+    @Test
+    void whatIsStackedAndWhatAViewMergedStayDimensionsOfTheirOwn() {
+        Renamed stacked =
+                bind(
+                                "rename \"{e}.w\" <-> \"all\" { stack e [2]; view [2, 12] }",
+                                index().weight("0.w", IndexBuilder.at(), 3, 4)
+                                        .weight("1.w", IndexBuilder.at(), 3, 4)
+                                        .build())
+                        .getFirst();
+        assertThat(stacked.right().getFirst().shape()).isEqualTo(Shape.of(2, 12));
+        comesBack(stacked);
+        Renamed viewed =
+                bind(
+                                """
+                                rename "w" <-> "v" {
+                                    view [6, 20, 6, 7]
+                                    permute (1, 0, 2, 3)
+                                    view [20, 36, 7]
+                                }
+                                """,
+                                index().weight("w", IndexBuilder.at(), 2, 3, 4, 5, 6, 7).build())
+                        .getFirst();
+        assertThat(viewed.right().getFirst().shape()).isEqualTo(Shape.of(20, 36, 7));
+        comesBack(viewed);
+    }
+
+    @Test
     void whatIsLeftOutOfAllRulesKeepsItsName() {
         List<Renamed> renames =
                 bind(

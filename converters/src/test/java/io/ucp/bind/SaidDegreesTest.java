@@ -72,6 +72,6 @@ class SaidDegreesTest {
     @Test
     void aDegreeThatIsNoneIsAnError() {
         assertThatThrownBy(() -> completed(TargetRequest.SAME, "(pp (nodes - 2), dp, tp)"))
-                .hasMessageContaining("degree 0; expected 1 or more");
+                .hasMessageContaining("degree 0; expected 1 to 1048576");
     }
 }

@@ -13,6 +13,10 @@ import java.util.stream.Collectors;
 
 /// A name pattern made ready to be held against many names.
 public final class NameMatcher {
+    /// A number as a counted one is written.
+    private static final Pattern NUMBER = Pattern.compile("0|[1-9][0-9]{0,17}");
+
+    private final NamePattern pattern;
     private final Pattern compiled;
     private final List<String> captures;
     private final boolean named;
@@ -21,9 +25,10 @@ public final class NameMatcher {
     private final Map<String, Long> more;
 
     private NameMatcher(
-            Pattern compiled, List<String> captures, boolean named, Map<String, Long> more) {
+            NamePattern pattern, Pattern compiled, boolean named, Map<String, Long> more) {
+        this.pattern = pattern;
         this.compiled = compiled;
-        this.captures = captures;
+        this.captures = pattern.captures();
         this.named = named;
         this.more = Map.copyOf(more);
     }
@@ -35,11 +40,9 @@ public final class NameMatcher {
     public static NameMatcher of(NamePattern pattern) {
         return switch (pattern) {
             case NamePattern.Glob glob ->
-                    new NameMatcher(
-                            Pattern.compile(regex(glob)), glob.captures(), false, more(glob));
+                    new NameMatcher(glob, Pattern.compile(regex(glob)), false, more(glob));
             case NamePattern.Regex regex ->
-                    new NameMatcher(
-                            Pattern.compile(regex.expression()), regex.captures(), true, Map.of());
+                    new NameMatcher(regex, Pattern.compile(regex.expression()), true, Map.of());
         };
     }
 
@@ -80,7 +83,26 @@ public final class NameMatcher {
 
     /// Whether the whole name matches.
     public boolean matches(String name) {
-        return compiled.matcher(name).matches();
+        return more.isEmpty() ? compiled.matcher(name).matches() : match(name).isPresent();
+    }
+
+    /// The name that captures give and from which they can be read again; nothing where there is
+    /// none: a number that is counted from is no number, has zeros before it or would come to less
+    /// than 0; the pattern would cut the name elsewhere; or it has a wildcard, or is a regular
+    /// expression.
+    ///
+    /// @param values of all captures of the pattern; others are not looked at
+    public Optional<String> name(Map<String, String> values) {
+        boolean counts =
+                more.keySet().stream()
+                        .allMatch(name -> NUMBER.matcher(values.getOrDefault(name, "")).matches());
+        if (!counts || !(pattern instanceof NamePattern.Glob glob) || !glob.isName()) {
+            return Optional.empty();
+        }
+        String name = glob.withCaptures(values);
+        return match(name)
+                .filter(back -> values.entrySet().containsAll(back.entrySet()))
+                .map(_ -> name);
     }
 
     private static String regex(NamePattern.Glob glob) {
@@ -94,7 +116,7 @@ public final class NameMatcher {
             case Piece.Text(String text) -> Pattern.quote(text);
             case Piece.Any(boolean deep) -> deep ? ".*" : "[^.]*";
             case Piece.Capture(_, boolean deep) -> deep ? "(.+)" : "([^.]+)";
-            case Piece.Counted _ -> "(0|[1-9][0-9]{0,17})";
+            case Piece.Counted _ -> "(" + NUMBER.pattern() + ")";
         };
     }
 }

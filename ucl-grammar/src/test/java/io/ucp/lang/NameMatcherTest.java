@@ -11,6 +11,7 @@ import io.ucp.lang.diagnostic.SourceText;
 import org.junit.jupiter.api.Test;
 
 import java.util.Map;
+import java.util.Optional;
 
 class NameMatcherTest {
     @Test
@@ -61,6 +62,25 @@ class NameMatcherTest {
                 .hasMessage("no value for {rest}");
         assertThatThrownBy(() -> Glob.of(new Piece.Any(false)).withCaptures(Map.of()))
                 .isInstanceOf(IllegalArgumentException.class);
+    }
+
+    @Test
+    void aNameIsMadeOnlyWhereItLeadsBackToItsCaptures() {
+        assertThat(name("{l + 2}.w", Map.of("l", "3"))).contains("5.w");
+        assertThat(name("{l - 2}.w", Map.of("l", "1"))).isEmpty();
+        assertThat(name("{l + 2}.w", Map.of("l", "03"))).isEmpty();
+        assertThat(name("{l + 2}.w", Map.of("l", "x"))).isEmpty();
+        assertThat(name("{l + 2}.w", Map.of("l", "9999999999999999999"))).isEmpty();
+        assertThat(name("{a**}.{b**}", Map.of("a", "x", "b", "y.z"))).isEmpty();
+        assertThat(name("{a**}.{b**}", Map.of("a", "x.y", "b", "z"))).contains("x.y.z");
+        assertThat(name("{a}.{b}", Map.of("a", "x", "b", "y", "c", "z"))).contains("x.y");
+    }
+
+    private static Optional<String> name(String right, Map<String, String> captures) {
+        SourceText source =
+                SourceText.of("x.ucl", "ucl 1\nrename \"%1$s\" <-> \"%1$s\"\n".formatted(right));
+        Glob glob = Ucl.parse(source).renames().getFirst().right().getFirst();
+        return NameMatcher.of(glob).name(captures);
     }
 
     @Test

@@ -90,9 +90,16 @@ public sealed interface NamePattern {
             return new Glob(put, span);
         }
 
-        /// The name that results when each capture stands for the value given for it.
+        /// Whether it is one name once its captures are known: without wildcards.
+        public boolean isName() {
+            return pieces.stream().noneMatch(Piece.Any.class::isInstance);
+        }
+
+        /// The name that results when each capture stands for the value given for it; whether it
+        /// leads back to them is for [io.ucp.lang.NameMatcher#name].
         ///
-        /// @throws IllegalArgumentException when a value is missing or the pattern has a wildcard
+        /// @throws IllegalArgumentException when a value is missing, or is no number where one
+        ///   counts from it, or the pattern has a wildcard
         public String withCaptures(Map<String, String> values) {
             return pieces.stream().map(piece -> text(piece, values)).collect(Collectors.joining());
         }
