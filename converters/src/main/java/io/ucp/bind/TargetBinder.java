@@ -13,6 +13,7 @@ import io.ucp.layout.Chain.Step;
 import io.ucp.layout.ImpossibleLayoutException;
 import io.ucp.layout.Layout;
 import io.ucp.layout.Region;
+import io.ucp.layout.Widths;
 import io.ucp.mesh.Mesh;
 import io.ucp.tensor.Shape;
 
@@ -110,6 +111,7 @@ public final class TargetBinder {
             degrees = degrees.dividedByExperts(degrees.tp() > 1 && areExpertsWhole(found));
             checkNumberedExperts(found);
         }
+        checkFusedExperts(found);
         checkHeads(found);
         Map<String, Set<Integer>> stages = stages(found);
         Map<String, List<RankShard>> shards = new LinkedHashMap<>();
@@ -168,6 +170,20 @@ public final class TargetBinder {
             throw new ImpossibleLayoutException(
                     "ZeRO stage %d of a model with experts".formatted(degrees.stage()),
                     "stage 0 to 2: DeepSpeed-MoE takes no other\nhint: add --zero 2");
+        }
+    }
+
+    /// All experts of a layer in one parameter: its extent is their number.
+    private void checkFusedExperts(TargetCuts cuts) {
+        for (ParameterFacts p : source.parameters()) {
+            for (Step step : cuts.of(p).chain().steps()) {
+                if (step.axis().equals("ep")
+                        && step.layout() instanceof Layout.Sharded(int dim, var widths)
+                        && widths == Widths.Rule.EVEN
+                        && dim < p.shape().rank()) {
+                    TargetMembers.checkExperts(p.shape().dim(dim), degrees.degree("ep"), "ep");
+                }
+            }
         }
     }
 

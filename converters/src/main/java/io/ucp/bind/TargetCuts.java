@@ -155,7 +155,11 @@ final class TargetCuts {
         Map<String, Cut> cuts = new LinkedHashMap<>();
         for (ParameterFacts p : source.parameters()) {
             List<Step> steps = new ArrayList<>();
-            layout(p.split()).ifPresent(l -> steps.add(new Step("tp", l)));
+            if (p.split().experts().isPresent()) {
+                steps.add(new Step("ep", Layout.Sharded.evenly(0)));
+            } else {
+                layout(p.split()).ifPresent(l -> steps.add(new Step("tp", l)));
+            }
             cuts.put(
                     p.name(),
                     new Cut(
@@ -215,7 +219,10 @@ final class TargetCuts {
     /// Parameters that nothing says enough of.
     private Set<String> open(TargetBinder.Source source, TargetDegrees degrees) {
         Set<String> open = new LinkedHashSet<>();
-        boolean experts = degrees.experts() && spec.isEmpty();
+        boolean experts =
+                degrees.experts()
+                        && spec.isEmpty()
+                        && cuts.values().stream().noneMatch(c -> c.chain.axes().contains("ep"));
         for (ParameterFacts p : source.parameters()) {
             Cut cut = cuts.get(p.name());
             if (cut == null || experts || (degrees.tp() > 1 && !cut.cut)) {

@@ -125,13 +125,18 @@ final class TargetMembers implements MemberPlaces {
         };
     }
 
-    private static List<Integer> experts(int count, int ranks, String axis) {
+    /// @throws ImpossibleLayoutException where ranks would hold more experts than others
+    static void checkExperts(long count, int ranks, String axis) {
         if (count % ranks != 0) {
             throw new ImpossibleLayoutException(
                     "%s %d over %d experts".formatted(axis, ranks, count),
                     "equally many experts on every rank: %s %s"
                             .formatted(axis, Divisors.of(count)));
         }
+    }
+
+    private static List<Integer> experts(int count, int ranks, String axis) {
+        checkExperts(count, ranks, axis);
         List<Integer> ends = new ArrayList<>();
         for (int r = 1; r <= ranks; r++) {
             ends.add(count / ranks * r);

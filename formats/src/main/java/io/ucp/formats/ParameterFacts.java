@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.SortedMap;
 import java.util.SortedSet;
 import java.util.TreeMap;
@@ -114,18 +115,36 @@ public record ParameterFacts(
     /// @param subShape for a fused parameter described by `SubparamShape`: per dimension its
     ///   extents; empty for two equal sub-params
     /// @param vocabulary rows past the real vocabulary are padding
+    /// @param experts `ep_num_experts`: how many experts lie along dimension 0, which
+    ///   expert-parallel ranks share in equal parts; empty where nothing says that it is experts
     public record Split(
             SplitKind kind,
             int dim,
             List<Long> parts,
             List<List<Long>> subShape,
-            boolean vocabulary) {
+            boolean vocabulary,
+            OptionalLong experts) {
         public static final Split UNKNOWN =
                 new Split(SplitKind.UNKNOWN, 0, List.of(), List.of(), false);
 
         public Split {
             parts = List.copyOf(parts);
             subShape = subShape.stream().map(List::copyOf).toList();
+        }
+
+        /// Of no experts.
+        public Split(
+                SplitKind kind,
+                int dim,
+                List<Long> parts,
+                List<List<Long>> subShape,
+                boolean vocabulary) {
+            this(kind, dim, parts, subShape, vocabulary, OptionalLong.empty());
+        }
+
+        /// The same of so many experts along dimension 0.
+        public Split ofExperts(long count) {
+            return new Split(kind, dim, parts, subShape, vocabulary, OptionalLong.of(count));
         }
     }
 

@@ -28,7 +28,8 @@ final class ManifestFacts {
                 json.integer("dim", 0, Integer.MAX_VALUE),
                 Arrays.stream(json.numbers("parts")).boxed().toList(),
                 json.lists("subShape"),
-                json.truth("vocabulary"));
+                json.truth("vocabulary"),
+                json.optionalNumber("experts"));
     }
 
     /// Of the checkpoint that it was made from.

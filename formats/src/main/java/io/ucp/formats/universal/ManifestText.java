@@ -202,6 +202,9 @@ final class ManifestText {
         Json.longs(out, "parts", split.parts());
         Json.lists(out, "subShape", split.subShape());
         out.writeBooleanField("vocabulary", split.vocabulary());
+        if (split.experts().isPresent()) {
+            out.writeNumberField("experts", split.experts().getAsLong());
+        }
         out.writeEndObject();
     }
 

@@ -20,7 +20,7 @@ import java.util.stream.Stream;
 
 /// Every leaf of every torch file of a folder: tensors by dtype, shape and values, all else by its
 /// value; kinds and order of dicts do not count. What DeepSpeed leaves uninitialised is zero here.
-final class Leaves {
+public final class Leaves {
     private static final int GARBAGE = 0x7fc0dead;
     private static final short SHORT_GARBAGE = 0x7fdd;
 
@@ -28,7 +28,7 @@ final class Leaves {
 
     private Leaves() {}
 
-    static Map<String, String> of(Path folder) throws IOException {
+    public static Map<String, String> of(Path folder) throws IOException {
         Leaves all = new Leaves();
         List<Path> files;
         try (Stream<Path> walk = Files.walk(folder)) {

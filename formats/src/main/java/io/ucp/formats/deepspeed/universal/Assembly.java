@@ -153,7 +153,7 @@ final class Assembly {
                         });
         found.states().forEach((state, tensor) -> states.put(state, reshaped(tensor, shape)));
         TensorEntry weight = weights.get(name);
-        if (weight != null && weight.shape().count() > 0 && found.experts().isEmpty()) {
+        if (weight != null && weight.shape().count() > 0 && found.split().experts().isEmpty()) {
             TensorEntry own = weight(found, weight, shape);
             states.putIfAbsent(WEIGHT, own);
         }
@@ -194,8 +194,11 @@ final class Assembly {
             throws IncompleteCheckpointException {
         Shape held = found.shape();
         Split split = found.split();
-        if (entry.shapes().isEmpty() || found.experts().isPresent()) {
+        if (entry.shapes().isEmpty()) {
             return held;
+        }
+        if (split.experts().isPresent()) {
+            return ofExperts(found, entry.shapes().getFirst());
         }
         if (split.kind() == SplitKind.FUSED && !split.subShape().isEmpty()) {
             return viewed(found, entry.shapes());
@@ -215,6 +218,26 @@ final class Assembly {
                     "one of them is of another checkpoint; convert the source again");
         }
         return found.flat() ? made : held;
+    }
+
+    /// Ranks have an equal part of the experts each.
+    private static Shape ofExperts(StateFolder found, Shape local)
+            throws IncompleteCheckpointException {
+        Shape held = found.shape();
+        boolean fits =
+                local.rank() == held.rank()
+                        && local.dim(0) > 0
+                        && held.dim(0) % local.dim(0) == 0
+                        && local.with(0, held.dim(0)).equals(held);
+        if (!fits) {
+            throw new IncompleteCheckpointException(
+                    found.folder().toString(),
+                    "the states have shape %s, of %d experts".formatted(held, held.dim(0)),
+                    "a multiple of %s, a rank's part, which param_shapes of the model states list"
+                            .formatted(local),
+                    "one of them is of another checkpoint; convert the source again");
+        }
+        return held;
     }
 
     private static Shape made(Split split, List<Shape> shapes) {

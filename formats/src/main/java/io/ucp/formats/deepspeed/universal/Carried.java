@@ -6,6 +6,13 @@ final class Carried {
     static final String OPTIMIZER = "optimizer";
     static final String OPTIMIZER_STATE = "optimizer_state";
     static final String LAYER = "layer";
+
+    /// The weights of one expert.
+    static final String EXPERT = "expert";
+
+    /// Of a job without ZeRO, the optimizer of an expert-parallel rank.
+    static final String EXPERT_OPTIMIZER = "expert_optimizer";
+
     static final String SIDE = "side";
 
     private Carried() {}

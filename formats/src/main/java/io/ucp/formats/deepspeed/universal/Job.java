@@ -7,18 +7,21 @@ import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyGlobal;
 import io.ucp.formats.torch.pickle.PyObject;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
 
 /// The job that wrote the checkpoint, as its model states say.
 ///
 /// @param modelParallel pipeline times tensor parallel
-record Job(int stage, int pipeline, int data, int tensor, int modelParallel) {
+/// @param experts expert-parallel ranks of a job whose experts AutoEP fused; 0 where there are none
+record Job(int stage, int pipeline, int data, int tensor, int modelParallel, int experts) {
     private static final String DEGREES = "checkpoint_parallel_dimensions";
 
     /// Where older files do not say, all of model parallelism that is not pipeline is tensor.
     ///
-    /// @throws IncompleteCheckpointException where the degrees make another count of ranks
+    /// @throws IncompleteCheckpointException where the degrees make another count of ranks, or
+    ///   experts do not divide them
     static Job of(ModelStates states, PickleValue optimizerState)
             throws IncompleteCheckpointException {
         int modelParallel = degree(states.number("mp_world_size"));
@@ -33,12 +36,18 @@ record Job(int stage, int pipeline, int data, int tensor, int modelParallel) {
                     "%d model-parallel ranks".formatted((long) pipeline * tensor),
                     "the file is of another job; copy the checkpoint that was converted again");
         }
+        int data = degree(states.number("dp_world_size"));
+        FusedLayers fused = FusedLayers.of(List.of(states.file().root()));
+        int experts = fused.isEmpty() ? 0 : degree(fused.degree());
+        if (experts > 0 && data % experts != 0) {
+            throw new IncompleteCheckpointException(
+                    states.file().path().toString(),
+                    "experts over %d ranks of %d data-parallel ones".formatted(experts, data),
+                    "an ep_size in ds_autoep_layers that divides dp_world_size",
+                    "the file is of another job; copy the checkpoint that was converted again");
+        }
         return new Job(
-                stage(states, optimizerState),
-                pipeline,
-                degree(states.number("dp_world_size")),
-                tensor,
-                modelParallel);
+                stage(states, optimizerState), pipeline, data, tensor, modelParallel, experts);
     }
 
     private static int degree(OptionalLong said) {
@@ -64,9 +73,14 @@ record Job(int stage, int pipeline, int data, int tensor, int modelParallel) {
     }
 
     List<AxisDegree> mesh() {
-        return List.of(
-                new AxisDegree("pp", pipeline),
-                new AxisDegree("dp", data),
-                new AxisDegree("tp", tensor));
+        List<AxisDegree> axes = new ArrayList<>();
+        axes.add(new AxisDegree("pp", pipeline));
+        axes.add(new AxisDegree("dp", data));
+        axes.add(new AxisDegree("tp", tensor));
+        if (experts > 0) {
+            axes.add(new AxisDegree("ep", experts));
+            axes.add(new AxisDegree("edp", data / experts));
+        }
+        return List.copyOf(axes);
     }
 }

@@ -16,7 +16,12 @@ import java.util.TreeSet;
 /// many parameters it is about.
 final class Losses {
     private static final Set<String> TAKEN =
-            Set.of(Carried.MODEL_STATES, Carried.OPTIMIZER, Carried.OPTIMIZER_STATE);
+            Set.of(
+                    Carried.MODEL_STATES,
+                    Carried.OPTIMIZER,
+                    Carried.OPTIMIZER_STATE,
+                    Carried.EXPERT_OPTIMIZER);
+    private static final Set<String> WEIGHTS = Set.of(Carried.LAYER, Carried.EXPERT);
 
     private final List<String> lines = new ArrayList<>();
     private final List<String> notes = new ArrayList<>();
@@ -90,7 +95,7 @@ final class Losses {
     /// Files of the source that upstream does not take along either.
     void leftBehind(WriteRequest request, boolean deepspeed) {
         List<CarriedFile> layers =
-                request.carried().stream().filter(c -> c.role().equals(Carried.LAYER)).toList();
+                request.carried().stream().filter(c -> WEIGHTS.contains(c.role())).toList();
         if (!layers.isEmpty()) {
             notes.add(
                     ("%d files with the model's own weights (%s, ..) are left behind, as upstream"
@@ -99,7 +104,7 @@ final class Losses {
         }
         List<String> others =
                 request.carried().stream()
-                        .filter(c -> !c.role().equals(Carried.LAYER))
+                        .filter(c -> !WEIGHTS.contains(c.role()))
                         .filter(c -> !c.role().equals(CarriedFile.FORM))
                         .filter(c -> !(deepspeed && TAKEN.contains(c.role())))
                         .map(CarriedFile::path)

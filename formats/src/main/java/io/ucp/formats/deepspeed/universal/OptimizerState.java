@@ -10,6 +10,7 @@ import io.ucp.formats.torch.pickle.PyList;
 import io.ucp.formats.torch.pickle.PyText;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -19,7 +20,8 @@ import java.util.Optional;
 /// ranks.
 ///
 /// Source: DeepSpeed `checkpoint/ds_to_universal.py` (`_save_optimizer_state`,
-/// `_save_optimizer_state_stage3`); for the keys that loading needs, `runtime/base_optimizer.py`
+/// `_save_optimizer_state_stage3`), `checkpoint/zero_checkpoint.py` (`_update_partition_count`,
+/// `_clear_group_paddings`); for the keys that loading needs, `runtime/base_optimizer.py`
 /// (`load_hp_checkpoint_state_from_checkpoint_dir`), `runtime/zero/stage_1_and_2.py`
 /// (`_load_global_state`).
 final class OptimizerState {
@@ -30,10 +32,13 @@ final class OptimizerState {
 
     private OptimizerState() {}
 
-    /// Made of rank 0's optimizer file: stages 1 and 2 leave its shards out, stage 3 keeps them.
+    /// Made of rank 0's optimizer file: stages 1 and 2 leave its shards out, stage 3 keeps them. Of
+    /// stages 1 and 2 upstream writes that no group is padded, and that each is cut over all `dp`
+    /// ranks, those of experts too.
     ///
+    /// @param dp data-parallel ranks
     /// @throws RefusedException where it lacks the groups that upstream looks for
-    static PyDict ofRankZero(CarriedFile optimizer, boolean stage3) {
+    static PyDict ofRankZero(CarriedFile optimizer, boolean stage3, int dp) {
         Optional<PickleValue> states =
                 optimizer.root().flatMap(root -> root.find("optimizer_state_dict"));
         Optional<PickleValue> groups =
@@ -52,8 +57,17 @@ final class OptimizerState {
             for (String key : SHARDED) {
                 kept = kept.without(key);
             }
+            kept = each(each(kept, "partition_count", dp), "group_paddings", 0);
         }
         return kept.with(PARAM_GROUPS, groups.get());
+    }
+
+    /// With one number for every group that a key has a number for.
+    private static PyDict each(PyDict state, String key, long number) {
+        int groups = state.find(key).flatMap(PickleValue::asSequence).map(List::size).orElse(0);
+        return groups == 0
+                ? state
+                : state.with(key, PyList.of(Collections.nCopies(groups, PyInt.of(number))));
     }
 
     /// The least that DeepSpeed loads, for a source that has no such state: a loading job goes

@@ -3,34 +3,13 @@ package io.ucp.formats.deepspeed.universal;
 import io.ucp.formats.LayoutHints;
 import io.ucp.formats.torch.pickle.PickleValue;
 
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalLong;
 
 /// What writing needs of the model states of the source, by their object alone: their file may be
 /// gone.
 record SavedMetadata(PickleValue root) {
     private static final String INFO = "universal_checkpoint_info";
-
-    /// AutoEP: name of an expert parameter -> number of experts along its dim 0.
-    Map<String, Long> experts() {
-        Map<String, Long> all = new LinkedHashMap<>();
-        Optional<PickleValue> layers =
-                root.find(INFO, "ds_autoep_layers").or(() -> root.find("ds_autoep_layers"));
-        for (PickleValue layer : list(layers)) {
-            Optional<String> prefix = layer.find("expert_key_prefix").flatMap(PickleValue::asText);
-            OptionalLong count =
-                    layer.find("num_experts").map(PickleValue::asLong).orElse(OptionalLong.empty());
-            if (prefix.isPresent() && count.isPresent()) {
-                for (String weight : List.of("w1", "w2", "w3")) {
-                    all.put(prefix.get() + "." + weight, count.getAsLong());
-                }
-            }
-        }
-        return all;
-    }
 
     /// The optimizer's groups where it is not ZeRO's (stage 0): the engine then keeps its dict
     /// here, or a wrapper's around it.

@@ -30,9 +30,10 @@ import java.util.OptionalLong;
 /// | `cat_dim`, `param_n_sub_params` | so many equal sub-parameters along it, each cut |
 /// | `sub_param_shape` | a `SubparamShape`: sub-parameters of these extents, each cut |
 /// | `vocab_tensor` | beside any: rows past the real vocabulary are stripped |
-/// | `is_expert_param`, `ep_num_experts` | AutoEP: dim 0 are the experts |
+/// | `is_expert_param`, `ep_num_experts` | AutoEP: dim 0 are the experts, so many of them |
 ///
 /// Source: DeepSpeed `checkpoint/ds_to_universal.py` (`merge_tp_slices`),
+/// `checkpoint/autoep_universal.py` (`consolidate_autoep_zero12_expert_states`),
 /// `checkpoint/universal_checkpoint.py` (`load_hp_checkpoint_state`).
 final class SplitKeys {
     static final String PARAM = "param";
@@ -47,18 +48,27 @@ final class SplitKeys {
 
     private SplitKeys() {}
 
-    /// The keys before `param`, in upstream's order.
+    /// The tensor of experts with its keys: the expert is what is cut, and the tensor comes first.
+    static PyDict ofExperts(PickleValue tensor, long experts) {
+        Map<String, PickleValue> keys = new LinkedHashMap<>();
+        keys.put(PARAM, tensor);
+        keys.put(CAT_DIM, PyInt.of(0));
+        keys.put(IS_EXPERT, new PyBool(true));
+        keys.put(EXPERTS, PyInt.of(experts));
+        return PyDict.of(keys);
+    }
+
+    /// The tensor of any other parameter behind its keys, in upstream's order.
     ///
     /// @param shape of the parameter
     /// @param patterns what `SubparamShape.patterns` is to hold, where the split needs one
     /// @param vocabulary whether rows were stripped
-    /// @param experts how many experts lie along dim 0, empty for a dense parameter
-    static Map<String, PickleValue> of(
+    static PyDict of(
+            PickleValue tensor,
             Split split,
             Shape shape,
             List<String> patterns,
-            boolean vocabulary,
-            OptionalLong experts) {
+            boolean vocabulary) {
         Map<String, PickleValue> keys = new LinkedHashMap<>();
         switch (split.kind()) {
             case REPLICATED, AVERAGED -> {}
@@ -68,12 +78,8 @@ final class SplitKeys {
         if (vocabulary) {
             keys.put(VOCABULARY, new PyBool(true));
         }
-        experts.ifPresent(
-                count -> {
-                    keys.put(IS_EXPERT, new PyBool(true));
-                    keys.put(EXPERTS, PyInt.of(count));
-                });
-        return keys;
+        keys.put(PARAM, tensor);
+        return PyDict.of(keys);
     }
 
     private static void fused(
@@ -162,6 +168,17 @@ final class SplitKeys {
     /// @param manyRanks whether the job had tensor-parallel ranks: only then was `cat_dim` thought
     ///   about, else it is 0 for all
     static Optional<Split> read(PyDict state, Shape shape, boolean manyRanks) {
+        Optional<Split> dense = cut(state, shape, manyRanks);
+        if (!state.find(IS_EXPERT).flatMap(PickleValue::asBool).orElse(false)) {
+            return dense;
+        }
+        OptionalLong count = asLong(state, EXPERTS);
+        return count.isPresent() && shape.rank() > 0 && shape.dim(0) == count.getAsLong()
+                ? dense.map(split -> split.ofExperts(count.getAsLong()))
+                : Optional.empty();
+    }
+
+    private static Optional<Split> cut(PyDict state, Shape shape, boolean manyRanks) {
         boolean vocabulary = state.find(VOCABULARY).flatMap(PickleValue::asBool).orElse(false);
         Optional<PickleValue> sub = state.find(SUB_PARAM_SHAPE);
         if (sub.isPresent()) {
@@ -227,13 +244,6 @@ final class SplitKeys {
             all.add(parts.stream().map(p -> p.asLong().getAsLong()).toList());
         }
         return all.isEmpty() ? Optional.empty() : Optional.of(all);
-    }
-
-    /// How many experts lie along dim 0 (AutoEP), empty for a dense parameter.
-    static OptionalLong experts(PyDict state) {
-        return state.find(IS_EXPERT).flatMap(PickleValue::asBool).orElse(false)
-                ? asLong(state, EXPERTS)
-                : OptionalLong.empty();
     }
 
     /// Keys that nothing here reads.

@@ -19,14 +19,12 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalLong;
 
 /// What the files of one parameter's folder say.
 ///
 /// @param states state name -> its whole tensor
 /// @param flat whether the tensors are bare and flat (stage 3), their shape being said elsewhere
 /// @param split as the keys around the tensor say; [Split#UNKNOWN] where it is bare
-/// @param experts how many experts lie along dim 0 (AutoEP)
 /// @param odd what was not understood, a line each
 record StateFolder(
         Path folder,
@@ -34,7 +32,6 @@ record StateFolder(
         Optional<Scalar> step,
         boolean flat,
         Split split,
-        OptionalLong experts,
         List<String> odd) {
     static final String STEP = "step";
     private static final String SUFFIX = ".pt";
@@ -74,8 +71,7 @@ record StateFolder(
         State first = agreeing(folder, states);
         Map<String, TensorEntry> tensors = new LinkedHashMap<>();
         states.forEach((name, state) -> tensors.put(name, state.tensor()));
-        return new StateFolder(
-                folder, tensors, step, first.flat(), first.split(), first.experts(), odd);
+        return new StateFolder(folder, tensors, step, first.flat(), first.split(), odd);
     }
 
     /// All states of a parameter are cut alike.
@@ -99,7 +95,7 @@ record StateFolder(
         return first.getValue();
     }
 
-    private record State(TensorEntry tensor, boolean flat, Split split, OptionalLong experts) {
+    private record State(TensorEntry tensor, boolean flat, Split split) {
         static State of(CheckpointFile file, boolean manyRanks, List<String> odd)
                 throws MalformedFileException {
             Optional<TensorEntry> bare = file.tensor(file.root());
@@ -110,7 +106,7 @@ record StateFolder(
                             "a bare tensor of shape " + bare.get().shape(),
                             "a flat one (ZeRO-3), or a dict with 'param'");
                 }
-                return new State(bare.get(), true, Split.UNKNOWN, OptionalLong.empty());
+                return new State(bare.get(), true, Split.UNKNOWN);
             }
             Optional<PyDict> dict = file.root().asDict();
             Optional<PickleValue> param = dict.flatMap(d -> d.find(SplitKeys.PARAM));
@@ -126,32 +122,33 @@ record StateFolder(
                 throw malformed(
                         file,
                         "keys that do not describe a tensor of shape " + tensor.get().shape(),
-                        "cat_dim, param_n_sub_params, sub_param_shape and vocab_tensor that do");
+                        "cat_dim, param_n_sub_params, sub_param_shape, vocab_tensor and"
+                                + " ep_num_experts that do");
             }
             for (String key : SplitKeys.unknown(dict.get())) {
                 odd.add(
                         "the key '%s' of '%s' is not understood and is left out"
                                 .formatted(key, file.label()));
             }
-            return new State(tensor.get(), false, split.get(), SplitKeys.experts(dict.get()));
+            return new State(tensor.get(), false, split.get());
         }
 
         boolean fits(State other) {
             return tensor.shape().equals(other.tensor.shape())
                     && flat == other.flat
-                    && split.equals(other.split)
-                    && experts.equals(other.experts);
+                    && split.equals(other.split);
         }
 
         String described() {
             return flat
                     ? "a flat tensor of %d elements".formatted(tensor.shape().count())
-                    : "shape %s (%s along dim %d%s)"
+                    : "shape %s (%s along dim %d%s%s)"
                             .formatted(
                                     tensor.shape(),
                                     split.kind().name().toLowerCase(Locale.ROOT),
                                     split.dim(),
-                                    split.vocabulary() ? ", vocabulary" : "");
+                                    split.vocabulary() ? ", vocabulary" : "",
+                                    split.experts().isPresent() ? ", experts" : "");
         }
     }
 

@@ -30,7 +30,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalLong;
 
 /// The files of DeepSpeed's universal form for a state.
 final class UniversalLayout {
@@ -40,6 +39,7 @@ final class UniversalLayout {
     private final boolean stage3;
     private final boolean flat;
     private final Optional<SavedMetadata> metadata;
+    private final FusedLayers fused;
     private final Map<String, Long> experts;
     private final List<TargetFile> files = new ArrayList<>();
     private final Losses losses = new Losses();
@@ -61,7 +61,8 @@ final class UniversalLayout {
                         .flatMap(c -> c.root().stream())
                         .findFirst()
                         .map(SavedMetadata::new);
-        this.experts = metadata.map(SavedMetadata::experts).orElse(Map.of());
+        this.fused = FusedLayers.of(modelStates.stream().flatMap(c -> c.root().stream()).toList());
+        this.experts = fused.experts();
     }
 
     private int degree(String axis) {
@@ -84,12 +85,12 @@ final class UniversalLayout {
                                     "leave it out");
                         });
         FolderNames.checkTag(request.tag());
-        Experts.refuse(request);
         return new UniversalLayout(LeftOut.of(request)).tree();
     }
 
     private TargetTree tree() {
         List<ParameterFacts> held = request.parameters().stream().filter(this::trained).toList();
+        Experts.refuse(request, held, fused);
         ForeignJob foreign = ForeignJob.of(request, held);
         List<ParameterFacts> trained =
                 modelStates.isEmpty() ? held.stream().map(foreign::renumbered).toList() : held;
@@ -105,7 +106,7 @@ final class UniversalLayout {
             losses.plain(request, foreign.training().steps(request).orElse(0));
         }
         for (CarriedFile states : modelStates) {
-            files.add(carried(states, states.path()));
+            files.add(modelStates(states));
         }
         losses.leftBehind(request, !modelStates.isEmpty());
         return new TargetTree(
@@ -129,7 +130,7 @@ final class UniversalLayout {
     private void parameter(ParameterFacts p) {
         String path = UniversalFolder.ZERO + "/" + p.name() + "/";
         Map<String, Elementwise> states = new LinkedHashMap<>();
-        Shape shape = flat ? Shape.of(p.shape().count()) : realShape(p);
+        Shape shape = isBare(p) ? Shape.of(p.shape().count()) : realShape(p);
         p.states()
                 .forEach(
                         (state, dtype) -> {
@@ -144,6 +145,11 @@ final class UniversalLayout {
                 (state, elements) ->
                         files.add(state(path + state + ".pt", p, state, elements, shape)));
         p.scalars().forEach((name, value) -> scalar(path, p, name, value));
+    }
+
+    /// Of stage 3 a tensor is flat and without keys, but one of experts.
+    private boolean isBare(ParameterFacts p) {
+        return flat && !experts.containsKey(p.name());
     }
 
     /// Flat tensors are never stripped: they have to fit `param_shapes`.
@@ -197,25 +203,21 @@ final class UniversalLayout {
                                 elements.count() == 0
                                         ? List.of()
                                         : List.of(new Content.Elements(0, elements))));
-        boolean expert = experts.containsKey(p.name());
-        return torch(path, flat && !expert ? tensor : keyed(p, tensor), storages);
+        return torch(path, isBare(p) ? tensor : keyed(p, tensor), storages);
     }
 
     private PyDict keyed(ParameterFacts p, PickleValue tensor) {
+        Long count = experts.get(p.name());
+        if (count != null) {
+            return SplitKeys.ofExperts(tensor, count);
+        }
         Split split = p.split();
         List<String> patterns =
                 split.kind() == SplitKind.FUSED
                         ? metadata.flatMap(m -> m.subParamPatterns(p.name()))
                                 .orElseGet(() -> List.of(SavedMetadata.literally(p.name())))
                         : List.of();
-        OptionalLong count =
-                experts.containsKey(p.name())
-                        ? OptionalLong.of(experts.get(p.name()))
-                        : OptionalLong.empty();
-        Map<String, PickleValue> keys =
-                SplitKeys.of(split, p.shape(), patterns, split.vocabulary() || p.padded(), count);
-        keys.put(SplitKeys.PARAM, tensor);
-        return PyDict.of(keys);
+        return SplitKeys.of(tensor, split, p.shape(), patterns, split.vocabulary() || p.padded());
     }
 
     /// Only `step` has a place, and in stage 3 that is in the optimizer's state.
@@ -249,7 +251,8 @@ final class UniversalLayout {
             files.add(carried(common.get(), path));
         } else {
             CarriedFile file = rankZero.orElseThrow();
-            files.add(torch(path, OptimizerState.ofRankZero(file, stage3), file.storages()));
+            PyDict state = OptimizerState.ofRankZero(file, stage3, degree("dp"));
+            files.add(torch(path, state, file.storages()));
         }
     }
 
@@ -259,6 +262,14 @@ final class UniversalLayout {
                 .filter(c -> c.role().equals(role))
                 .filter(c -> c.at().indices().values().stream().allMatch(i -> i == 0))
                 .findFirst();
+    }
+
+    /// As it was, but for what upstream notes of the layers with fused experts.
+    private TargetFile modelStates(CarriedFile states) {
+        Optional<PickleValue> noted = states.root().map(root -> fused.in(root, stage3));
+        return noted.equals(states.root())
+                ? carried(states, states.path())
+                : torch(states.path(), noted.orElseThrow(), states.storages());
     }
 
     /// A file as it was: copied where it lies on disk, else made again from its object.

@@ -28,6 +28,7 @@ import java.util.Optional;
 record AutoEpLayers(Map<String, Integer> numbers) {
     private static final List<String> KEYS = List.of("ds_autoep_layers", "autoep_layers");
     private static final String INFO = "universal_checkpoint_info";
+    private static final String PATTERNS = "expert_parameter_patterns";
     private static final String SECTION = "expert_parallel";
     private static final String SIZE = "autoep_size";
 
@@ -111,10 +112,20 @@ record AutoEpLayers(Map<String, Integer> numbers) {
             changed = layers(changed, key, places, rank, replica, stage);
         }
         Optional<PyDict> info = changed.find(INFO).flatMap(PickleValue::asDict);
-        return info.isPresent()
-                ? changed.with(
-                        INFO, layers(info.get(), KEYS.getFirst(), places, rank, replica, stage))
-                : changed;
+        return info.isPresent() ? changed.with(INFO, noted(info.get(), changed)) : changed;
+    }
+
+    /// DeepSpeed's converter leaves a part of the list in its universal form, and a pattern of its
+    /// own; a job saves its whole list there, and its own pattern.
+    private static PyDict noted(PyDict info, PyDict model) {
+        PyDict noted = info;
+        if (info.has(PATTERNS)) {
+            noted = noted.with(PATTERNS, PyList.of(PyText.of(".*\\.experts\\.w[123]$")));
+        }
+        Optional<PickleValue> list = model.find(KEYS.getFirst()).filter(v -> !v.isNone());
+        return info.has(KEYS.getFirst()) && list.isPresent()
+                ? noted.with(KEYS.getFirst(), list.get())
+                : noted;
     }
 
     private static PyDict layers(

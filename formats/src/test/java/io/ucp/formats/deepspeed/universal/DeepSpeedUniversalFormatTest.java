@@ -31,6 +31,8 @@ import io.ucp.tensor.Shape;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -462,6 +464,77 @@ class DeepSpeedUniversalFormatTest {
                 .isInstanceOf(MalformedFileException.class)
                 .hasMessageContaining(
                         "fp32.pt: keys that do not describe a tensor of shape [5, 2]");
+    }
+
+    @ParameterizedTest
+    @ValueSource(longs = {4, 0, -1})
+    void expertsThatAreNotAsManyAsTheKeySaysAreAnError(long experts) throws IOException {
+        Forms.ONE_MODEL_RANK
+                .write(root)
+                .state(
+                        "emb.weight",
+                        "fp32",
+                        Shape.of(5, 2),
+                        "cat_dim",
+                        PyInt.of(0),
+                        "is_expert_param",
+                        new PyBool(true),
+                        experts < 0 ? "cat_dim" : "ep_num_experts",
+                        PyInt.of(Math.max(0, experts)));
+
+        assertThatThrownBy(this::index)
+                .isInstanceOf(MalformedFileException.class)
+                .hasMessageContaining("keys that do not describe a tensor of shape [5, 2]")
+                .hasMessageContaining("ep_num_experts");
+    }
+
+    /// The experts of a layer that no rank has a part of.
+    @Test
+    void expertsThatParamShapesDoNotFitAreAnError() throws IOException {
+        UniversalBuilder builder = Forms.ONE_MODEL_RANK.write(root);
+        for (String state : UniversalBuilder.ADAM) {
+            builder.state(
+                    "emb.weight",
+                    state,
+                    Shape.of(12, 2),
+                    "cat_dim",
+                    PyInt.of(0),
+                    "is_expert_param",
+                    new PyBool(true),
+                    "ep_num_experts",
+                    PyInt.of(12));
+        }
+
+        assertThatThrownBy(this::index)
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("the states have shape [12, 2], of 12 experts")
+                .hasMessageContaining("a multiple of [5, 2]");
+    }
+
+    @Test
+    void anExpertParallelDegreeThatDoesNotDivideTheRanksIsAnError() throws IOException {
+        Forms.ONE_MODEL_RANK
+                .write(root)
+                .modelStates(
+                        "mp_rank_00_model_states.pt",
+                        2,
+                        2,
+                        1,
+                        1,
+                        "ds_autoep_layers",
+                        PyList.of(
+                                PyDict.of(
+                                        UniversalBuilder.map(
+                                                "expert_key_prefix",
+                                                PyText.of("l.experts"),
+                                                "num_experts",
+                                                PyInt.of(6),
+                                                "ep_size",
+                                                PyInt.of(3)))));
+
+        assertThatThrownBy(this::index)
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("experts over 3 ranks of 2 data-parallel ones");
     }
 
     @Test

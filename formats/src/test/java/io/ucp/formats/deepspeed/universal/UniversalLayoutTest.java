@@ -161,13 +161,20 @@ class UniversalLayoutTest {
                                                                         UniversalBuilder.groups())),
                                         "single_partition_of_fp32_groups", PyList.of(),
                                         "clip_grad", new PyFloat(1),
+                                        "group_paddings", PyList.of(PyInt.of(2), PyInt.of(0)),
+                                        "partition_count", PyList.of(PyInt.of(1), PyInt.of(7)),
                                         "param_slice_mappings", PyList.of())));
 
         PyDict state = optimizerState(2, optimizer(1, PyDict.empty()), rankZero);
 
         assertThat(state.entries())
                 .extracting(e -> e.key().toString())
-                .containsExactly("'clip_grad'", "'param_groups'");
+                .containsExactly(
+                        "'clip_grad'", "'group_paddings'", "'partition_count'", "'param_groups'");
+        assertThat(state.find("group_paddings").orElseThrow().asSequence().orElseThrow())
+                .containsExactly(PyInt.of(0), PyInt.of(0));
+        assertThat(state.find("partition_count").orElseThrow().asSequence().orElseThrow())
+                .containsExactly(PyInt.of(1), PyInt.of(1));
     }
 
     @Test
@@ -522,6 +529,78 @@ class UniversalLayoutTest {
                                                 adam("l.deepspeed_experts.1.w", 0))))
                 .isInstanceOf(RefusedException.class)
                 .hasMessageContaining("l.deepspeed_experts.1.w");
+    }
+
+    private static PyDict fusedLayer(long experts, long ranks) {
+        return PyDict.of(
+                map(
+                        "expert_key_prefix", PyText.of("l.experts"),
+                        "num_experts", PyInt.of(experts),
+                        "ep_size", PyInt.of(ranks)));
+    }
+
+    private static CarriedFile fused(int mp, PyDict layer) {
+        return new CarriedFile(
+                "mp_rank_0%d_model_states.pt".formatted(mp),
+                Carried.MODEL_STATES,
+                Coordinate.of("pp", 0).with("tp", mp),
+                Optional.empty(),
+                Optional.of(PyDict.of(map("ds_autoep_layers", PyList.of(layer)))),
+                Map.of());
+    }
+
+    @Test
+    void fusedExpertsThatUpstreamCannotConvertAreRefused() {
+        Origin two =
+                new Origin("deepspeed", "s", 1, List.of(new AxisDegree("tp", 2)), Optional.empty());
+        ParameterFacts w1 =
+                facts("l.experts.w1", Shape.of(3, 2), Map.of("fp32", DType.FLOAT32), true, 0);
+
+        assertThatThrownBy(
+                        () ->
+                                format.layout(
+                                        request(
+                                                two,
+                                                List.of(
+                                                        fused(0, fusedLayer(3, 1)),
+                                                        fused(1, fusedLayer(3, 1))),
+                                                w1)))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("experts of AutoEP in a job of tp 2")
+                .hasMessageContaining("--to deepspeed --tp 1");
+    }
+
+    @Test
+    void fusedExpertsThatAreNotAsManyAsListedAreRefused() {
+        Origin one =
+                new Origin("deepspeed", "s", 1, List.of(new AxisDegree("tp", 1)), Optional.empty());
+        ParameterFacts w1 =
+                facts("l.experts.w1", Shape.of(3, 2), Map.of("fp32", DType.FLOAT32), true, 0);
+
+        assertThatThrownBy(
+                        () -> format.layout(request(one, List.of(fused(0, fusedLayer(4, 2))), w1)))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("l.experts.w1: the shape [3, 2]")
+                .hasMessageContaining("4 experts along dimension 0");
+    }
+
+    @Test
+    void modelStatesThatListFusedLayersOtherwiseAreRefused() {
+        Origin one =
+                new Origin("deepspeed", "s", 1, List.of(new AxisDegree("pp", 2)), Optional.empty());
+
+        assertThatThrownBy(
+                        () ->
+                                format.layout(
+                                        request(
+                                                one,
+                                                List.of(
+                                                        fused(0, fusedLayer(4, 2)),
+                                                        fused(1, fusedLayer(4, 4))),
+                                                adam("a", 0))))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("l.experts")
+                .hasMessageContaining("copy the files of one save");
     }
 
     @Test
