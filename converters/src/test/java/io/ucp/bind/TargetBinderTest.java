@@ -530,7 +530,9 @@ class TargetBinderTest {
                                         && s.shape().equals(Shape.of(1, 5)));
         assertThatThrownBy(() -> experts(fused, 2, 4, 1, 1))
                 .isInstanceOf(ImpossibleLayoutException.class)
-                .hasMessageContaining("3 does not divide by 2");
+                .hasMessage(
+                        "ep 2 over 3 experts; expected equally many experts on every rank: ep 1 or"
+                                + " 3");
     }
 
     @Test
