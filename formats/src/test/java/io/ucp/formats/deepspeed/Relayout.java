@@ -108,7 +108,7 @@ final class Relayout {
                 index.tag(),
                 index.iteration(),
                 index.origin(),
-                named().stream().map(this::facts).toList(),
+                facts(),
                 index.hints(),
                 index.carried().stream().filter(f -> layers || !f.role().equals("layer")).toList(),
                 options,
@@ -144,6 +144,11 @@ final class Relayout {
         }
         all.removeIf(named -> dropped.contains(named.name()));
         return all;
+    }
+
+    /// Of all parameters.
+    List<ParameterFacts> facts() {
+        return named().stream().map(this::facts).toList();
     }
 
     private ParameterFacts facts(Named named) {

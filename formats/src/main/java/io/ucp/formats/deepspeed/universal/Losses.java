@@ -26,6 +26,7 @@ final class Losses {
     private final List<String> lines = new ArrayList<>();
     private final List<String> notes = new ArrayList<>();
     private final List<String> masters = new ArrayList<>();
+    private final List<String> unlike = new ArrayList<>();
     private final TreeSet<String> scalars = new TreeSet<>();
     private String firstWithScalar = "";
 
@@ -85,6 +86,11 @@ final class Losses {
                                 + " no further than there are here");
     }
 
+    /// Those of another rank than the first.
+    void hyperparameters(String path, String found) {
+        unlike.add("%s has %s".formatted(path, found));
+    }
+
     /// What the loading job's optimizer has to have.
     void groups(List<ParameterFacts> trained, PyList groups) {
         notes.add(
@@ -132,6 +138,16 @@ final class Losses {
             all.add(
                     "%s has no fp32 state, its weight is taken for it%s"
                             .formatted(masters.getFirst(), andMore(masters.size())));
+        }
+        if (!unlike.isEmpty()) {
+            all.add(
+                    "%s%s: the form has a place for one rank's hyperparameters, and the first's are kept, as upstream does"
+                            .formatted(
+                                    unlike.getFirst(),
+                                    unlike.size() == 1
+                                            ? ""
+                                            : ", as %d more files have others"
+                                                    .formatted(unlike.size() - 1)));
         }
         if (!scalars.isEmpty()) {
             all.add(

@@ -32,6 +32,14 @@ final class OptimizerState {
 
     private OptimizerState() {}
 
+    /// The groups of a rank's optimizer file; none where upstream finds none.
+    static Optional<PickleValue> groups(CarriedFile optimizer, boolean stage3) {
+        return optimizer
+                .root()
+                .flatMap(root -> root.find("optimizer_state_dict"))
+                .flatMap(s -> s.find(stage3 ? "optimizer_state_dict" : BASE, PARAM_GROUPS));
+    }
+
     /// Made of rank 0's optimizer file: stages 1 and 2 leave its shards out, stage 3 keeps them. Of
     /// stages 1 and 2 upstream writes that no group is padded, and that each is cut over all `dp`
     /// ranks, those of experts too.
@@ -41,8 +49,7 @@ final class OptimizerState {
     static PyDict ofRankZero(CarriedFile optimizer, boolean stage3, int dp) {
         Optional<PickleValue> states =
                 optimizer.root().flatMap(root -> root.find("optimizer_state_dict"));
-        Optional<PickleValue> groups =
-                states.flatMap(s -> s.find(stage3 ? "optimizer_state_dict" : BASE, PARAM_GROUPS));
+        Optional<PickleValue> groups = groups(optimizer, stage3);
         if (groups.isEmpty()) {
             throw new RefusedException(
                     optimizer.path(),

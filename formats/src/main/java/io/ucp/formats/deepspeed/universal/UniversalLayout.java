@@ -13,6 +13,7 @@ import io.ucp.formats.TargetFile;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.WriteRequest;
 import io.ucp.formats.deepspeed.writing.LeftOut;
+import io.ucp.formats.deepspeed.writing.RankGroups;
 import io.ucp.formats.torch.TensorPickles;
 import io.ucp.formats.torch.TorchBuilder;
 import io.ucp.formats.torch.TorchTensor;
@@ -26,10 +27,12 @@ import io.ucp.tensor.Shape;
 
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
 
 /// The files of DeepSpeed's universal form for a state.
 final class UniversalLayout {
@@ -243,7 +246,16 @@ final class UniversalLayout {
             Optional<PickleValue> own = metadata.flatMap(SavedMetadata::paramGroups);
             Optional<PyList> made = metadata.isEmpty() ? foreign.groups() : Optional.empty();
             PyDict state = OptimizerState.plain(trained, own.or(() -> made));
-            files.add(torch(path, state, Map.of()));
+            if (own.isPresent()) {
+                tellOfUnlike(
+                        modelStates,
+                        f -> f.root().flatMap(r -> new SavedMetadata(r).paramGroups()));
+            }
+            files.add(
+                    torch(
+                            path,
+                            state,
+                            own.isPresent() ? modelStates.getFirst().storages() : Map.of()));
             made.ifPresentOrElse(
                     groups -> losses.groups(trained, groups),
                     () -> losses.optimizer(own.isPresent()));
@@ -253,6 +265,32 @@ final class UniversalLayout {
             CarriedFile file = rankZero.orElseThrow();
             PyDict state = OptimizerState.ofRankZero(file, stage3, degree("dp"));
             files.add(torch(path, state, file.storages()));
+            List<CarriedFile> ranks =
+                    request.carried().stream()
+                            .filter(c -> c.role().equals(Carried.OPTIMIZER))
+                            .toList();
+            tellOfUnlike(ranks, f -> OptimizerState.groups(f, stage3));
+        }
+    }
+
+    /// The form has a place for the hyperparameters of one rank: the first's, as upstream.
+    private void tellOfUnlike(
+            List<CarriedFile> files, Function<CarriedFile, Optional<PickleValue>> groups) {
+        List<RankGroups> ranks =
+                files.stream()
+                        .map(
+                                f ->
+                                        new RankGroups(
+                                                f,
+                                                groups.apply(f)
+                                                        .flatMap(PickleValue::asSequence)
+                                                        .orElse(List.of())))
+                        .sorted(Comparator.comparing(r -> !isFirst(r.file())))
+                        .toList();
+        for (RankGroups other : ranks) {
+            ranks.getFirst()
+                    .unlike(other)
+                    .ifPresent(found -> losses.hyperparameters(other.file().path(), found));
         }
     }
 
@@ -260,8 +298,12 @@ final class UniversalLayout {
     private Optional<CarriedFile> first(String role) {
         return request.carried().stream()
                 .filter(c -> c.role().equals(role))
-                .filter(c -> c.at().indices().values().stream().allMatch(i -> i == 0))
+                .filter(UniversalLayout::isFirst)
                 .findFirst();
+    }
+
+    private static boolean isFirst(CarriedFile file) {
+        return file.at().indices().values().stream().allMatch(i -> i == 0);
     }
 
     /// As it was, but for what upstream notes of the layers with fused experts.

@@ -2,7 +2,6 @@ package io.ucp.formats.deepspeed.writing;
 
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.RefusedException;
-import io.ucp.formats.torch.pickle.PickleGraph;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 
@@ -62,9 +61,6 @@ record OptimizerModel(
     static final String STAGE = "zero_stage";
     private static final String GROUPS = "param_groups";
 
-    /// What a group has that is of its rank.
-    private static final String OF_RANK = "params";
-
     static final String FLAT_1_2 = "single_partition_of_fp32_groups";
     static final String FLAT_3 = "fp32_flat_groups";
     static final String FLAT_0 = "fp32_groups_flat";
@@ -114,7 +110,11 @@ record OptimizerModel(
                     .flatMap(b -> b.find(GROUPS))
                     .flatMap(PickleValue::asSequence)
                     .filter(others -> others.size() == groups.size()) // a stage may lack some
-                    .ifPresent(others -> sameGroups(file, groups, other, others));
+                    .ifPresent(
+                            others ->
+                                    sameGroups(
+                                            new RankGroups(file, groups),
+                                            new RankGroups(other, others)));
         }
         return new OptimizerModel(file, root(source, states), states, kind, false, groups);
     }
@@ -156,64 +156,39 @@ record OptimizerModel(
                         .flatMap(PickleValue::asDict)
                         .orElseThrow(() -> unknown(file, "no `optimizer_state_dict`"));
         Kind kind = kind(file, states);
-        Optional<PickleValue> inner = states.find(kind == Kind.STAGE_3 ? STATES : BASE);
+        Optional<PickleValue> inner = states.find(inner(kind));
         boolean elastic = inner.flatMap(PickleValue::asSequence).isPresent();
         List<PickleValue> groups =
                 inner.flatMap(i -> i.find(GROUPS))
                         .flatMap(PickleValue::asSequence)
                         .orElse(List.of());
+        RankGroups first = new RankGroups(file, groups);
         for (CarriedFile other : source.optimizers()) {
-            sameGroups(
-                    file,
-                    groups,
-                    other,
+            List<PickleValue> others =
                     other.root()
-                            .flatMap(
-                                    r ->
-                                            r.find(
-                                                    STATES,
-                                                    kind == Kind.STAGE_3 ? STATES : BASE,
-                                                    GROUPS))
+                            .flatMap(r -> r.find(STATES, inner(kind), GROUPS))
                             .flatMap(PickleValue::asSequence)
-                            .orElse(List.of()));
+                            .orElse(List.of());
+            sameGroups(first, new RankGroups(other, others));
         }
         return new OptimizerModel(file, root, states, kind, elastic, groups);
     }
 
+    private static String inner(Kind kind) {
+        return kind == Kind.STAGE_3 ? STATES : BASE;
+    }
+
     /// Every rank has the same groups, with the same hyperparameters.
-    private static void sameGroups(
-            CarriedFile file,
-            List<PickleValue> groups,
-            CarriedFile other,
-            List<PickleValue> others) {
-        String wayOut = "--to deepspeed-universal, where the job makes its own groups";
-        if (others.size() != groups.size()) {
-            throw new RefusedException(
-                    other.path(),
-                    "%d optimizer groups, and %d in %s"
-                            .formatted(others.size(), groups.size(), file.path()),
-                    "the same groups on every stage",
-                    wayOut);
-        }
-        for (int g = 0; g < groups.size(); g++) {
-            for (PyDict.Entry e : groups.get(g).asDict().map(PyDict::entries).orElse(List.of())) {
-                Optional<PickleValue> there = others.get(g).asDict().flatMap(d -> d.find(e.key()));
-                boolean same = there.filter(v -> PickleGraph.same(e.value(), v)).isPresent();
-                if (!same && !e.key().asText().filter(OF_RANK::equals).isPresent()) {
-                    throw new RefusedException(
-                            other.path(),
-                            "`%s` of optimizer group %d is %s, and %s in %s"
-                                    .formatted(
-                                            e.key().asText().orElse(e.key().toString()),
-                                            g,
-                                            there.map(PickleValue::toString).orElse("not there"),
-                                            e.value(),
-                                            file.path()),
-                            "the same on every rank",
-                            wayOut);
-                }
-            }
-        }
+    private static void sameGroups(RankGroups first, RankGroups other) {
+        first.unlike(other)
+                .ifPresent(
+                        found -> {
+                            throw new RefusedException(
+                                    other.file().path(),
+                                    found,
+                                    "the same on every rank",
+                                    "--to deepspeed-universal keeps the first rank's and says so");
+                        });
     }
 
     private static Kind kind(CarriedFile file, PyDict states) {
