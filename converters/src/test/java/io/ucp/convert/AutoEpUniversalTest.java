@@ -226,6 +226,21 @@ class AutoEpUniversalTest {
     }
 
     @Test
+    void aDegreeThatDoesNotDivideNumberedExpertsNamesThoseThatDo() throws IOException {
+        Path source = folder.resolve("source");
+        GeneratedCheckpoint.of(GeneratedCheckpoint.mixture(GeneratedParameter.Cut.ROWS))
+                .degrees(1, 1, 5)
+                .expertRanks(1)
+                .writeTo(source);
+        Optional<TargetRequest> job = Optional.of(TargetRequest.SAME.withEp(5));
+
+        assertThatThrownBy(() -> Conversion.prepare(request(source, "deepspeed", job)))
+                .isInstanceOf(ImpossibleLayoutException.class)
+                .hasMessageContaining("ep 5 over 12 experts")
+                .hasMessageContaining("ep 1, 2, 3, 4, 6 or 12");
+    }
+
+    @Test
     void expertsThatAreNotTrainedHaveNoPlace() throws IOException {
         List<GeneratedParameter> frozen = new ArrayList<>();
         for (GeneratedParameter p : GeneratedCheckpoint.fusedMixture()) {
