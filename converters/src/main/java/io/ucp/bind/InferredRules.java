@@ -4,6 +4,7 @@ import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.LayoutHints;
 import io.ucp.formats.LayoutHints.Kind;
 import io.ucp.formats.RefusedException;
+import io.ucp.lang.NameRegex;
 import io.ucp.lang.ast.Clause;
 import io.ucp.lang.ast.Dimension;
 import io.ucp.lang.ast.Name;
@@ -64,7 +65,7 @@ final class InferredRules {
 
     private List<Rule> rules() {
         List<LayoutHints.Pattern> patterns = hints.patterns();
-        List<java.util.regex.Pattern> compiled = patterns.stream().map(this::compiled).toList();
+        List<NameRegex> compiled = patterns.stream().map(this::compiled).toList();
         Map<Integer, Map<Decided, List<String>>> byPattern = new TreeMap<>();
         for (String name : held.keySet()) {
             Decided decided = decide(name, patterns, compiled);
@@ -101,7 +102,7 @@ final class InferredRules {
         return rules;
     }
 
-    private java.util.regex.Pattern compiled(LayoutHints.Pattern pattern) {
+    private NameRegex compiled(LayoutHints.Pattern pattern) {
         try {
             return PythonRegex.compiled(pattern.regex());
         } catch (IllegalArgumentException e) {
@@ -124,14 +125,12 @@ final class InferredRules {
     }
 
     private Decided decide(
-            String name,
-            List<LayoutHints.Pattern> patterns,
-            List<java.util.regex.Pattern> compiled) {
+            String name, List<LayoutHints.Pattern> patterns, List<NameRegex> compiled) {
         int number = patterns.size();
         boolean vocabulary = false;
         boolean pipeline = false;
         for (int i = 0; i < patterns.size(); i++) {
-            if (!compiled.get(i).matcher(name).matches()) {
+            if (compiled.get(i).match(name).isEmpty()) {
                 continue;
             }
             Kind kind = patterns.get(i).kind();

@@ -32,6 +32,9 @@ public final class PipelineModules {
     private static final Pattern NUMBERED = Pattern.compile("(\\d{1,6})\\.(.+)");
     private static final String TIED = "tied_modules.";
 
+    /// Modules as no model has, of which balancing them would not come to an end.
+    private static final int MOST_BALANCED = 2_048;
+
     /// What Megatron-DeepSpeed calls a transformer layer.
     private static final String LAYER_CLASS = "ParallelTransformerLayerPipe";
 
@@ -130,10 +133,18 @@ public final class PipelineModules {
         if (lower.equals("uniform")) {
             return StageCut.uniform(count(), stages);
         }
-        if (lower.equals("parameters")) {
-            return StageCut.balanced(elements(), stages);
+        if (count() > MOST_BALANCED) {
+            throw new ImpossibleLayoutException(
+                    "a pipeline of %d modules, as '%s' counts, cut by %s"
+                            .formatted(
+                                    count(),
+                                    modules.lastEntry().getValue().getFirst().name(),
+                                    method),
+                    "at most %d\nhint: give the layers of each stage, --stages N,N,.."
+                            .formatted(MOST_BALANCED));
         }
-        return StageCut.balanced(classes(method, lower), stages);
+        return StageCut.balanced(
+                lower.equals("parameters") ? elements() : classes(method, lower), stages);
     }
 
     /// The stages as they were held.

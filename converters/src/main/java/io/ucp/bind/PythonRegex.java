@@ -1,5 +1,7 @@
 package io.ucp.bind;
 
+import io.ucp.lang.NameRegex;
+
 import java.util.regex.Pattern;
 
 /// Regular expressions of Python's `re.match`, which need only match the start of a name, as
@@ -10,14 +12,14 @@ final class PythonRegex {
 
     /// @throws IllegalArgumentException where it is no regular expression, or Java has no such
     ///   construct (conditionals `(?(1)..)`)
-    static Pattern compiled(String regex) {
-        return Pattern.compile(fullMatch(regex));
+    static NameRegex compiled(String regex) {
+        return NameRegex.of(Pattern.compile(fullMatch(regex)));
     }
 
     /// Whether a name matches; what is no regular expression matches none.
     static boolean matches(String regex, String name) {
         try {
-            return compiled(regex).matcher(name).matches();
+            return compiled(regex).match(name).isPresent();
         } catch (IllegalArgumentException _) {
             return false;
         }
@@ -42,7 +44,8 @@ final class PythonRegex {
             } else if (inClass) {
                 // Java nests classes and intersects them with &&; Python takes both literally.
                 boolean first =
-                        out.charAt(out.length() - 1) == '[' || out.toString().endsWith("[^");
+                        out.charAt(out.length() - 1) == '['
+                                || out.indexOf("[^", out.length() - 2) >= 0;
                 if (c == '[' || c == '&') {
                     out.append('\\').append(c);
                 } else if (c == ']' && first) {

@@ -1,7 +1,7 @@
 package io.ucp.bind;
 
+import io.ucp.lang.NameRegex;
 import io.ucp.lang.ast.NamePattern;
-import io.ucp.lang.ast.NamePattern.Piece;
 
 import java.util.ArrayList;
 import java.util.Collections;
@@ -9,18 +9,17 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
+import java.util.regex.MatchResult;
 
 /// A name pattern that also says where in a name its captures lie, so that they can be given other
 /// values: names that are numbered per stage or per expert rank become global ones.
 final class RulePattern {
     private final NamePattern pattern;
-    private final Pattern compiled;
+    private final NameRegex compiled;
     private final List<String> captures;
     private final boolean regex;
 
-    private RulePattern(NamePattern pattern, Pattern compiled, boolean regex) {
+    private RulePattern(NamePattern pattern, NameRegex compiled, boolean regex) {
         this.pattern = pattern;
         this.compiled = compiled;
         this.captures = pattern.captures();
@@ -28,22 +27,8 @@ final class RulePattern {
     }
 
     static RulePattern of(NamePattern pattern) {
-        return switch (pattern) {
-            case NamePattern.Regex r -> new RulePattern(r, Pattern.compile(r.expression()), true);
-            case NamePattern.Glob g -> {
-                StringBuilder out = new StringBuilder("(?s)");
-                for (Piece piece : g.pieces()) {
-                    out.append(
-                            switch (piece) {
-                                case Piece.Text(String text) -> Pattern.quote(text);
-                                case Piece.Any(boolean deep) -> deep ? ".*" : "[^.]*";
-                                case Piece.Capture(_, boolean deep) -> deep ? "(.+)" : "([^.]+)";
-                                case Piece.Counted _ -> "(\\d+)";
-                            });
-                }
-                yield new RulePattern(g, Pattern.compile(out.toString()), false);
-            }
-        };
+        return new RulePattern(
+                pattern, NameRegex.of(pattern), pattern instanceof NamePattern.Regex);
     }
 
     NamePattern pattern() {
@@ -80,10 +65,11 @@ final class RulePattern {
     }
 
     Optional<Match> match(String name) {
-        Matcher matcher = compiled.matcher(name);
-        if (!matcher.matches()) {
+        Optional<MatchResult> found = compiled.match(name);
+        if (found.isEmpty()) {
             return Optional.empty();
         }
+        MatchResult matcher = found.get();
         List<String> texts = new ArrayList<>();
         List<String> names = new ArrayList<>();
         List<String> values = new ArrayList<>();

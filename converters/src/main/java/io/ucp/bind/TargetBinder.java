@@ -2,6 +2,7 @@ package io.ucp.bind;
 
 import io.ucp.bind.TargetLayout.Laid;
 import io.ucp.formats.AxisDegree;
+import io.ucp.formats.Coordinate;
 import io.ucp.formats.LayoutHints;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.RankShard;
@@ -20,6 +21,7 @@ import io.ucp.tensor.Shape;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -118,13 +120,16 @@ public final class TargetBinder {
         Map<String, Shape> padded = new LinkedHashMap<>();
         TargetLayout layout = new TargetLayout(mesh);
         Impossible impossible = new Impossible();
+        Map<LocalName, String> names = new HashMap<>();
         for (ParameterFacts facts : source.parameters()) {
             TargetCuts.Cut cut = found.of(facts);
             try {
                 Shape whole = padded(facts, cut.padding());
                 Chain chain = staged(facts, cut.chain(), stages);
                 Laid laid = new Laid(facts, whole, chain, cut.localName());
-                shards.put(facts.name(), shards(layout, laid));
+                List<RankShard> own = shards(layout, laid);
+                own.forEach(shard -> checkName(facts.name(), shard, names));
+                shards.put(facts.name(), own);
                 layout.add(laid);
                 padded.put(facts.name(), whole);
             } catch (ImpossibleLayoutException e) {
@@ -143,6 +148,20 @@ public final class TargetBinder {
                         request.virtual().orElse(1)),
                 layout,
                 notes);
+    }
+
+    /// A name in the files of the ranks at a place.
+    private record LocalName(String name, Coordinate at) {}
+
+    /// No two parameters may have one name there, where names are counted per rank.
+    private static void checkName(String name, RankShard shard, Map<LocalName, String> names) {
+        String other = names.putIfAbsent(new LocalName(shard.localName(), shard.at()), name);
+        if (other != null) {
+            throw new ImpossibleLayoutException(
+                    "'%s' and '%s' under the name '%s' at %s"
+                            .formatted(other, name, shard.localName(), shard.at()),
+                    "a name for each parameter of a rank");
+        }
     }
 
     /// Sources: DeepSpeed `runtime/pipe/engine.py`, `runtime/engine.py`.

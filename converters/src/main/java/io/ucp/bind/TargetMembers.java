@@ -25,6 +25,8 @@ final class TargetMembers implements MemberPlaces {
     private final int virtual;
     private final Set<String> notes = new LinkedHashSet<>();
     private final Map<Key, TreeSet<Long>> members = new HashMap<>();
+    private final Map<Clause, List<Integer>> ends = new HashMap<>();
+    private final Problems problems;
 
     /// Rules that capture under one name over one axis speak of one family.
     private record Key(String capture, String axis) {}
@@ -32,7 +34,13 @@ final class TargetMembers implements MemberPlaces {
     /// @param stages members of each stage (of each chunk, the first chunk of every stage first),
     ///   where the user gives them
     /// @param virtual chunks of each stage, interleaved
-    TargetMembers(Mesh mesh, Numbers numbers, Optional<List<Integer>> stages, int virtual) {
+    TargetMembers(
+            Mesh mesh,
+            Numbers numbers,
+            Optional<List<Integer>> stages,
+            int virtual,
+            Problems problems) {
+        this.problems = problems;
         this.mesh = mesh;
         this.numbers = numbers;
         this.stages = stages;
@@ -69,6 +77,13 @@ final class TargetMembers implements MemberPlaces {
 
     @Override
     public OptionalInt place(Clause clause, String member) {
+        if (!NameTemplate.isNumber(member)) {
+            problems.error(
+                    clause.span(),
+                    "{%s} is '%s'; expected a number to place it by"
+                            .formatted(capture(clause), member));
+            return OptionalInt.empty();
+        }
         List<Integer> ends = ends(clause);
         int position = position(clause, member);
         for (int chunk = 0; chunk < ends.size(); chunk++) {
@@ -115,8 +130,12 @@ final class TargetMembers implements MemberPlaces {
                 .size();
     }
 
-    /// One past the last member of each rank.
+    /// One past the last member of each rank. All members have been noted.
     private List<Integer> ends(Clause clause) {
+        return ends.computeIfAbsent(clause, this::cut);
+    }
+
+    private List<Integer> cut(Clause clause) {
         int count = members.getOrDefault(key(clause), new TreeSet<>()).size();
         return switch (clause) {
             case Clause.Expert e -> experts(count, mesh.degree(e.axis().text()), e.axis().text());

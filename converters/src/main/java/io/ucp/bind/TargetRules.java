@@ -73,7 +73,7 @@ final class TargetRules {
         this.mesh = mesh;
         this.byName = byName;
         this.numbers = new Numbers(spec, Optional.of(mesh), settings, hints.numbers(), problems);
-        this.members = new TargetMembers(mesh, numbers, stages, virtual);
+        this.members = new TargetMembers(mesh, numbers, stages, virtual, problems);
         this.reader = new RuleReader(mesh, spec.mesh().isPresent(), numbers, members, problems);
         this.rules = new Rules(spec, problems);
         for (ParameterFacts p : parameters) {

@@ -205,4 +205,18 @@ class PipelineCutTest {
                 .hasMessageContaining("a pipeline cut by manual:0,4")
                 .hasMessageContaining("as --partition");
     }
+
+    @Test
+    void aNumberThatNoModuleHasIsNotBalanced() {
+        TargetBinder.Source source =
+                TargetModel.of("0.attention.w", "1.attention.w", "999999.w")
+                        .source(new AxisDegree("pp", 1));
+        TargetRequest two = SAME_STAGES.withPp(2);
+        assertThatThrownBy(() -> bound(source, two))
+                .isInstanceOf(ImpossibleLayoutException.class)
+                .hasMessageContaining(
+                        "a pipeline of 1000001 modules, as '999999.w' counts, cut by"
+                                + " type:transformer; expected at most 2048");
+        assertThat(bound(source, two.withStages(List.of(1, 1))).job().shards()).hasSize(3);
+    }
 }

@@ -13,6 +13,7 @@ import io.ucp.formats.TargetJob;
 import io.ucp.lang.Ucl;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.SourceText;
+import io.ucp.lang.diagnostic.SpecException;
 import io.ucp.layout.ImpossibleLayoutException;
 import io.ucp.tensor.Piece;
 import io.ucp.tensor.Shape;
@@ -355,12 +356,40 @@ class TargetBinderTest {
     }
 
     private static TargetBinder.Bound bound(String text, TargetBinder.Source source) {
-        Optional<Spec> spec = Optional.of(Ucl.parse(SourceText.of("a.ucl", text)));
-        return TargetBinder.bind(source, spec, TargetModel.to(1, 2), Map.of());
+        return bound(text, source, TargetModel.to(1, 2));
     }
 
     private static List<Long> rows(TargetBinder.Bound bound, String name) {
         return shards(bound.job(), name).stream().map(s -> s.shape().dim(0)).toList();
+    }
+
+    @Test
+    void aMemberThatIsNoNumberHasNoStage() {
+        TargetBinder.Source source = TargetModel.of("m.0.w", "m.1.w", "m.last.w").source(ONE_RANK);
+        assertThatThrownBy(() -> bound(STAGED.formatted(""), source, TargetModel.to(2, 1)))
+                .isInstanceOf(SpecException.class)
+                .hasMessageContaining("{l} is 'last'; expected a number to place it by");
+    }
+
+    @Test
+    void twoParametersDoNotComeToOneNameInTheFilesOfARank() {
+        TargetBinder.Source source = TargetModel.of("m.0.w", "m.1.w", "m.01.w").source(ONE_RANK);
+        assertThatThrownBy(
+                        () -> bound(STAGED.formatted("renumbered"), source, TargetModel.to(2, 1)))
+                .hasMessageContaining(
+                        "'m.1.w' and 'm.01.w' under the name 'm.0.w' at pp 1, tp 0; expected a name"
+                                + " for each parameter of a rank");
+        assertThat(bound(STAGED.formatted(""), source, TargetModel.to(2, 1)).job().shards())
+                .hasSize(3);
+    }
+
+    private static final String STAGED =
+            "ucl 1 mesh (pp, dp, tp) param \"m.{l}.w\" { replicate over tp; stage l over pp %s }";
+
+    private static TargetBinder.Bound bound(
+            String text, TargetBinder.Source source, TargetRequest request) {
+        Optional<Spec> spec = Optional.of(Ucl.parse(SourceText.of("a.ucl", text)));
+        return TargetBinder.bind(source, spec, request, Map.of());
     }
 
     @Test

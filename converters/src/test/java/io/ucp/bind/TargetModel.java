@@ -91,6 +91,15 @@ final class TargetModel {
         return m;
     }
 
+    /// Of these names.
+    static TargetModel of(String... names) {
+        TargetModel m = new TargetModel(false);
+        for (String name : names) {
+            m.add(name, Cut.WHOLE, 4, 4);
+        }
+        return m;
+    }
+
     /// Padded as a job of so many tensor-parallel ranks does.
     static long paddedVocabulary(int tp) {
         return Math.ceilDiv(VOCABULARY, 128L * tp) * 128L * tp;

@@ -7,17 +7,12 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
-import java.util.stream.Collectors;
+import java.util.regex.MatchResult;
 
 /// A name pattern made ready to be held against many names.
 public final class NameMatcher {
-    /// A number as a counted one is written.
-    private static final Pattern NUMBER = Pattern.compile("0|[1-9][0-9]{0,17}");
-
     private final NamePattern pattern;
-    private final Pattern compiled;
+    private final NameRegex compiled;
     private final List<String> captures;
     private final boolean named;
 
@@ -25,7 +20,7 @@ public final class NameMatcher {
     private final Map<String, Long> more;
 
     private NameMatcher(
-            NamePattern pattern, Pattern compiled, boolean named, Map<String, Long> more) {
+            NamePattern pattern, NameRegex compiled, boolean named, Map<String, Long> more) {
         this.pattern = pattern;
         this.compiled = compiled;
         this.captures = pattern.captures();
@@ -40,9 +35,9 @@ public final class NameMatcher {
     public static NameMatcher of(NamePattern pattern) {
         return switch (pattern) {
             case NamePattern.Glob glob ->
-                    new NameMatcher(glob, Pattern.compile(regex(glob)), false, more(glob));
+                    new NameMatcher(glob, NameRegex.of(glob), false, more(glob));
             case NamePattern.Regex regex ->
-                    new NameMatcher(regex, Pattern.compile(regex.expression()), true, Map.of());
+                    new NameMatcher(regex, NameRegex.of(regex), true, Map.of());
         };
     }
 
@@ -57,11 +52,14 @@ public final class NameMatcher {
     }
 
     /// What the captures stand for, in the order written, when the whole name matches.
+    ///
+    /// @throws io.ucp.lang.diagnostic.SpecException where that does not come to an end
     public Optional<Map<String, String>> match(String name) {
-        Matcher matcher = compiled.matcher(name);
-        if (!matcher.matches()) {
+        Optional<MatchResult> found = compiled.match(name);
+        if (found.isEmpty()) {
             return Optional.empty();
         }
+        MatchResult matcher = found.get();
         Map<String, String> values = new LinkedHashMap<>();
         for (int i = 0; i < captures.size(); i++) {
             String capture = captures.get(i);
@@ -83,7 +81,7 @@ public final class NameMatcher {
 
     /// Whether the whole name matches.
     public boolean matches(String name) {
-        return more.isEmpty() ? compiled.matcher(name).matches() : match(name).isPresent();
+        return more.isEmpty() ? compiled.match(name).isPresent() : match(name).isPresent();
     }
 
     /// The name that captures give and from which they can be read again; nothing where there is
@@ -95,7 +93,11 @@ public final class NameMatcher {
     public Optional<String> name(Map<String, String> values) {
         boolean counts =
                 more.keySet().stream()
-                        .allMatch(name -> NUMBER.matcher(values.getOrDefault(name, "")).matches());
+                        .allMatch(
+                                name ->
+                                        NameRegex.NUMBER
+                                                .matcher(values.getOrDefault(name, ""))
+                                                .matches());
         if (!counts || !(pattern instanceof NamePattern.Glob glob) || !glob.isName()) {
             return Optional.empty();
         }
@@ -103,20 +105,5 @@ public final class NameMatcher {
         return match(name)
                 .filter(back -> values.entrySet().containsAll(back.entrySet()))
                 .map(_ -> name);
-    }
-
-    private static String regex(NamePattern.Glob glob) {
-        return glob.pieces().stream()
-                .map(NameMatcher::regex)
-                .collect(Collectors.joining("", "(?s)", ""));
-    }
-
-    private static String regex(Piece piece) {
-        return switch (piece) {
-            case Piece.Text(String text) -> Pattern.quote(text);
-            case Piece.Any(boolean deep) -> deep ? ".*" : "[^.]*";
-            case Piece.Capture(_, boolean deep) -> deep ? "(.+)" : "([^.]+)";
-            case Piece.Counted _ -> "(" + NUMBER.pattern() + ")";
-        };
     }
 }

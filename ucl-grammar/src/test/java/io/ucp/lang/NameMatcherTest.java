@@ -7,9 +7,11 @@ import io.ucp.lang.ast.NamePattern;
 import io.ucp.lang.ast.NamePattern.Glob;
 import io.ucp.lang.ast.NamePattern.Piece;
 import io.ucp.lang.diagnostic.SourceText;
+import io.ucp.lang.diagnostic.SpecException;
 
 import org.junit.jupiter.api.Test;
 
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
@@ -81,6 +83,17 @@ class NameMatcherTest {
                 SourceText.of("x.ucl", "ucl 1\nrename \"%1$s\" <-> \"%1$s\"\n".formatted(right));
         Glob glob = Ucl.parse(source).renames().getFirst().right().getFirst();
         return NameMatcher.of(glob).name(captures);
+    }
+
+    @Test
+    void aPatternThatDoesNotComeToAnEndOnANameIsAnError() {
+        for (String endless : List.of("re\"(a+)+b\"", "re\"(a|x)*y\"", "\"**a**a**a**a**a**b\"")) {
+            assertThatThrownBy(() -> match(endless, "a".repeat(20_000)))
+                    .isInstanceOf(SpecException.class)
+                    .hasMessageContaining("x.ucl:2:7: error: the pattern '")
+                    .hasMessageContaining("does not come to an end on the name 'aaaa");
+        }
+        assertThat(match("\"**.{l}.**.weight\"", "a.".repeat(1_000) + "weight")).isEqualTo("{l=a}");
     }
 
     @Test
