@@ -67,6 +67,9 @@ final class Digest extends Reporting {
                     spec().commandLine(),
                     "--files says what --record writes; expected --record FILE with it");
         }
+        if (record.isPresent()) {
+            requireFolder(record.get());
+        }
         Described described = reading.describe(checkpoint);
         Map<String, Map<String, String>> digests;
         try (Meter meter = Meter.of(progress, false, err(), "reading")) {

@@ -3,7 +3,10 @@ package io.ucp.cli;
 /// What `ucp` tells its caller when it ends; `docs/exit-codes.md` is the user's page about it.
 public enum ExitCode {
     DONE(0, "Done: the command did what it was asked to do."),
-    DIFFERENCE(1, "A difference was found by `verify`, `diff`, `scrub`, `check` or `fmt --check`."),
+    DIFFERENCE(
+            1,
+            "A difference was found by `verify`, `diff`, `scrub`, `check` or `fmt --check`;"
+                    + " `snapshot --once` found nothing that is committed."),
     USAGE(
             2,
             "Wrong usage: arguments, a spec with errors, a layout that cannot be, an output that"

@@ -43,5 +43,8 @@ final class HealthReport {
                             });
                 });
         json.writeBooleanField("repairable", health.repairable());
+        if (health.missing().isPresent()) {
+            json.writeStringField("hint", health.missing().get());
+        }
     }
 }

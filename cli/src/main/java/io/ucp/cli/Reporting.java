@@ -6,6 +6,9 @@ import picocli.CommandLine.Spec;
 
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
 import java.util.concurrent.Callable;
 
 /// A command that reports what it found or did, as text for people or as JSON for programs.
@@ -26,6 +29,14 @@ abstract class Reporting implements Callable<Integer> {
 
     /// Throws rather than prints what went wrong.
     abstract ExitCode run() throws IOException;
+
+    /// Where a file cannot be written is told before a checkpoint is read for hours.
+    static void requireFolder(Path file) throws IOException {
+        Path folder = file.toAbsolutePath().getParent();
+        if (folder != null && !Files.isDirectory(folder)) {
+            throw new NoSuchFileException(folder.toString(), null, "no folder for " + file);
+        }
+    }
 
     final boolean json() {
         return json;

@@ -99,8 +99,8 @@ final class ScrubCommand extends Reporting {
                                     ConversionReport.quoted(checkpoint),
                                     ConversionReport.quoted(parity)));
         } else if (!health.whole()) {
-            SourceReport.line(out(), "", "more is lost than the parity makes up for;");
-            SourceReport.line(out(), "", "`ucp repair` says which files would be enough");
+            SourceReport.line(out(), "next", "more is lost than the parity makes up for;");
+            SourceReport.line(out(), "", health.missing().orElse(""));
         }
     }
 }

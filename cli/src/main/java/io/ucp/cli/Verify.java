@@ -19,7 +19,6 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -88,23 +87,14 @@ final class Verify extends Reporting {
                     "--against and --numeric are of one checkpoint; expected no second one");
         }
         numeric.require();
-        requirePlaces();
+        for (Path file : reports.values()) {
+            requireFolder(file);
+        }
         try {
             return verified();
         } catch (IOException | RuntimeException e) {
             report(e);
             throw e;
-        }
-    }
-
-    /// Where a report cannot be written is told before a checkpoint is read for hours.
-    private void requirePlaces() throws IOException {
-        for (Path file : reports.values()) {
-            Path folder = file.toAbsolutePath().getParent();
-            if (folder != null && !Files.isDirectory(folder)) {
-                throw new NoSuchFileException(
-                        folder.toString(), null, "no folder for the report " + file);
-            }
         }
     }
 

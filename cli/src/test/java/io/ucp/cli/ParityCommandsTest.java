@@ -151,7 +151,11 @@ final class ParityCommandsTest {
                     .contains("hint: any 1 of them would be enough");
         }
         assertThat(scrub().endsWith(ExitCode.DIFFERENCE).out())
-                .contains("more is lost than the parity makes up for");
+                .contains("more is lost than the parity makes up for;")
+                .contains("any 1 of " + third)
+                .contains(fourth + " would be enough: bring one back");
+        assertThat(scrub("--json").endsWith(ExitCode.DIFFERENCE).json().get("hint").asText())
+                .startsWith("any 1 of " + third);
     }
 
     @Test

@@ -163,6 +163,27 @@ final class VerifyReportsTest {
     }
 
     @Test
+    void aRecordIsReplacedWholeOrNotAtAll() throws Exception {
+        Path digests = folder.resolve("digests.json");
+        Run.ucp("digest", SOURCE, "--record", digests).isDone();
+        String first = Files.readString(digests);
+        Path cut = Files.createDirectory(folder.resolve("cut"));
+        Files.writeString(cut.resolve("model.safetensors"), "half");
+        Run.ucp("digest", cut, "--record", digests).endsWith(ExitCode.MALFORMED_INPUT);
+        assertThat(digests).hasContent(first);
+        Run.ucp("digest", SOURCE, "--record", digests).isDone();
+        try (Stream<Path> files = Files.list(folder)) {
+            assertThat(files).containsExactlyInAnyOrder(digests, cut);
+        }
+        Path nowhere = folder.resolve("none/digests.json");
+        assertThat(
+                        Run.ucp("digest", folder.resolve("none"), "--record", nowhere)
+                                .endsWith(ExitCode.IO)
+                                .err())
+                .startsWith("ucp digest: " + nowhere.getParent() + ": no such file");
+    }
+
+    @Test
     void filesAreRecordedToo() throws Exception {
         Path digests = folder.resolve("digests.json");
         Path copy = Files.createDirectory(folder.resolve("copy"));

@@ -19,7 +19,9 @@ import io.ucp.tensor.TensorDigest;
 import java.io.CharConversionException;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -111,6 +113,7 @@ public record DigestFile(List<State> states, List<FileState> files) {
         return new DigestFile(states, FileDigests.of(index));
     }
 
+    /// One that is there stays until the new one is whole.
     public void write(Path file) throws IOException {
         StringBuilder json = new StringBuilder();
         json.append("{\n\"format\": \"").append(FORMAT).append("\",\n\"version\": ");
@@ -134,7 +137,21 @@ public record DigestFile(List<State> states, List<FileState> files) {
             separator = ",\n";
         }
         json.append(files.isEmpty() ? "\n}\n" : "\n]\n}\n");
-        Files.writeString(file, json);
+        if (Files.exists(file) && !Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
+            Files.writeString(file, json); // a pipe or a link
+            return;
+        }
+        Path fresh = file.resolveSibling(".%s.ucp-new".formatted(file.getFileName()));
+        try {
+            Files.writeString(fresh, json);
+            Files.move(
+                    fresh,
+                    file,
+                    StandardCopyOption.ATOMIC_MOVE,
+                    StandardCopyOption.REPLACE_EXISTING);
+        } finally {
+            Files.deleteIfExists(fresh);
+        }
     }
 
     private static String quoted(String text) {

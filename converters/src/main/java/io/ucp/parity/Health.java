@@ -11,6 +11,7 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /// What of a protected checkpoint and its parity is missing or damaged, block by block.
 public final class Health {
@@ -124,6 +125,12 @@ public final class Health {
     /// Whether every file can be rebuilt.
     public boolean repairable() {
         return shortfall().isEmpty();
+    }
+
+    /// Which files would be enough where not every one can be rebuilt.
+    public Optional<String> missing() {
+        Shortfall shortfall = shortfall();
+        return shortfall.isEmpty() ? Optional.empty() : Optional.of(shortfall.remedy());
     }
 
     /// Sorted by path.

@@ -60,11 +60,22 @@ final class Shortfall {
                 "%d files that belong together are lost or damaged: %s"
                         .formatted(lost, text(first.getKey())),
                 "at most %d, for which the parity makes up".formatted(most),
-                excess.size() == 1
-                        ? "any %d of them would be enough: bring %s back, then do it again"
-                                .formatted(first.getValue(), first.getValue() == 1 ? "one" : "them")
-                        : "these would be enough: %s; bring them back, then do it again"
-                                .formatted(text(enough())));
+                remedy("them") + ", then do it again");
+    }
+
+    /// Which files would be enough.
+    String remedy() {
+        return remedy(text(excess.keySet().iterator().next()));
+    }
+
+    /// @param lost what is said of the files of one stripe
+    private String remedy(String lost) {
+        if (excess.size() != 1) {
+            return "these would be enough: %s; bring them back".formatted(text(enough()));
+        }
+        int more = excess.values().iterator().next();
+        return "any %d of %s would be enough: bring %s back"
+                .formatted(more, lost, more == 1 ? "one" : "them");
     }
 
     /// Files that make up for every excess, the most useful first.

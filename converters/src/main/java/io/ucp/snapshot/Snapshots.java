@@ -25,12 +25,17 @@ import java.util.function.Consumer;
 
 /// One look at a root of checkpoints, and what follows from it.
 public final class Snapshots {
+    private static final FileTime BEGINNING = FileTime.fromMillis(Long.MIN_VALUE);
+
     private final Wishes wishes;
     private final RunOptions options;
     private final InstantSource clock;
     private final Consumer<Event> events;
     private final Set<Path> told = new HashSet<>();
     private boolean swept;
+
+    /// What is older lay there before the first look.
+    private Optional<FileTime> since = Optional.empty();
 
     /// @param events told of everything that was done
     public Snapshots(
@@ -75,9 +80,11 @@ public final class Snapshots {
         sweep();
         Optional<Committed> found = committed();
         if (found.isEmpty()) {
+            since = since.isEmpty() && isBare() ? Optional.of(BEGINNING) : since;
             return false;
         }
         Committed newest = found.get();
+        since = Optional.of(since.orElse(newest.saved().at()));
         if (!isSettled(newest.saved())) {
             return false;
         }
@@ -133,7 +140,7 @@ public final class Snapshots {
     private Optional<Candidate> newest(List<Candidate> found, CheckpointFormat format)
             throws IOException {
         Optional<Candidate> newest = Optional.empty();
-        FileTime latest = FileTime.fromMillis(Long.MIN_VALUE);
+        FileTime latest = BEGINNING;
         for (Candidate candidate : found) {
             if (candidate.pointer().isEmpty() || !Files.isDirectory(candidate.folder())) {
                 continue;
@@ -148,6 +155,17 @@ public final class Snapshots {
             }
         }
         return newest;
+    }
+
+    private boolean isBare() throws IOException {
+        if (Files.isDirectory(wishes.root())) {
+            for (CheckpointFormat format : CheckpointFormat.all()) {
+                if (!format.find(wishes.root()).isEmpty()) {
+                    return false;
+                }
+            }
+        }
+        return true;
     }
 
     private boolean isSettled(Saved saved) {
@@ -180,8 +198,8 @@ public final class Snapshots {
         }
     }
 
-    /// What was committed after the newest of those with which all is done, the oldest first; none
-    /// where that is so of none, since this is then the first look.
+    /// What was committed after the newest of those with which all is done, the oldest first. Where
+    /// that is so of none, what was committed since the first look.
     private List<Saved> backlog(List<Saved> older) throws IOException {
         List<Saved> behind = new ArrayList<>();
         for (Saved saved : older) {
@@ -190,7 +208,8 @@ public final class Snapshots {
             }
             behind.add(saved);
         }
-        return List.of();
+        behind.removeIf(saved -> saved.at().compareTo(since.orElse(BEGINNING)) < 0);
+        return behind.reversed();
     }
 
     private boolean isDone(Saved saved) throws IOException {

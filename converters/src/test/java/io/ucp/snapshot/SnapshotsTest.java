@@ -169,6 +169,23 @@ final class SnapshotsTest {
     }
 
     @Test
+    void allThatCameAfterALookAtNothingIsNew() throws IOException {
+        FolderTree.remove(root);
+        Snapshots snapshots = snapshots(1);
+        assertThat(snapshots.look()).isFalse();
+        Files.createDirectory(root);
+        save("global_step3", SAVED);
+        save("global_step4", SAVED.plusSeconds(10));
+        assertThat(snapshots.look()).isTrue();
+        assertThat(events)
+                .containsExactly(
+                        "protected global_step4",
+                        "flushed global_step3",
+                        "flushed global_step4",
+                        "removed global_step3");
+    }
+
+    @Test
     void oneThatCannotBeReadIsToldOnceAndStays() throws IOException {
         Snapshots snapshots = snapshots(1);
         snapshots.look();

@@ -255,6 +255,6 @@ record RankFiles(
                 "the file is not there",
                 "the file of every rank of the job that wrote the checkpoint",
                 "copy it from where the checkpoint was written: each node saves its own ranks'"
-                        + " files");
+                        + " files; with what `ucp protect` wrote, --parity reads through the loss");
     }
 }
