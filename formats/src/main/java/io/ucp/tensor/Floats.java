@@ -212,7 +212,7 @@ public final class Floats {
         for (int k = 0; k < count; k++) {
             long bits = singles[k];
             long rounded = bits + 0x00007fff_00007fffL + (bits >>> 16 & 0x00000001_00000001L);
-            pairs[k] = (int) (rounded >>> 16 & 0xffffL | rounded >>> 32 & 0xffff0000L);
+            pairs[k] = (int) ((rounded >>> 16 & 0xffffL) | (rounded >>> 32 & 0xffff0000L));
         }
     }
 
