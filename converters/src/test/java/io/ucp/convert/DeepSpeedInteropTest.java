@@ -245,6 +245,31 @@ class DeepSpeedInteropTest {
     }
 
     @Test
+    void aTiedPipelineGoesToOtherStages() throws Exception {
+        try (TorchRoot root = TorchRoot.open().with("ucp.deepspeed.root", "deepspeed")) {
+            Path sample = SAMPLES.resolve("pipeline-tied");
+            Path source = sample.resolve("checkpoint");
+            Optional<String> spec = Optional.of(sample.resolve("tied.ucl").toString());
+            List<String> jobs = new ArrayList<>(List.of(pipeline(root, source, 2)));
+            for (int stages : List.of(1, 4)) {
+                Optional<TargetRequest> job =
+                        Optional.of(TargetRequest.SAME.withPp(stages).withPartition("uniform"));
+                Path made = convert(source, "pp" + stages, "deepspeed", spec, Names.AUTO, job);
+                jobs.add(pipeline(root, made, stages));
+            }
+            String said = root.python("deepspeed_pipeline_holds.py", jobs.toArray(String[]::new));
+            assertThat(said.lines().filter(l -> l.contains("states are equal")))
+                    .hasSize(2)
+                    .allMatch(l -> l.startsWith("112 "));
+        }
+    }
+
+    private static String pipeline(TorchRoot root, Path checkpoint, int stages) throws IOException {
+        String name = checkpoint.getFileName().toString();
+        return "{\"checkpoint\": \"%s\", \"pp\": %d}".formatted(root.put(checkpoint, name), stages);
+    }
+
+    @Test
     void weightsOfAModelAreItsModule() throws Exception {
         try (TorchRoot root = TorchRoot.open().with("ucp.deepspeed.root", "deepspeed")) {
             Path source = SAMPLES.resolve("hf-llama-sharded/checkpoint");
