@@ -68,7 +68,7 @@ public final class Binder {
         this.reader = new RuleReader(mesh, spec.mesh().isPresent(), numbers, families, problems);
         this.rules = new Rules(spec, problems);
         this.states = new StateRules(spec, index, reader, problems);
-        this.groups = new GroupRules(spec.groups(), spec.everyRuleOptional(), problems);
+        this.groups = new GroupRules(spec, problems);
         this.holdings = Holding.of(index, mesh);
         this.dataAxes = dataAxes();
         this.aliases = new Aliases(index.hints().aliases());
@@ -285,6 +285,7 @@ public final class Binder {
             return;
         }
         if (block.isEmpty()) {
+            checkBlock(parameter, reading);
             return;
         }
         states.check(parameter.name(), block.get(), parameter.states());
@@ -298,6 +299,22 @@ public final class Binder {
                 reading.flatten().or(() -> groups.of(parameter.name()).flatMap(GroupRule::flatten));
         for (FlatGroup flat : flatGroupsOf(parameter)) {
             states.checkFlat(flat, block.get(), own, expertAxes, mesh);
+        }
+    }
+
+    /// Of several blocks nobody guesses which is a parameter's.
+    private void checkBlock(Gathered parameter, Reading reading) {
+        boolean named =
+                reading.states().isPresent()
+                        || groups.of(parameter.name()).flatMap(GroupRule::states).isPresent();
+        if (!named && spec.states().size() > 1) {
+            problems.error(
+                    parameter.chosen().span(),
+                    "block",
+                    parameter.name(),
+                    "has the states of one of %d blocks, and its rule does not say which; expected 'with states NAME'"
+                            .formatted(spec.states().size()),
+                    Optional.empty());
         }
     }
 

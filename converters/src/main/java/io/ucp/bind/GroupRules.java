@@ -3,6 +3,7 @@ package io.ucp.bind;
 import io.ucp.formats.FlatGroup;
 import io.ucp.lang.ast.GroupRule;
 import io.ucp.lang.ast.NamePattern;
+import io.ucp.lang.ast.Spec;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -22,11 +23,13 @@ final class GroupRules {
     private final Map<GroupRule, List<RulePattern>> patterns = new HashMap<>();
     private final Problems problems;
     private final boolean everyRuleOptional;
+    private final boolean firstMatchWins;
 
-    GroupRules(List<GroupRule> groups, boolean everyRuleOptional, Problems problems) {
-        this.groups = groups;
+    GroupRules(Spec spec, Problems problems) {
+        this.groups = spec.groups();
         this.problems = problems;
-        this.everyRuleOptional = everyRuleOptional;
+        this.everyRuleOptional = spec.everyRuleOptional();
+        this.firstMatchWins = spec.firstMatchWins();
         groups.forEach(g -> patterns.put(g, g.patterns().stream().map(RulePattern::of).toList()));
     }
 
@@ -61,6 +64,7 @@ final class GroupRules {
                 continue;
             }
             for (String name : of.names) {
+                once(name);
                 of(name).ifPresentOrElse(
                                 rule ->
                                         numbers.computeIfAbsent(rule, _ -> new TreeSet<>())
@@ -97,6 +101,33 @@ final class GroupRules {
             }
         }
         shared(numbers);
+    }
+
+    /// No parameter is of two groups: an exact name goes before a pattern, else it is not said.
+    private void once(String name) {
+        List<GroupRule> exact = new ArrayList<>();
+        List<GroupRule> matching = new ArrayList<>();
+        for (GroupRule group : groups) {
+            List<RulePattern> matched =
+                    patterns.getOrDefault(group, List.of()).stream()
+                            .filter(p -> p.match(name).isPresent())
+                            .toList();
+            if (matched.stream().anyMatch(RulePattern::isExact)) {
+                exact.add(group);
+            } else if (!matched.isEmpty()) {
+                matching.add(group);
+            }
+        }
+        List<GroupRule> best = exact.isEmpty() ? matching : exact;
+        if (best.size() > 1 && !firstMatchWins) {
+            problems.error(
+                    best.get(1).name().span(),
+                    "twice",
+                    name,
+                    "is in two groups, '%s' and '%s'; expected one"
+                            .formatted(best.get(0).name(), best.get(1).name()),
+                    Optional.of("narrow one of the patterns, or say 'first match wins'"));
+        }
     }
 
     private void shared(Map<GroupRule, Set<Integer>> numbers) {

@@ -102,6 +102,9 @@ final class ParameterBinder {
                 return Optional.empty();
             }
             Chain chain = full.get();
+            if (!isSaid(chain)) {
+                return Optional.empty();
+            }
             Map<Coordinate, List<Holding>> byPlace = new LinkedHashMap<>();
             if (!collect(chain, byPlace)) {
                 return Optional.empty();
@@ -174,6 +177,36 @@ final class ParameterBinder {
                 }
             }
             return Optional.of(new Chain(steps));
+        }
+
+        /// A tensor of all ranks of an axis is no rank's block and no rank's version.
+        private boolean isSaid(Chain chain) {
+            for (Step step : chain.steps()) {
+                boolean apart =
+                        switch (step.layout()) {
+                            case Layout.Sharded _,
+                                    Layout.Fused _,
+                                    Layout.FusedAgain _,
+                                    Layout.Averaged _ ->
+                                    mesh.factors(step.axis()).stream().anyMatch(this::isUnsaid);
+                            case Layout.Replicated _,
+                                    Layout.Placed _,
+                                    Layout.Viewed _,
+                                    Layout.Permuted _ ->
+                                    false;
+                        };
+                if (apart) {
+                    fail(
+                            "unsaid",
+                            "is held once for all ranks of %s; the clause means a tensor of each"
+                                    .formatted(step.axis()),
+                            Optional.of(
+                                    "leave the clause out, or say 'replicate over %s'"
+                                            .formatted(step.axis())));
+                    return false;
+                }
+            }
+            return true;
         }
 
         /// No file says a place on the axis: what is there is of all its ranks, and no copy of

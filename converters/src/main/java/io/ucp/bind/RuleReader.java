@@ -243,7 +243,7 @@ final class RuleReader {
             if (value == null) {
                 fail(
                         capture.span(),
-                        "{%s} is not in the pattern; expected one of its captures"
+                        "{%s} captures nothing of a name that the pattern matches; expected one of its captures that always does"
                                 .formatted(capture));
                 return;
             }

@@ -121,6 +121,39 @@ class BinderTest {
     }
 
     @Test
+    void aTensorOfAllRanksIsNoRanksBlockOrVersion() {
+        for (String clause : List.of("shard dim 0", "average")) {
+            IndexBuilder index = new IndexBuilder().axis("tp", 2).weight("a", at(), 4, 4);
+            assertThat(errors("param \"a\" { %s over tp }".formatted(clause), index.build()))
+                    .contains(
+                            "'a' is held once for all ranks of tp; the clause means a tensor of"
+                                    + " each");
+        }
+    }
+
+    @Test
+    void whichOfSeveralBlocksOrGroupsIsAParametersIsNotGuessed() {
+        CheckpointIndex index =
+                new IndexBuilder()
+                        .axis("tp", 1)
+                        .axis("dp", 2)
+                        .zero(0, at(), member("x.a", 4, 4))
+                        .zero(1, at(), member("y.a", 4))
+                        .build();
+        String adam = "states %s { fp32, exp_avg, exp_avg_sq: flatten over dp; step: scalar }\n";
+        String blocks = adam.formatted("adam") + adam.formatted("other");
+        assertThat(errors(blocks + "param \"**\"", index))
+                .contains(
+                        "'x.a' has the states of one of 2 blocks, and its rule does not say which;"
+                                + " expected 'with states NAME'");
+        assertThat(errors(blocks + "param \"**\" { with states adam }", index)).isEmpty();
+        String groups = "param \"**\" group a { \"x.*\" } group b { \"**\" }";
+        assertThat(errors(groups, index))
+                .contains("'x.a' is in two groups, 'a' and 'b'; expected one");
+        assertThat(errors("first match wins " + groups, index)).isEmpty();
+    }
+
+    @Test
     void numbersThatNoModelOrJobHasAreErrorsOfTheSpec() {
         CheckpointIndex index = model().build();
         assertThat(errors("mesh (pp, dp, tp 2000000000)" + RULES, index))
