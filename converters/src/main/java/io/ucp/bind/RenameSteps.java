@@ -105,6 +105,7 @@ final class RenameSteps {
                 case RenameStep.Split split -> split(split);
                 case RenameStep.Join join -> join(join);
                 case RenameStep.Stack _ -> stack();
+                case RenameStep.Unstack unstack -> unstack(unstack);
                 case RenameStep.ForParts each -> forParts(each);
                 case RenameStep.View _, RenameStep.Transpose _, RenameStep.Permute _ -> {
                     List<RenamedTensor> after = new ArrayList<>();
@@ -165,7 +166,11 @@ final class RenameSteps {
                 order.set(b, a);
                 yield tensor.permuted(order);
             }
-            case RenameStep.Split _, RenameStep.Join _, RenameStep.Stack _, RenameStep.ForParts _ ->
+            case RenameStep.Split _,
+                    RenameStep.Join _,
+                    RenameStep.Stack _,
+                    RenameStep.Unstack _,
+                    RenameStep.ForParts _ ->
                     throw new IllegalStateException("a step of parts within one");
         };
     }
@@ -313,6 +318,25 @@ final class RenameSteps {
         }
         tensors = tensors.stream().map(RenamedTensor::counted).toList();
         tensors = List.of(laid(0, tensors.size()));
+        parts = List.of();
+        return true;
+    }
+
+    /// In the order in which [Stacks] puts the names on the right.
+    private boolean unstack(RenameStep.Unstack step) {
+        long count = numbers.value(step.count()).orElseThrow(UnknownNumber::new);
+        List<RenamedTensor> after = new ArrayList<>();
+        for (RenamedTensor tensor : tensors) {
+            if (tensor.shape().rank() == 0 || tensor.shape().dim(0) != count) {
+                throw new ImpossibleLayoutException(
+                        "%d tensors of one %s".formatted(count, tensor.shape()),
+                        "a first dimension of as many");
+            }
+            for (long at = 0; at < count; at++) {
+                after.add(tensor.uncounted(at));
+            }
+        }
+        tensors = after;
         parts = List.of();
         return true;
     }

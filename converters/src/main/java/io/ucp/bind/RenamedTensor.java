@@ -92,6 +92,17 @@ record RenamedTensor(Shape shape, Shape real, List<Integer> origins, List<Rearra
         return origins.stream().mapToInt(Integer::intValue).reduce(0, Math::min) - 1;
     }
 
+    /// Position `at` of the first dimension, without that dimension.
+    RenamedTensor uncounted(long at) {
+        RenamedTensor one = cut(0, at, 1);
+        return new RenamedTensor(
+                rest(one.shape), rest(one.real), origins.subList(1, origins.size()), one.moves);
+    }
+
+    private static Shape rest(Shape shape) {
+        return Shape.of(Arrays.copyOfRange(shape.dims(), 1, shape.rank()));
+    }
+
     private static Shape one(Shape shape) {
         return shape(
                 LongStream.concat(LongStream.of(1), Arrays.stream(shape.dims())).boxed().toList());

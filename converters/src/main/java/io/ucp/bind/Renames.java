@@ -134,7 +134,7 @@ final class Renames {
 
     /// What is looked for: of a stack the one name that stands for all.
     private List<Glob> patterns(RenameRule rule) {
-        return back ? rule.right() : stacks.names(rule);
+        return stacks.names(rule, back);
     }
 
     private void match(RenameRule rule) {
@@ -144,8 +144,8 @@ final class Renames {
             boolean any = false;
             for (String name : parameters.keySet()) {
                 Optional<Map<String, String>> captures = matcher.match(name);
-                if (captures.isPresent() && !back) {
-                    captures = stacks.captures(rule, captures.get(), name);
+                if (captures.isPresent()) {
+                    captures = stacks.captures(rule, back, captures.get(), name);
                 }
                 if (captures.isPresent()) {
                     any = true;

@@ -145,6 +145,7 @@ public final class SettingNames {
             case RenameStep.Join j ->
                     j.parts().forEach(p -> p.extent().ifPresent(this::expression));
             case RenameStep.Stack s -> expression(s.count());
+            case RenameStep.Unstack u -> expression(u.count());
             case RenameStep.ForParts f -> f.steps().forEach(this::step);
             case RenameStep.Transpose _, RenameStep.Permute _ -> {
                 // No expressions.

@@ -69,6 +69,9 @@ final class ShapeNumbers {
                             numbers.declared(rule, captures.get(), p.realShape());
                         }
                         stack(rule).ifPresent(s -> numbers.stacked(rule, s, captures.get(), p));
+                        if (isUnstack(rule)) {
+                            numbers.unstacked(rule, captures.get(), p);
+                        }
                     }
                 }
             }
@@ -82,6 +85,36 @@ final class ShapeNumbers {
                         && rule.steps().getFirst().node() instanceof RenameStep.Stack stack
                 ? Optional.of(stack)
                 : Optional.empty();
+    }
+
+    /// Whether it takes matrices apart, the other way round, and does nothing else.
+    private static boolean isUnstack(RenameRule rule) {
+        return rule.steps().size() == 2
+                && rule.steps().get(0).node() instanceof RenameStep.Transpose(var dims, _)
+                && dims.filter(d -> d.first().index() == 1 && d.second().index() == 2).isPresent()
+                && rule.steps().get(1).node() instanceof RenameStep.Unstack;
+    }
+
+    /// The shape of one of those that are taken apart; how many there are the names say.
+    private void unstacked(RenameRule rule, Map<String, String> captures, ParameterFacts one) {
+        Shape shape = one.realShape();
+        if (shape.rank() != 2) {
+            return;
+        }
+        String name = rule.left().getFirst().withCaptures(captures);
+        for (ParamRule param : spec.params()) {
+            for (NamePattern pattern : param.patterns()) {
+                if (RulePattern.of(pattern).match(name).isPresent()) {
+                    param.shape()
+                            .filter(s -> s.extents().size() == 3)
+                            .ifPresent(
+                                    s ->
+                                            extents(
+                                                    s.extents().subList(1, 3),
+                                                    Shape.of(shape.dim(1), shape.dim(0))));
+                }
+            }
+        }
     }
 
     /// How many are stacked, and the shape of each.

@@ -25,6 +25,9 @@ final class Splits {
         for (Step step : chain.steps()) {
             switch (step.layout()) {
                 case Layout.Viewed(var seen) -> view = Optional.of(seen);
+                case Layout.Sharded _ when step.axis().equals("ep") -> {
+                    // Whole experts, each of which tensor parallelism cuts.
+                }
                 case Layout.Sharded(int dim, _) -> {
                     return view.isPresent()
                             ? throughView(shape, view.get(), dim, vocabulary)

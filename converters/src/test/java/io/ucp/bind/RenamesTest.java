@@ -389,6 +389,44 @@ class RenamesTest {
                 .contains("a stack of 0; expected 1 to 65536");
     }
 
+    private static final String UNSTACK =
+            "rename \"{l}.w1\" <-> \"m.{l}.{e}.gate\", \"m.{l}.{e}.up\""
+                    + " { split dim 2 (gate, up); transpose (1, 2); unstack e [%s] }\n";
+
+    @Test
+    void oneTensorOfAllExpertsBecomesThoseOfEach() {
+        IndexBuilder index =
+                index().weight("0.norm", IndexBuilder.at(), 3)
+                        .weight("0.w1", IndexBuilder.at(), 3, 2, 8);
+        Renamed renamed = bind(UNSTACK.formatted(3), index.build()).getFirst();
+        assertThat(renamed.right())
+                .extracting(Renamed.Side::name)
+                .containsExactly(
+                        "m.0.0.gate",
+                        "m.0.1.gate",
+                        "m.0.2.gate",
+                        "m.0.0.up",
+                        "m.0.1.up",
+                        "m.0.2.up");
+        assertThat(renamed.right()).allMatch(side -> side.shape().equals(Shape.of(4, 2)));
+        // Of expert 2 the second half of each row, the other way round.
+        assertThat(elements(renamed)[5]).containsExactly(36, 44, 37, 45, 38, 46, 39, 47);
+        comesBack(renamed);
+    }
+
+    @Test
+    void whatHasOtherExpertsThanThoseThatAreTakenApartIsRefused() {
+        IndexBuilder index = index().weight("0.w1", IndexBuilder.at(), 3, 2, 8);
+        assertThat(errors(UNSTACK.formatted(4), index.build()))
+                .contains(
+                        "'0.w1' cannot be renamed so: 4 tensors of one [3, 4, 2]; expected a first"
+                                + " dimension of as many");
+        assertThat(errors(UNSTACK.formatted("experts"), index.build()))
+                .contains("'experts' is not known");
+        assertThat(errors(UNSTACK.formatted(0), index.build()))
+                .contains("a stack of 0; expected 1 to 65536");
+    }
+
     @Test
     void aPaddedParameterIsSplitJoinedAndViewedInItsOtherDimensions() {
         IndexBuilder index =

@@ -50,6 +50,12 @@ final class FamilyWays {
                 to, "", "", Optional.of(ep > 1 ? job.withDp(ep).withEp(ep) : job), Names.AUTO);
     }
 
+    /// Stages of one rank each, which has all experts.
+    private static Stop alone(int pp) {
+        TargetRequest job = job(Framework.MEGATRON, 1, pp).withDp(1).withEp(1);
+        return new Stop("megatron", "", "", Optional.of(job), Names.AUTO);
+    }
+
     /// @param spec of its names, else Hugging Face's
     private static Stop deepspeed(String spec, int tp, int pp) {
         Names names = spec.isEmpty() ? Names.HF : Names.AUTO;
@@ -93,9 +99,19 @@ final class FamilyWays {
                     List.of(megatron("megatron", 2, 2, ep).under(family), named),
                     List.of(megatron("megatron-dist", 2, 1, ep).under(family), named));
         }
-        return List.of(
-                List.of(megatron("megatron", 2, 2, ep).under(family), deepspeed("", 1, 1), DCP),
-                List.of(megatron("megatron-dist", 2, 1, ep).under(family)));
+        List<Stop> legacy =
+                List.of(megatron("megatron", 2, 2, ep).under(family), deepspeed("", 1, 1), DCP);
+        if (family.endsWith("_legacy_grouped")) { // which sharded checkpoints do not have
+            return List.of(
+                    legacy,
+                    List.of(
+                            megatron("megatron", 2, 1, 4).under(family),
+                            alone(2),
+                            megatron("megatron", 2, 1, 2),
+                            megatron("megatron-dist", 1, 1, 2)
+                                    .under(family.replace("_legacy_grouped", ""))));
+        }
+        return List.of(legacy, List.of(megatron("megatron-dist", 2, 1, ep).under(family)));
     }
 
     /// Goes a way and back.

@@ -16,8 +16,9 @@ import java.util.List;
 ///
 /// @param name in its file
 public record HeldShard(String name, ParameterFacts facts, RankShard shard) {
+    /// As the file has it.
     public Shape shape() {
-        return shard.shape();
+        return GroupedExperts.together(facts.name(), shard.shape());
     }
 
     public boolean isTrained() {

@@ -190,6 +190,10 @@ public final class MadeArguments {
         layers();
         attention(numbers);
         is("swiglu", isGated());
+        if (anyOf(".mlp.experts.weight1")) {
+            is("moe_grouped_gemm", true);
+            is("moe_use_legacy_grouped_gemm", true);
+        }
         is("untie_embeddings_and_output_weights", anyOf(Names.HEAD));
         is("add_bias_linear", anyOf(".linear_proj.bias"));
         is("add_qkv_bias", anyOf(".linear_qkv.bias"));
@@ -256,6 +260,12 @@ public final class MadeArguments {
     /// The first layer of an MLP has twice the rows that the second has columns.
     private boolean isGated() {
         for (ParameterFacts p : language()) {
+            if (GroupedExperts.is(p.name()) && p.name().endsWith("1") && p.shape().rank() == 3) {
+                String second = p.name().substring(0, p.name().length() - 1) + "2";
+                return language().stream()
+                        .filter(q -> q.name().equals(second))
+                        .anyMatch(q -> q.shape().dim(1) * 2 == p.shape().dim(2));
+            }
             boolean first =
                     p.name().endsWith("linear_fc1.weight")
                             || p.name().endsWith("linear_fc1.weight0");

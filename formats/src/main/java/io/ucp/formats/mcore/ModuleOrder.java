@@ -42,7 +42,8 @@ public final class ModuleOrder {
         sorted.sort(
                 Comparator.<String>comparingLong(ModuleOrder::layer)
                         .thenComparingInt(ModuleOrder::module)
-                        .thenComparingInt(n -> n.contains("linear_fc2") ? 1 : 0)
+                        .thenComparingInt(
+                                n -> n.contains("linear_fc2") || n.endsWith(".weight2") ? 1 : 0)
                         .thenComparingInt(n -> n.endsWith("bias") ? 1 : 0));
         return sorted;
     }
@@ -50,6 +51,11 @@ public final class ModuleOrder {
     /// What has no layer is in front of the layers or behind them.
     private static long layer(String name) {
         return Names.layer(name).orElse(Names.isInFront(name) ? -1L : Long.MAX_VALUE);
+    }
+
+    /// Whether it is the name of a parameter that some model of Megatron-Core has.
+    static boolean knows(String name) {
+        return module(name) < ORDER.size();
     }
 
     private static int module(String name) {

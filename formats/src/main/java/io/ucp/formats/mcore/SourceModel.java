@@ -3,6 +3,7 @@ package io.ucp.formats.mcore;
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.Origin;
+import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.WriteRequest;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
@@ -12,6 +13,7 @@ import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.stream.Stream;
 
 /// The files of the job of Megatron-LM that wrote the state: what the new ones are made of. A rank
@@ -65,7 +67,21 @@ public record SourceModel(Grid grid, Arguments arguments, List<Rank> ranks) {
                         degree(origin, "ep"),
                         degree(origin, "etp"),
                         arguments.experts());
-        return Optional.of(new SourceModel(grid, arguments, ranks));
+        SourceModel source = new SourceModel(grid, arguments, ranks);
+        return isOf(source, request) ? Optional.of(source) : Optional.empty();
+    }
+
+    /// Whether the files are those of the model under the names that it has by now. Where Megatron
+    /// has a model in several forms (experts one by one, in one matrix), a target may have another.
+    private static boolean isOf(SourceModel source, WriteRequest request) {
+        List<String> names = request.parameters().stream().map(ParameterFacts::name).toList();
+        if (!request.origin().format().equals(Roles.LEGACY)) {
+            return source.arguments().is("moe_use_legacy_grouped_gemm")
+                    || names.stream().noneMatch(GroupedExperts::is);
+        }
+        Set<String> held = ModelTemplate.of(source).values().keySet();
+        List<String> others = names.stream().filter(name -> !held.contains(name)).toList();
+        return others.isEmpty() || !others.stream().allMatch(ModuleOrder::knows);
     }
 
     /// Layers of each chunk where `args` say nothing else than how many chunks there are; nothing

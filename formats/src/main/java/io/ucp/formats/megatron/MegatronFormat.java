@@ -87,7 +87,7 @@ public final class MegatronFormat implements CheckpointFormat {
                                     held.global(),
                                     "weight",
                                     optimizers.at(held, rank),
-                                    held.tensor()));
+                                    held.seen(held.tensor())));
                 }
             }
         }

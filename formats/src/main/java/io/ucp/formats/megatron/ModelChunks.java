@@ -3,6 +3,7 @@ package io.ucp.formats.megatron;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.mcore.Grid;
+import io.ucp.formats.mcore.GroupedExperts;
 import io.ucp.formats.mcore.ModelTemplate;
 import io.ucp.formats.mcore.Names;
 import io.ucp.formats.megatron.RankFiles.Rank;
@@ -10,6 +11,7 @@ import io.ucp.formats.torch.ElementSearch;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.io.MalformedFileException;
+import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -33,7 +35,16 @@ final class ModelChunks {
     ///
     /// @param local as the file names it
     /// @param global counting over the whole model
-    record Held(String local, String global, TensorEntry tensor) {
+    /// @param tensor as the file has it
+    /// @param apart the shape of the elements, where that is another ([GroupedExperts])
+    record Held(String local, String global, TensorEntry tensor, Optional<Shape> apart) {
+        /// A tensor of this parameter's shape, its weight or a state, as the parameter is.
+        TensorEntry seen(TensorEntry of) {
+            return apart.filter(_ -> of.shape().rank() > 0)
+                    .map(shape -> GroupedExperts.seen(of, shape))
+                    .orElse(of);
+        }
+
         boolean isExpert() {
             return Names.isExpert(global);
         }
@@ -69,20 +80,41 @@ final class ModelChunks {
                 long layers = first[c][e.getKey().pp()];
                 long before = experts * e.getKey().ep();
                 List<Held> held = new ArrayList<>();
-                e.getValue()
-                        .get(c)
-                        .forEach(
-                                (name, tensor) ->
-                                        held.add(
-                                                new Held(
-                                                        name,
-                                                        Names.moved(name, layers, before),
-                                                        tensor)));
+                for (Map.Entry<String, TensorEntry> each : e.getValue().get(c).entrySet()) {
+                    String name = each.getKey();
+                    held.add(
+                            new Held(
+                                    name,
+                                    Names.moved(name, layers, before),
+                                    each.getValue(),
+                                    apart(e.getKey(), name, each.getValue(), experts)));
+                }
                 chunks.add(held);
             }
             byRank.put(e.getKey(), chunks);
         }
         return new ModelChunks(byRank);
+    }
+
+    /// @throws MalformedFileException where all experts of a layer are no matrix of so many
+    private static Optional<Shape> apart(Rank rank, String name, TensorEntry tensor, long experts)
+            throws MalformedFileException {
+        if (!GroupedExperts.is(name)) {
+            return Optional.empty();
+        }
+        Optional<Shape> apart = GroupedExperts.apart(name, tensor.shape(), experts);
+        if (apart.isEmpty() || !tensor.isDense()) {
+            throw rank.model()
+                    .malformed(
+                            "`%s` of shape %s%s"
+                                    .formatted(
+                                            name,
+                                            tensor.shape(),
+                                            tensor.isDense() ? "" : ", not row by row"),
+                            "a matrix of the rank's %d experts, as `args.num_experts` says"
+                                    .formatted(experts));
+        }
+        return apart;
     }
 
     /// `model`, or `model0`, `model1`, .. of a stage with several chunks.

@@ -159,7 +159,7 @@ final class Optimizers {
     }
 
     void add(Held held, Rank rank, String state, TensorEntry tensor) {
-        tensors.add(new HeldTensor(held.global(), state, at(held, rank), tensor));
+        tensors.add(new HeldTensor(held.global(), state, at(held, rank), held.seen(tensor)));
     }
 
     void add(Held held, Rank rank, int group, Map<String, Scalar> scalars) {

@@ -6,6 +6,7 @@ import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetJob;
 import io.ucp.formats.distcp.Chunk;
 import io.ucp.formats.mcore.Grid;
+import io.ucp.formats.mcore.GroupedExperts;
 import io.ucp.formats.mcore.Names;
 import io.ucp.formats.mcore.OptimizerSettings;
 import io.ucp.formats.megatrondist.StackedKey.Member;
@@ -76,6 +77,14 @@ final class DistKeys {
 
     List<Key> of(List<ParameterFacts> parameters) {
         for (ParameterFacts facts : parameters) {
+            if (GroupedExperts.is(facts.name())) {
+                throw new RefusedException(
+                        facts.name(),
+                        "all experts of a layer in one matrix (--moe-use-legacy-grouped-gemm)",
+                        "experts one by one, as the keys of a sharded checkpoint have them",
+                        "--target-spec names a family of the model that has them so, such as"
+                                + " megatron_core_mixtral_hf (`ucp spec list`)");
+            }
             Member member = StackedKey.member(facts.name(), local);
             stacks.computeIfAbsent(member.key().key(), _ -> new ArrayList<>())
                     .add(new Placed(facts, member));

@@ -302,6 +302,25 @@ class DamagedMegatronTest {
     }
 
     @Test
+    void refusesAMatrixOfOtherExpertsThanTheRankHas() throws IOException {
+        String router = "decoder.layers.0.mlp.router.weight"; // [4, 5]
+        edited(
+                GeneratedMegatron.of(1, 1).experts(4, 1, 1),
+                FIRST,
+                dict ->
+                        setting(
+                                        dict.find("model", router).orElseThrow(),
+                                        "model",
+                                        "decoder.layers.0.mlp.experts.weight1")
+                                .apply(dict));
+
+        thrown().isInstanceOf(MalformedFileException.class)
+                .hasMessageContaining(
+                        "`decoder.layers.0.mlp.experts.weight1` of shape [4, 5]; expected a matrix"
+                                + " of the rank's 4 experts, as `args.num_experts` says");
+    }
+
+    @Test
     void countsExpertsAgainstTheArguments() throws IOException {
         GeneratedMegatron of = GeneratedMegatron.of(1, 1).experts(4, 2, 1);
         of.more.put("num_experts", 6);

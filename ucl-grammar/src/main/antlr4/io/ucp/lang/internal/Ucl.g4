@@ -93,6 +93,7 @@ renameStep
     | SPLIT DIM dimension parts
     | JOIN DIM dimension parts
     | STACK captureName '[' expression ']'
+    | UNSTACK captureName '[' expression ']'
     | TRANSPOSE ('(' dimension ',' dimension ')')?
     | PERMUTE '(' dimension (',' dimension)* ')'
     | FOR partName (',' partName)* '{' (renameStep | ';')* '}'
@@ -168,6 +169,7 @@ SCALAR : 'scalar' ;
 SPEC : 'spec' ;
 SPLIT : 'split' ;
 STACK : 'stack' ;
+UNSTACK : 'unstack' ;
 STAGE : 'stage' ;
 STAGES : 'stages' ;
 STATES : 'states' ;

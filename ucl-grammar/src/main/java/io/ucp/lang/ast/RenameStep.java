@@ -31,6 +31,10 @@ public sealed interface RenameStep {
     /// first dimension counts them. Only the name on the left has that capture.
     record Stack(Name capture, Expr count, Span span) implements RenameStep {}
 
+    /// Each tensor becomes `count`, one for every position along its first dimension, which they
+    /// lack. Only the names on the right have the capture that numbers them.
+    record Unstack(Name capture, Expr count, Span span) implements RenameStep {}
+
     /// Swap two dimensions; absent for the two of a matrix.
     record Transpose(Optional<Swap> dims, Span span) implements RenameStep {}
 

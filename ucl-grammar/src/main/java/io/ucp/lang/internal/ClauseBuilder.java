@@ -241,6 +241,11 @@ final class ClauseBuilder {
                             terms.name(context.captureName()),
                             terms.expression(context.expression()),
                             span);
+            case UclLexer.UNSTACK ->
+                    new RenameStep.Unstack(
+                            terms.name(context.captureName()),
+                            terms.expression(context.expression()),
+                            span);
             case UclLexer.TRANSPOSE -> new RenameStep.Transpose(swap(context), span);
             case UclLexer.PERMUTE ->
                     new RenameStep.Permute(terms.dimensions(context.dimension()), span);

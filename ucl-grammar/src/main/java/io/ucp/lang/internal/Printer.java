@@ -195,12 +195,8 @@ public final class Printer {
                     "split dim " + dim.index() + " " + TermPrinter.parts(parts);
             case RenameStep.Join(var dim, var parts, _) ->
                     "join dim " + dim.index() + " " + TermPrinter.parts(parts);
-            case RenameStep.Stack(var capture, var count, _) ->
-                    "stack "
-                            + TermPrinter.name(capture)
-                            + " ["
-                            + TermPrinter.expression(count)
-                            + "]";
+            case RenameStep.Stack(var capture, var count, _) -> "stack " + each(capture, count);
+            case RenameStep.Unstack(var capture, var count, _) -> "unstack " + each(capture, count);
             case RenameStep.Transpose(Optional<RenameStep.Swap> dims, _) ->
                     "transpose" + dims.map(Printer::swap).orElse("");
             case RenameStep.Permute(var order, _) ->
@@ -208,6 +204,10 @@ public final class Printer {
             case RenameStep.ForParts(var parts, var steps, _) ->
                     "for " + TermPrinter.names(parts) + " { " + inner(steps) + " }";
         };
+    }
+
+    private static String each(Name capture, Expr count) {
+        return TermPrinter.name(capture) + " [" + TermPrinter.expression(count) + "]";
     }
 
     private static String swap(RenameStep.Swap swap) {

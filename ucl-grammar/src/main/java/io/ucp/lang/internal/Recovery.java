@@ -61,6 +61,7 @@ final class Recovery extends DefaultErrorStrategy {
                     UclLexer.SPLIT,
                     UclLexer.JOIN,
                     UclLexer.STACK,
+                    UclLexer.UNSTACK,
                     UclLexer.TRANSPOSE,
                     UclLexer.PERMUTE,
                     UclLexer.FOR);

@@ -14,7 +14,6 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 
 /// What can be wrong with one rename.
 final class RenameChecks {
@@ -30,6 +29,7 @@ final class RenameChecks {
         Set<String> parts = new HashSet<>();
         int splits = 0;
         int joins = 0;
+        int unstacks = 0;
         for (RenameStep step : steps) {
             switch (step) {
                 case RenameStep.Split(_, var named, Span span) -> {
@@ -44,7 +44,15 @@ final class RenameChecks {
                     joins++;
                     stack(rule, capture, span, joins > 1);
                 }
+                case RenameStep.Unstack(Name capture, _, Span span) -> {
+                    unstack(rule, capture, span, unstacks++ > 0);
+                }
                 default -> {}
+            }
+            if (unstacks > 0 && step instanceof RenameStep.Split) {
+                problems.add(
+                        Diagnostic.error(
+                                step.span(), "a split behind an unstack; expected it before"));
             }
         }
         several(rule.left(), "left", joins, "join");
@@ -72,8 +80,30 @@ final class RenameChecks {
         }
     }
 
+    /// Each name on the right stands for those of all that come of it.
+    private void unstack(RenameRule rule, Name capture, Span span, boolean again) {
+        if (again) {
+            problems.add(Diagnostic.error(span, "a second unstack of one rename; expected one"));
+            return;
+        }
+        if (captures(rule.left().getFirst(), rule.captured()).contains(capture.text())) {
+            String message =
+                    "{%s} is in the name on the left; expected it on the right alone, where it numbers what is unstacked"
+                            .formatted(capture);
+            problems.add(Diagnostic.error(rule.left().getFirst().span(), message));
+        }
+        for (NamePattern.Glob name : rule.right()) {
+            if (!captures(name, rule.captured()).contains(capture.text())) {
+                String message =
+                        "{%s} is not in the name on the right; expected a capture that numbers what is unstacked"
+                                .formatted(capture);
+                problems.add(Diagnostic.error(name.span(), message));
+            }
+        }
+    }
+
     /// Without its captures a name could not be made from one of the other side. What is stacked is
-    /// counted on the left alone.
+    /// counted on the left alone, what is unstacked on the right alone.
     private void captures(RenameRule rule) {
         Set<String> captured = rule.captured();
         Set<String> first = captures(rule.left().getFirst(), captured);
@@ -81,15 +111,25 @@ final class RenameChecks {
                 .map(Commented::node)
                 .filter(RenameStep.Stack.class::isInstance)
                 .forEach(step -> first.remove(((RenameStep.Stack) step).capture().text()));
-        List<NamePattern.Glob> others =
-                Stream.concat(rule.left().stream().skip(1), rule.right().stream()).toList();
-        for (NamePattern.Glob name : others) {
-            if (!first.equals(captures(name, captured))) {
-                String message =
-                        "captures %s where the first name has %s; expected the same ones"
-                                .formatted(shown(captures(name, captured)), shown(first));
-                problems.add(Diagnostic.error(name.span(), message));
-            }
+        rule.left().stream().skip(1).forEach(name -> same(name, captures(name, captured), first));
+        for (NamePattern.Glob name : rule.right()) {
+            Set<String> own = captures(name, captured);
+            rule.steps().stream()
+                    .map(Commented::node)
+                    .filter(RenameStep.Unstack.class::isInstance)
+                    .map(step -> ((RenameStep.Unstack) step).capture().text())
+                    .filter(counted -> !first.contains(counted))
+                    .forEach(own::remove);
+            same(name, own, first);
+        }
+    }
+
+    private void same(NamePattern.Glob name, Set<String> own, Set<String> first) {
+        if (!first.equals(own)) {
+            String message =
+                    "captures %s where the first name has %s; expected the same ones"
+                            .formatted(shown(own), shown(first));
+            problems.add(Diagnostic.error(name.span(), message));
         }
     }
 
@@ -153,7 +193,11 @@ final class RenameChecks {
                 names.forEach(name -> knownPart(name, parts));
                 inner.forEach(nested -> innerStep(nested, parts));
             }
-            case RenameStep.View _, RenameStep.Split _, RenameStep.Join _, RenameStep.Stack _ -> {}
+            case RenameStep.View _,
+                    RenameStep.Split _,
+                    RenameStep.Join _,
+                    RenameStep.Stack _,
+                    RenameStep.Unstack _ -> {}
         }
     }
 
@@ -161,7 +205,11 @@ final class RenameChecks {
         switch (step) {
             case RenameStep.View _, RenameStep.Permute _, RenameStep.Transpose _ ->
                     step(step, parts);
-            case RenameStep.Split _, RenameStep.Join _, RenameStep.Stack _, RenameStep.ForParts _ ->
+            case RenameStep.Split _,
+                    RenameStep.Join _,
+                    RenameStep.Stack _,
+                    RenameStep.Unstack _,
+                    RenameStep.ForParts _ ->
                     problems.add(
                             Diagnostic.error(
                                     step.span(),
@@ -175,6 +223,7 @@ final class RenameChecks {
             case RenameStep.Split _ -> "split";
             case RenameStep.Join _ -> "join";
             case RenameStep.Stack _ -> "stack";
+            case RenameStep.Unstack _ -> "unstack";
             case RenameStep.ForParts _ -> "for";
             case RenameStep.View _ -> "view";
             case RenameStep.Transpose _ -> "transpose";
