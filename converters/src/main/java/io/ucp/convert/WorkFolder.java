@@ -1,13 +1,12 @@
 package io.ucp.convert;
 
 import io.ucp.formats.RefusedException;
+import io.ucp.io.FileLocks;
 
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
-import java.nio.channels.OverlappingFileLockException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
@@ -67,7 +66,8 @@ final class WorkFolder implements Closeable {
                         StandardOpenOption.CREATE,
                         StandardOpenOption.WRITE,
                         LinkOption.NOFOLLOW_LINKS);
-        if (!locked(lock)) {
+        // Without locks, making the folder is still what two fresh runs cannot both do.
+        if (!FileLocks.take(lock)) {
             lock.close();
             String process =
                     JobRecord.read(path.resolve("job.json"))
@@ -76,19 +76,6 @@ final class WorkFolder implements Closeable {
             throw LeftoverException.running(target, process);
         }
         return new WorkFolder(path, lock, created);
-    }
-
-    /// A file system without locks is taken as it is: making the folder is what two fresh runs
-    /// cannot both do.
-    private static boolean locked(FileChannel channel) {
-        try {
-            Optional<FileLock> lock = Optional.ofNullable(channel.tryLock());
-            return lock.isPresent();
-        } catch (OverlappingFileLockException e) {
-            return false;
-        } catch (IOException e) {
-            return true;
-        }
     }
 
     private static void requireOurs(Path path) throws IOException {
