@@ -163,6 +163,9 @@ public final class Conversion {
             OutputFolder.require(output, options.output());
         }
         Fingerprint reading = Fingerprint.of(prepared);
+        for (Path file : reading.sources().values()) {
+            Replaceable.requireApart(file, output);
+        }
         SourceState source = SourceState.of(reading.sources());
         SourceState.requireAsIndexed(reading.read());
         Optional<ExecutionResult> same =
