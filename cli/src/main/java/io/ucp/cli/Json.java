@@ -10,6 +10,7 @@ import io.ucp.formats.torch.TreeJson;
 
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.io.UncheckedIOException;
 import java.util.Collection;
 import java.util.Map;
@@ -29,11 +30,10 @@ final class Json {
         void write(JsonGenerator json) throws IOException;
     }
 
-    /// One object, indented, and a line feed.
+    /// One object, indented, and a line feed; or nothing, where the fields cannot be written.
     static void print(PrintWriter out, Fields fields) {
-        try (JsonGenerator json = FACTORY.createGenerator(out)) {
-            json.disable(JsonGenerator.Feature.AUTO_CLOSE_TARGET);
-            json.disable(JsonGenerator.Feature.FLUSH_PASSED_TO_STREAM);
+        StringWriter text = new StringWriter();
+        try (JsonGenerator json = FACTORY.createGenerator(text)) {
             json.setPrettyPrinter(
                     new DefaultPrettyPrinter()
                             .withSeparators(SEPARATORS)
@@ -42,7 +42,7 @@ final class Json {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-        out.println();
+        out.println(text);
     }
 
     static void object(JsonGenerator json, Fields fields) throws IOException {

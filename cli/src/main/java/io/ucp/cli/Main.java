@@ -9,9 +9,10 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ScopeType;
 import picocli.CommandLine.Spec;
 
+import java.io.OutputStream;
 import java.io.OutputStreamWriter;
-import java.io.PrintStream;
 import java.io.PrintWriter;
+import java.nio.charset.Charset;
 import java.util.Locale;
 import java.util.Optional;
 
@@ -50,10 +51,15 @@ public final class Main implements Runnable {
     /// Numbers are written in one way, in texts and names of files, whatever the locale.
     public static void main(String[] args) {
         Locale.setDefault(Locale.US);
-        PrintWriter out = writer(System.out);
-        PrintWriter err = writer(System.err);
+        StandardOutput output = new StandardOutput();
+        PrintWriter out = writer(output, System.out.charset());
+        PrintWriter err = writer(System.err, System.err.charset());
         int exit = run(args, out, err);
         out.flush();
+        if (output.failure().isPresent()) {
+            err.println("ucp: standard output: " + output.failure().get());
+            exit = Math.max(exit, ExitCode.IO.code());
+        }
         err.flush();
         System.exit(exit);
     }
@@ -131,7 +137,7 @@ public final class Main implements Runnable {
         command.addSubcommand(subcommand.label(), subcommand.create());
     }
 
-    private static PrintWriter writer(PrintStream stream) {
-        return new PrintWriter(new OutputStreamWriter(stream, stream.charset()), true);
+    private static PrintWriter writer(OutputStream stream, Charset charset) {
+        return new PrintWriter(new OutputStreamWriter(stream, charset), true);
     }
 }

@@ -26,7 +26,11 @@ final class Meter implements Progress, AutoCloseable {
     private final Terminal terminal;
     private final String verb;
     private final LongSupplier clock;
-    private final long start;
+    private volatile long start;
+
+    /// Of the work that goes on; another total is other work, which begins when that is over.
+    private final AtomicLong work = new AtomicLong(-1);
+
     private final AtomicLong furthest = new AtomicLong();
     private final AtomicLong next;
     private int drawn;
@@ -56,8 +60,13 @@ final class Meter implements Progress, AutoCloseable {
 
     @Override
     public void at(long done, long total) {
-        long far = furthest.accumulateAndGet(done, Math::max);
         long now = clock.getAsLong();
+        long before = work.get();
+        if (before != total && work.compareAndSet(before, total) && before >= 0) {
+            furthest.set(0);
+            start = now;
+        }
+        long far = furthest.accumulateAndGet(done, Math::max);
         long due = next.get();
         // Whoever moves the time of the next line draws this one: nobody waits for a terminal.
         if (now - due >= 0 && next.compareAndSet(due, now + interval())) {

@@ -41,10 +41,13 @@ final class RepairCommand extends Reporting {
         ProtectedCheckpoint opened = ProtectedCheckpoint.open(checkpoint, parity);
         List<Path> repaired;
         Health health;
-        try (Interruption stop = Interruption.armed(err(), spec().qualifiedName());
-                Meter meter = Meter.of(work.progress(), false, err(), "repairing")) {
-            health = Scrub.of(opened, work.running(stop), meter);
-            repaired = Repair.of(health, work.running(stop), meter);
+        try (Interruption stop = Interruption.armed(err(), spec().qualifiedName())) {
+            try (Meter meter = Meter.of(work.progress(), false, err(), "scrubbing")) {
+                health = Scrub.of(opened, work.running(stop), meter);
+            }
+            try (Meter meter = Meter.of(work.progress(), false, err(), "repairing")) {
+                repaired = Repair.of(health, work.running(stop), meter);
+            }
         }
         if (json()) {
             Json.print(

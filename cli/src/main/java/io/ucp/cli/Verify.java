@@ -87,8 +87,11 @@ final class Verify extends Reporting {
                     "--against and --numeric are of one checkpoint; expected no second one");
         }
         numeric.require();
+        requireOneEach();
         for (Path file : reports.values()) {
-            requireFolder(file);
+            if (!isStandardOutput(file)) {
+                requireFolder(file);
+            }
         }
         try {
             return verified();
@@ -153,11 +156,42 @@ final class Verify extends Reporting {
         }
     }
 
+    /// Neither a file nor standard output gets two reports, and no report is left out.
+    private void requireOneEach() {
+        int given =
+                spec().commandLine().getParseResult().hasMatchedOption("--report")
+                        ? spec().commandLine()
+                                .getParseResult()
+                                .matchedOption("--report")
+                                .originalStringValues()
+                                .size()
+                        : 0;
+        if (given > reports.size()) {
+            throw new ParameterException(
+                    spec().commandLine(),
+                    "--report %s twice; expected a kind once"
+                            .formatted(
+                                    String.join(
+                                            " or ",
+                                            reports.keySet().stream().map(Enum::name).toList())));
+        }
+        long printed = reports.values().stream().filter(Verify::isStandardOutput).count();
+        if (printed + (json() ? 1 : 0) > 1) {
+            throw new ParameterException(
+                    spec().commandLine(),
+                    "two reports for standard output; expected files for all but one");
+        }
+    }
+
+    private static boolean isStandardOutput(Path file) {
+        return file.toString().equals("-");
+    }
+
     /// @return whether standard output was taken
     private boolean report(VerdictReport report) throws IOException {
         boolean printed = false;
         for (Map.Entry<VerdictReport.Kind, Path> entry : reports.entrySet()) {
-            if (entry.getValue().toString().equals("-")) {
+            if (isStandardOutput(entry.getValue())) {
                 report.write(entry.getKey(), out());
                 printed = true;
             } else {

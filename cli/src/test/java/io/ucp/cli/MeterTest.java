@@ -50,6 +50,19 @@ final class MeterTest {
     }
 
     @Test
+    void workThatFollowsBeginsAnew() {
+        try (Meter meter = meter(PIPE)) {
+            clock.set(6 * SECOND);
+            meter.at(1000, 1000);
+            clock.set(12 * SECOND);
+            meter.at(10, 100);
+        }
+        assertThat(err.toString().lines().toList().getLast())
+                .contains(" 10%  10 B of 100 B")
+                .endsWith(" 0:00 left");
+    }
+
+    @Test
     void terminalLineFitsItsTerminal() {
         try (Meter meter = meter(new Terminal(true, 40, false))) {
             clock.set(SECOND);

@@ -99,6 +99,21 @@ final class VerifyReportsTest {
     }
 
     @Test
+    void standardOutputIsOfOneReport() {
+        for (String[] reports :
+                List.of(
+                        new String[] {"json=-", "--json", "standard output"},
+                        new String[] {"json=-", "--report=text=-", "standard output"},
+                        new String[] {"json=a", "--report=json=b", "--report json twice"})) {
+            assertThat(
+                            Run.ucp("verify", SOURCE, "--report", reports[0], reports[1])
+                                    .endsWith(ExitCode.USAGE)
+                                    .err())
+                    .contains(reports[2]);
+        }
+    }
+
+    @Test
     void reportsGoToFilesBesideTheText() {
         Path junit = folder.resolve("junit.xml");
         Path json = folder.resolve("verdict.json");

@@ -149,9 +149,10 @@ public final class Conversion {
     ///
     /// @throws IncompleteCheckpointException where replicas differ, or a state from its digest
     /// @throws RefusedException where `strict` forbids what would be lost, or the source changed
-    public static Report run(Prepared prepared, Path output, RunOptions options, Progress progress)
+    public static Report run(Prepared prepared, Path output, RunOptions given, Progress progress)
             throws IOException {
         long start = System.nanoTime();
+        RunOptions options = JobRecord.inWindowsOf(output, given);
         if (options.strict()) {
             refuseLosses(prepared);
         }
@@ -162,6 +163,9 @@ public final class Conversion {
             OutputFolder.require(output, options.output());
         }
         Fingerprint reading = Fingerprint.of(prepared);
+        for (Path file : reading.sources().values()) {
+            Replaceable.requireApart(file, output);
+        }
         SourceState source = SourceState.of(reading.sources());
         SourceState.requireAsIndexed(reading.read());
         Optional<ExecutionResult> same =

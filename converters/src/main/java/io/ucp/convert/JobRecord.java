@@ -119,6 +119,27 @@ record JobRecord(
                         new SourceState(files)));
     }
 
+    /// Whether another run had the same source and the same plan.
+    boolean isSame(JobRecord other) {
+        return plan.equals(other.plan) && state.equals(other.state);
+    }
+
+    /// With the windows of the run that is gone on with, where they are no larger than these: how
+    /// much memory was free then is no reason to refuse.
+    ///
+    /// @param output whose job was cut off
+    static RunOptions inWindowsOf(Path output, RunOptions options) throws IOException {
+        Path absolute = output.toAbsolutePath().normalize();
+        if (options.output().leftover() != Leftover.RESUME || absolute.getFileName() == null) {
+            return options;
+        }
+        return read(WorkFolder.beside(absolute).resolve("job.json"))
+                .map(JobRecord::windowBytes)
+                .filter(w -> w >= MemoryNeed.LEAST_WINDOW && w <= options.windowBytes())
+                .map(options::withWindowBytes)
+                .orElse(options);
+    }
+
     /// @param before what the earlier run left
     /// @throws RefusedException where this job is another one, or its source changed
     void requireGoesOn(JobRecord before, Path work) {
@@ -143,7 +164,7 @@ record JobRecord(
                     "what lies there was written in windows of %,d bytes"
                             .formatted(before.windowBytes),
                     "%,d".formatted(windowBytes),
-                    "give the same --max-memory as before, or --restart");
+                    "give it as much memory as before (--max-memory, or free some), or --restart");
         }
     }
 }

@@ -19,7 +19,7 @@ public record MemoryNeed(long plan, long buffers, int threads, int windowBytes) 
     /// Of a run of elements in the plan, measured: about this many bytes.
     private static final long ORIGIN_BYTES = 500;
 
-    private static final int LEAST_WINDOW = 64 << 10;
+    static final int LEAST_WINDOW = 64 << 10;
 
     public long total() {
         return plan + buffers;

@@ -128,6 +128,7 @@ public final class OutputFolder implements Closeable {
             FolderTree.keepOnly(work.output(), planned);
         } else {
             work.clear();
+            requireFree(target, rules); // what was being replaced may have its name back
             work.begin(job, rules.sync());
         }
         journal = Journal.open(work.journal(), plan, job.windowBytes());
@@ -137,7 +138,9 @@ public final class OutputFolder implements Closeable {
     private boolean goesOn(JobRecord job) throws IOException {
         Optional<String> committing = work.committing();
         if (committing.isPresent() && named(committing.get())) {
-            complete = rules.leftover() == Leftover.RESUME;
+            complete =
+                    rules.leftover() == Leftover.RESUME
+                            && JobRecord.read(work.job()).filter(job::isSame).isPresent();
             work.clear();
             return false;
         }
@@ -258,10 +261,9 @@ public final class OutputFolder implements Closeable {
         }
         work.commits(FileIdentity.of(work.output()), rules.sync());
         requireFree(target, rules);
-        if (Files.exists(target, LinkOption.NOFOLLOW_LINKS)) {
-            replace();
-        } else {
-            Files.move(work.output(), target, StandardCopyOption.ATOMIC_MOVE);
+        boolean there = Files.exists(target, LinkOption.NOFOLLOW_LINKS);
+        if (!there || !NativeFiles.exchange(work.output(), target)) {
+            rename(there);
         }
         committed = true;
         if (rules.sync()) {
@@ -278,9 +280,9 @@ public final class OutputFolder implements Closeable {
         }
     }
 
-    private void replace() throws IOException {
-        if (NativeFiles.exchange(work.output(), target)) {
-            Files.move(work.output(), work.replaced(), StandardCopyOption.ATOMIC_MOVE);
+    private void rename(boolean replaces) throws IOException {
+        if (!replaces) {
+            Files.move(work.output(), target, StandardCopyOption.ATOMIC_MOVE);
             return;
         }
         Files.move(target, work.replaced(), StandardCopyOption.ATOMIC_MOVE);

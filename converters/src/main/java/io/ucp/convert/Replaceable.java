@@ -30,12 +30,17 @@ final class Replaceable {
         }
     }
 
-    /// The source may not lie in what is replaced: it would go with it.
+    /// The source may not lie in what is replaced, nor a file that it only links to: it would go
+    /// with it.
+    ///
+    /// @param source a folder, or a file that is read
     static void requireApart(Path source, Path target) throws IOException {
-        if (Files.exists(target) && source.toRealPath().startsWith(target.toRealPath())) {
+        if (Files.exists(target)
+                && Files.exists(source)
+                && source.toRealPath().startsWith(target.toRealPath())) {
             throw new RefusedException(
                     target.toString(),
-                    "the checkpoint that is read, %s, lies there".formatted(source),
+                    "%s, which is read, lies there".formatted(source),
                     "another folder",
                     "choose an -o beside it, and remove the source when you have verified the"
                             + " output");

@@ -1,13 +1,12 @@
 package io.ucp.convert;
 
 import io.ucp.formats.RefusedException;
+import io.ucp.io.FileLocks;
 
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
-import java.nio.channels.OverlappingFileLockException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
@@ -17,7 +16,6 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
 import java.util.stream.Stream;
 
 /// The folder `.out.ucp` in which `out` is made, held by one process at a time.
@@ -26,21 +24,26 @@ import java.util.stream.Stream;
 /// lock       locked while a process is at work here
 /// job.json   which job it is ([JobRecord])
 /// journal    which windows are written ([io.ucp.execute.Journal])
-/// output     what becomes `out`
+/// output     what becomes `out`; what `out` was, where the two were exchanged
 /// commit     the inode of `output`: all of it is on the disk, and it is being renamed
 /// replaced   what `out` was before (--overwrite), until it is removed
 /// ```
 final class WorkFolder implements Closeable {
     private static final String LOCK = "lock";
-    private static final Set<String> NAMES =
-            Set.of(LOCK, "job.json", "job.new", "journal", "output", "commit", "replaced");
 
+    /// In the order in which they go: as long as there is anything to tidy up, the last two tell
+    /// whose it is.
+    private static final List<String> NAMES =
+            List.of("replaced", "output", "journal", "job.new", "commit", "job.json", LOCK);
+
+    private final Path target;
     private final Path path;
     private final FileChannel lock;
     private final boolean created;
 
-    private WorkFolder(Path path, FileChannel lock, boolean created) {
-        this.path = path;
+    private WorkFolder(Path target, FileChannel lock, boolean created) {
+        this.target = target;
+        this.path = beside(target);
         this.lock = lock;
         this.created = created;
     }
@@ -67,7 +70,8 @@ final class WorkFolder implements Closeable {
                         StandardOpenOption.CREATE,
                         StandardOpenOption.WRITE,
                         LinkOption.NOFOLLOW_LINKS);
-        if (!locked(lock)) {
+        // Without locks, making the folder is still what two fresh runs cannot both do.
+        if (!FileLocks.take(lock)) {
             lock.close();
             String process =
                     JobRecord.read(path.resolve("job.json"))
@@ -75,20 +79,7 @@ final class WorkFolder implements Closeable {
                             .orElse("it has just begun");
             throw LeftoverException.running(target, process);
         }
-        return new WorkFolder(path, lock, created);
-    }
-
-    /// A file system without locks is taken as it is: making the folder is what two fresh runs
-    /// cannot both do.
-    private static boolean locked(FileChannel channel) {
-        try {
-            Optional<FileLock> lock = Optional.ofNullable(channel.tryLock());
-            return lock.isPresent();
-        } catch (OverlappingFileLockException e) {
-            return false;
-        } catch (IOException e) {
-            return true;
-        }
+        return new WorkFolder(target, lock, created);
     }
 
     private static void requireOurs(Path path) throws IOException {
@@ -186,8 +177,12 @@ final class WorkFolder implements Closeable {
         }
     }
 
-    /// Removes all but the lock.
+    /// Removes all but the lock. What was being replaced gets its name back where nothing has it.
     void clear() throws IOException {
+        if (Files.exists(replaced(), LinkOption.NOFOLLOW_LINKS)
+                && !Files.exists(target, LinkOption.NOFOLLOW_LINKS)) {
+            Files.move(replaced(), target, StandardCopyOption.ATOMIC_MOVE);
+        }
         for (String name : NAMES) {
             Path entry = path.resolve(name);
             if (!name.equals(LOCK) && Files.exists(entry, LinkOption.NOFOLLOW_LINKS)) {

@@ -149,13 +149,19 @@ record Listing(
         return pointers;
     }
 
-    /// @throws IOException where a file is not as it was when it was listed
+    /// @throws IOException where a file is not as it was when it was listed, or was not there
     void requireUnchanged() throws IOException {
         for (Map.Entry<String, File> each : files.entrySet()) {
             Path path = base.resolve(each.getKey());
             BasicFileAttributes now = Files.readAttributes(path, BasicFileAttributes.class);
             if (now.size() != each.getValue().size()
                     || !now.lastModifiedTime().equals(each.getValue().modified())) {
+                throw changed(path);
+            }
+        }
+        Path root = canonical(base);
+        for (Path path : walk(canonical(opened.taken().folder()))) {
+            if (!files.containsKey(relative(root, path))) {
                 throw changed(path);
             }
         }

@@ -2,14 +2,13 @@ package io.ucp.parity;
 
 import io.ucp.convert.FolderTree;
 import io.ucp.convert.OutputExistsException;
+import io.ucp.io.FileLocks;
 import io.ucp.io.NativeFiles;
 
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
-import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -18,7 +17,6 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.Objects;
-import java.util.Optional;
 
 /// A folder that appears whole or not at all: made in `.NAME.ucp-new` beside its final name, and
 /// renamed when it is complete. One process at a time makes it; what a killed one left behind, the
@@ -70,7 +68,7 @@ public final class NewFolder implements Closeable {
                         StandardOpenOption.WRITE,
                         StandardOpenOption.CREATE,
                         LinkOption.NOFOLLOW_LINKS);
-        if (!locked(lock)) {
+        if (!FileLocks.take(lock)) {
             lock.close();
             throw new FileSystemException(
                     target.toString(),
@@ -91,20 +89,11 @@ public final class NewFolder implements Closeable {
             if (work.toString().endsWith(SUFFIX)
                     && Files.isRegularFile(lock, LinkOption.NOFOLLOW_LINKS)) {
                 try (FileChannel channel = FileChannel.open(lock, StandardOpenOption.WRITE)) {
-                    if (locked(channel)) {
+                    if (FileLocks.takeSurely(channel)) {
                         FolderTree.remove(work);
                     }
                 }
             }
-        }
-    }
-
-    private static boolean locked(FileChannel channel) throws IOException {
-        try {
-            Optional<FileLock> lock = Optional.ofNullable(channel.tryLock());
-            return lock.isPresent();
-        } catch (OverlappingFileLockException e) {
-            return false;
         }
     }
 

@@ -3,6 +3,7 @@ package io.ucp.parity;
 import io.ucp.convert.RunOptions;
 import io.ucp.execute.Progress;
 import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.io.FileLocks;
 import io.ucp.io.WholeFile;
 import io.ucp.parity.ParityManifest.Pointer;
 import io.ucp.parity.Stripes.Block;
@@ -71,7 +72,7 @@ public final class Repair {
             FileChannel channel =
                     FileChannel.open(
                             temporary, StandardOpenOption.WRITE, StandardOpenOption.CREATE);
-            if (channel.tryLock() == null) {
+            if (!FileLocks.take(channel)) {
                 channel.close();
                 throw new FileSystemException(
                         target.toString(),

@@ -5,6 +5,7 @@ import io.ucp.convert.RunOptions;
 import io.ucp.formats.CheckpointFormat;
 import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.formats.RefusedException;
 import io.ucp.io.MalformedFileException;
 import io.ucp.parity.Grouping;
 import io.ucp.parity.Protection;
@@ -76,7 +77,9 @@ public final class Snapshots {
     ///
     /// @return whether a committed checkpoint lies there and everything wished is done
     /// @throws IOException what went wrong first; what went wrong besides is suppressed in it
+    /// @throws RefusedException where two of the folders are the same
     public boolean look() throws IOException {
+        requireApart();
         sweep();
         Optional<Committed> found = committed();
         if (found.isEmpty()) {
@@ -102,6 +105,27 @@ public final class Snapshots {
         }
         attempts.end();
         return true;
+    }
+
+    /// A checkpoint, its parity and its copy have the same name: in one folder, one would be taken
+    /// for the other, and removed for it.
+    private void requireApart() throws IOException {
+        List<Path> places = new ArrayList<>(List.of(wishes.root()));
+        wishes.parity().map(Parity::folder).ifPresent(places::add);
+        wishes.flushTo().ifPresent(places::add);
+        for (int k = 1; k < places.size(); k++) {
+            for (Path other : places.subList(0, k)) {
+                Path place = places.get(k);
+                boolean there = Files.exists(place) && Files.exists(other);
+                if (place.equals(other) || there && Files.isSameFile(place, other)) {
+                    throw new RefusedException(
+                            place.toString(),
+                            "one folder for two purposes: %s is the same".formatted(other),
+                            "checkpoints, parity and copies apart",
+                            "name another folder");
+                }
+            }
+        }
     }
 
     /// A checkpoint that its job is done with.
@@ -251,6 +275,13 @@ public final class Snapshots {
             return;
         }
         Path target = wish.folder().resolve(saved.name());
+        if (Files.exists(target) && !Files.exists(target.resolve("manifest.json"))) {
+            throw new RefusedException(
+                    target.toString(),
+                    "it is there already and no parity",
+                    "none, or what an earlier look wrote there",
+                    "move that folder, or choose another --parity-to");
+        }
         Discarded.folder(target); // of an earlier checkpoint of that name
         long start = System.nanoTime();
         Protection.Report report =

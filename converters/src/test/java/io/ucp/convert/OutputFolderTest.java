@@ -196,6 +196,57 @@ class OutputFolderTest {
     }
 
     @Test
+    void whatAnotherConversionCompletedIsNotTakenForThisOne() throws IOException {
+        for (boolean overwrite : new boolean[] {false, true}) {
+            cutOffWhileItCommits();
+            Files.write(
+                    parent.resolve(".out.ucp/job.json"),
+                    new JobRecord(
+                                    "another",
+                                    1,
+                                    "process 1",
+                                    "source",
+                                    "format",
+                                    new SourceState(new TreeMap<>()))
+                            .json());
+            FolderTree.remove(parent.resolve("out"));
+            checkpoint(parent.resolve(".out.ucp/output"));
+            Files.move(parent.resolve(".out.ucp/output"), parent.resolve("out"));
+            if (overwrite) {
+                make(Leftover.RESUME, true, "this");
+                assertThat(parent.resolve("out/a/b")).hasContent("this");
+            } else {
+                assertThatThrownBy(() -> open(Leftover.RESUME, false))
+                        .isInstanceOf(OutputExistsException.class);
+            }
+            assertThat(names()).containsExactly("out");
+        }
+    }
+
+    @Test
+    void whatWasToBeReplacedGetsItsNameBackWhereNothingElseHasIt() throws IOException {
+        cutOffWhileItCommits();
+        Files.delete(parent.resolve(".out.ucp/commit")); // lost with the power, without fsync
+        checkpoint(parent.resolve(".out.ucp/replaced"));
+        assertThatThrownBy(() -> open(Leftover.RESTART, false))
+                .isInstanceOf(OutputExistsException.class);
+        assertThat(names()).containsExactly("out");
+        assertThat(parent.resolve("out/manifest.json")).exists();
+    }
+
+    @Test
+    void isDoneOnceItHasItsName() throws IOException {
+        checkpoint(parent.resolve("out"));
+        try (OutputFolder folder = open(Leftover.REFUSE, true)) {
+            folder.write(new SmallFile("a/b", new byte[] {1, 2}));
+            checkpoint(parent.resolve(".out.ucp/replaced"));
+            assertThat(folder.commit()).isEmpty();
+        }
+        assertThat(names()).containsExactly("out");
+        assertThat(parent.resolve("out/a/b")).exists();
+    }
+
+    @Test
     void goesOnBeforeACommitThatWasCutOff() throws IOException {
         cutOffWhileItCommits();
         try (OutputFolder folder = open(Leftover.RESUME, false)) {

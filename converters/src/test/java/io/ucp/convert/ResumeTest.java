@@ -196,6 +196,23 @@ class ResumeTest {
     }
 
     @Test
+    void windowsAreThoseOfTheEarlierRunWhereTheyFit() throws IOException {
+        Path out = folder.resolve("out");
+        Request request = targets().getFirst();
+        run(request, folder.resolve("whole"), OPTIONS);
+        stop(request, out, 12, OPTIONS);
+        Report report = run(request, out, resuming(Leftover.RESUME).withWindowBytes(1 << 20));
+        assertThat(report.bytesKept()).isPositive();
+        assertThat(contents(out)).isEqualTo(contents(folder.resolve("whole")));
+        FolderTree.remove(out);
+        stop(request, out, 4, OPTIONS.withWindowBytes(128 << 10));
+        assertThatThrownBy(() -> run(request, out, resuming(Leftover.RESUME)))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("in windows of 131,072 bytes")
+                .hasMessageContaining("free some");
+    }
+
+    @Test
     void anotherConversionDoesNotGoOnWithIt() throws IOException {
         Path out = folder.resolve("out");
         stop(targets().getFirst(), out, 12, OPTIONS);

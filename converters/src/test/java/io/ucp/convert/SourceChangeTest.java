@@ -20,6 +20,7 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /// Sources that are written anew when they are indexed and not copied yet: the plan says where
 /// bytes were in other files.
@@ -109,6 +110,24 @@ class SourceChangeTest {
         }
         Conversion.run(Conversion.prepare(onwards(source, form)), out, QUICK, Progress.NONE);
         assertThat(out).exists();
+    }
+
+    @Test
+    void filesThatAreOnlyLinkedFromTheSourceAreNotReplaced() throws IOException {
+        Path held = source("safetensors");
+        Path links = Files.createDirectory(folder.resolve("links"));
+        try (Stream<Path> files = Files.list(held)) {
+            for (Path file : files.toList()) {
+                Files.createSymbolicLink(links.resolve(file.getFileName()), file.toAbsolutePath());
+            }
+        }
+        RunOptions overwriting =
+                QUICK.withOutput(new OutputFolder.Rules(Leftover.REFUSE, true, false));
+        Prepared prepared = Conversion.prepare(request(links, "universal", Map.of()));
+        assertThatThrownBy(() -> Conversion.run(prepared, held, overwriting, Progress.NONE))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("lies there");
+        assertThat(held.resolve("config.json")).exists();
     }
 
     @Test

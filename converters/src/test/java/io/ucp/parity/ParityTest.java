@@ -351,6 +351,18 @@ final class ParityTest {
     }
 
     @Test
+    void fileThatIsAddedMeanwhileIsNotLeftOutInSilence() throws IOException {
+        ProtectedSample sample = ProtectedSample.of(folder, ZERO3, "files", 4, 2);
+        Listing listing =
+                Listing.of(
+                        sample.checkpoint, OpenedSource.open(sample.checkpoint, Optional.empty()));
+        Path late = Files.writeString(sample.files().getFirst().resolveSibling("late.pt"), "x");
+        assertThatThrownBy(listing::requireUnchanged)
+                .isInstanceOf(FileSystemException.class)
+                .hasMessageContaining(late + ": it changed while it was read");
+    }
+
+    @Test
     void parityGoesNowhereWhereItIsLostToo() throws IOException {
         ProtectedSample sample = ProtectedSample.of(folder, ZERO3, "files", 4, 2);
         assertThatThrownBy(

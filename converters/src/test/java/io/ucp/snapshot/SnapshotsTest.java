@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.ucp.convert.FolderTree;
 import io.ucp.convert.RunOptions;
 import io.ucp.convert.Trees;
+import io.ucp.formats.RefusedException;
 import io.ucp.parity.Degraded;
 import io.ucp.parity.Grouping;
 
@@ -405,6 +406,48 @@ final class SnapshotsTest {
         assertThatThrownBy(() -> snapshots(1).look()).isInstanceOf(FileSystemException.class);
         assertThat(root.resolve("global_step3")).isDirectory();
         assertThat(events).containsExactly("protected global_step3");
+    }
+
+    @Test
+    void oneFolderForTwoPurposesIsRefused() throws IOException {
+        Path same = Files.createSymbolicLink(folder.resolve("same"), root);
+        for (Path to : List.of(root, same)) {
+            Snapshots.Parity parity = new Snapshots.Parity(to, new Grouping.ByFile(), 2, 1);
+            for (Snapshots.Wishes wishes :
+                    List.of(
+                            new Snapshots.Wishes(
+                                    root, 1, Duration.ZERO, Optional.empty(), Optional.of(to), 0),
+                            new Snapshots.Wishes(
+                                    root,
+                                    1,
+                                    Duration.ZERO,
+                                    Optional.of(parity),
+                                    Optional.empty(),
+                                    0))) {
+                assertThatThrownBy(
+                                () ->
+                                        new Snapshots(
+                                                        wishes,
+                                                        RunOptions.standard(),
+                                                        () -> now,
+                                                        event -> {})
+                                                .look())
+                        .isInstanceOf(RefusedException.class)
+                        .hasMessageContaining("one folder for two purposes");
+            }
+        }
+        assertThat(root.resolve("global_step3")).isDirectory();
+    }
+
+    @Test
+    void whatIsNoParityIsNotRemovedForIt() throws IOException {
+        Path mine = folder.resolve("parity/global_step3/thesis.tex");
+        Files.createDirectories(mine.getParent());
+        Files.writeString(mine, "x");
+        assertThatThrownBy(() -> snapshots(0).look())
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("no parity");
+        assertThat(mine).hasContent("x");
     }
 
     @Test
