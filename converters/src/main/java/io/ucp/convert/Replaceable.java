@@ -40,7 +40,9 @@ final class Replaceable {
                 && source.toRealPath().startsWith(target.toRealPath())) {
             throw new RefusedException(
                     target.toString(),
-                    "%s, which is read, lies there".formatted(source),
+                    source.toRealPath().equals(target.toRealPath())
+                            ? "the checkpoint that is read, and would be replaced"
+                            : "%s, which is read, lies there".formatted(source),
                     "another folder",
                     "choose an -o beside it, and remove the source when you have verified the"
                             + " output");

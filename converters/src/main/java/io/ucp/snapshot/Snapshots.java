@@ -117,7 +117,7 @@ public final class Snapshots {
             for (Path other : places.subList(0, k)) {
                 Path place = places.get(k);
                 boolean there = Files.exists(place) && Files.exists(other);
-                if (place.equals(other) || there && Files.isSameFile(place, other)) {
+                if (place.equals(other) || (there && Files.isSameFile(place, other))) {
                     throw new RefusedException(
                             place.toString(),
                             "one folder for two purposes: %s is the same".formatted(other),

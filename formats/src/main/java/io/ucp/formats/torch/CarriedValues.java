@@ -7,8 +7,6 @@ import io.ucp.formats.torch.pickle.PickleGraph;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.io.ByteReader;
 
-import org.jspecify.annotations.Nullable;
-
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
@@ -47,7 +45,9 @@ public final class CarriedValues {
     private static boolean sameTensor(CarriedFile a, TorchTensor x, CarriedFile b, TorchTensor y) {
         Storage left = a.storages().get(x.storageKey());
         Storage right = b.storages().get(y.storageKey());
-        if (x.dtype() != y.dtype()
+        if (left == null
+                || right == null
+                || x.dtype() != y.dtype()
                 || !x.shape().equals(y.shape())
                 || !isRead(x, left)
                 || !isRead(y, right)) {
@@ -59,8 +59,8 @@ public final class CarriedValues {
         try {
             for (long at = 0; at < x.size(); at += WINDOW) {
                 int size = (int) Math.min(WINDOW, x.size() - at);
-                read(left, x.storageOffset() * width + at, ByteBuffer.wrap(xs, 0, size));
-                read(right, y.storageOffset() * width + at, ByteBuffer.wrap(ys, 0, size));
+                read(left, x.storageOffset() * width + at, xs, size);
+                read(right, y.storageOffset() * width + at, ys, size);
                 if (!Arrays.equals(xs, 0, size, ys, 0, size)) {
                     return false;
                 }
@@ -72,31 +72,27 @@ public final class CarriedValues {
     }
 
     /// Bytes of a file, end to end.
-    private static boolean isRead(TorchTensor tensor, @Nullable Storage storage) {
-        return storage != null
-                && tensor.isContiguous()
+    private static boolean isRead(TorchTensor tensor, Storage storage) {
+        return tensor.isContiguous()
                 && storage.content().stream().allMatch(Content.Raw.class::isInstance);
     }
 
     /// @param from bytes from the start of the storage
-    private static void read(Storage storage, long from, ByteBuffer into) throws IOException {
-        int start = into.position();
-        long to = from + into.remaining();
-        Arrays.fill(into.array(), start, into.limit(), (byte) 0);
+    private static void read(Storage storage, long from, byte[] into, int size) throws IOException {
+        Arrays.fill(into, 0, size, (byte) 0);
         for (Content content : storage.content()) {
             if (!(content instanceof Content.Raw raw)) {
                 continue;
             }
             long first = Math.max(from, raw.offset());
-            long end = Math.min(to, raw.offset() + raw.size());
+            long end = Math.min(from + size, raw.offset() + raw.size());
             if (first >= end) {
                 continue;
             }
-            int place = start + (int) (first - from);
             try (ByteReader reader = raw.source().open()) {
                 reader.read(
                         raw.sourceOffset() + first - raw.offset(),
-                        ByteBuffer.wrap(into.array(), place, (int) (end - first)));
+                        ByteBuffer.wrap(into, (int) (first - from), (int) (end - first)));
             }
         }
     }
