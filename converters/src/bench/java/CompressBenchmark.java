@@ -82,11 +82,14 @@ public final class CompressBenchmark {
         Path out = place.resolve("out");
         loop(files, level, true); // compiled by now
         for (int round = 0; round < rounds; round++) {
+            Pages.touch(size(files));
             long start = System.nanoTime();
             convert(out, List.of("--compress", "zstd:" + level));
             ours.add(new Run((System.nanoTime() - start) / 1e9, size(arrow(out))));
             delete(out);
+            Pages.touch(size(files));
             loops.add(loop(files, level, false));
+            Pages.touch(size(files));
             planes.add(loop(files, level, true));
         }
         double[] shares = new double[rounds];

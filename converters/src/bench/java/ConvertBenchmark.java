@@ -16,6 +16,7 @@ import java.util.stream.Stream;
 /// how.
 public final class ConvertBenchmark {
     private static final long MIB = 1 << 20;
+    private static final long MOST_TOUCHED = 4L << 30; // what fits beside a source of as much
 
     private final String ucp;
     private final Path source;
@@ -197,10 +198,11 @@ public final class ConvertBenchmark {
                 Arrays.stream(wall).min().orElseThrow());
     }
 
-    /// Nothing left to be written back, the source in the page cache.
+    /// Nothing left to be written back, the source in the page cache, free memory touched.
     private void settle() throws IOException, InterruptedException {
         run(List.of("sync", "-f", place.toString()));
         run(List.of("sh", "-c", "find \"$0\" -type f -exec cat {} + | wc -c", source.toString()));
+        Pages.touch(Math.min(size(source), MOST_TOUCHED));
     }
 
     private Cost run(List<String> command) throws IOException, InterruptedException {
