@@ -48,11 +48,14 @@ public class GatherBenchmark {
     private static final long ELEMENTS = 1 << 24;
     private static final int WINDOW = 1 << 20;
 
-    /// `columns_N`: two shards over dim 1, rows of N KiB in each; `qkv`: head by head q, k, v to
-    /// all q, all k, all v; `gate_up`: two shards of both to all gates, all ups; `replicas_2`: two
-    /// equal copies compared; `average_4`: the mean of four.
+    /// `copy_N`: a tensor of N times as many elements, for what reads as many bytes; `columns_N`:
+    /// two shards over dim 1, rows of N KiB in each; `qkv`: head by head q, k, v to all q, all k,
+    /// all v; `gate_up`: two shards of both to all gates, all ups; `replicas_2`: two equal copies
+    /// compared; `average_4`: the mean of four.
     @Param({
         "copy",
+        "copy_2",
+        "copy_4",
         "columns_2",
         "columns_4",
         "columns_8",
@@ -114,7 +117,10 @@ public class GatherBenchmark {
                 }
                 case "fp32" -> cast(square, DType.FLOAT32, type(words[2]));
                 case "bf16", "fp16" -> cast(square, type(words[0]), type(words[2]));
-                default -> plain(square, List.of(List.of(Piece.whole(square))));
+                default -> {
+                    Shape shape = Shape.of(4096L * number, ELEMENTS / 4096);
+                    yield plain(shape, List.of(List.of(Piece.whole(shape))));
+                }
             };
         }
 
