@@ -108,6 +108,12 @@ final class UniversalLayout {
             files.add(torch(PlainModelStates.FILE, root, plain.storages()));
             losses.plain(request, foreign.training().steps(request).orElse(0));
         }
+        boolean ungrouped = !modelStates.isEmpty() && request.origin().stage() == 0;
+        if (ungrouped
+                && modelStates.size() > 1
+                && metadata.flatMap(m -> m.paramGroups()).isPresent()) {
+            losses.members();
+        }
         for (CarriedFile states : modelStates) {
             files.add(modelStates(states, trained));
         }

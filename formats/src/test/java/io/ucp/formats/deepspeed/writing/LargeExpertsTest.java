@@ -1,10 +1,12 @@
 package io.ucp.formats.deepspeed.writing;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ucp.formats.Coordinate;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.RankShard;
+import io.ucp.formats.RefusedException;
 import io.ucp.formats.TargetFile.Part;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Piece;
@@ -53,13 +55,26 @@ class LargeExpertsTest {
         assertThat(split(1L, most)).containsExactly(List.of(1L), List.of(most));
     }
 
+    /// As upstream, which closes a group before a parameter that does not fit, be it empty.
     @Test
     void whatIsLargerThanAGroupIsOneByItself() {
         long large = FUSED.count();
-        assertThat(split(large, large, 1L))
-                .containsExactly(List.of(large), List.of(large), List.of(1L));
+        assertThat(split(1L, large, large, 1L))
+                .containsExactly(List.of(1L), List.of(large), List.of(large), List.of(1L));
         long wide = 1L << 40;
-        assertThat(split(1L, wide, 1L)).containsExactly(List.of(1L), List.of(wide), List.of(1L));
+        assertThat(split(wide, 1L)).containsExactly(List.of(), List.of(wide), List.of(1L));
+        assertThat(split()).isEmpty();
+    }
+
+    @Test
+    void aGroupThatWouldBeginEmptyIsRefusedWithTheWayToSmallerParts() {
+        List<Held> small = List.of(held("b", one()), held("w1", FUSED));
+        assertThat(ExpertGroups.split(small)).extracting(List::size).containsExactly(1, 1);
+        assertThatThrownBy(() -> ExpertGroups.split(small.reversed()))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("w1: 805,306,368 elements of experts on a rank")
+                .hasMessageContaining("178,956,971 or fewer")
+                .hasMessageContaining("--ep");
     }
 
     @Test
