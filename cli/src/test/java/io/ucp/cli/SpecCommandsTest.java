@@ -119,8 +119,13 @@ final class SpecCommandsTest {
         Path spec =
                 file(
                         "x.ucl",
-                        "ucl 1\nmesh (dp, tp)\nlet width = 8\nlet head_dims = 4\n"
-                                + "param \"a\" : [width, head_dim] { shard dim 0 over tp }\n");
+                        """
+                        ucl 1
+                        mesh (dp, tp)
+                        let width = 8
+                        let head_dims = 4
+                        param "a" : [width, head_dim] { shard dim 0 over tp }
+                        """);
         assertThat(Run.ucp("check", spec).isDone().out())
                 .isEqualTo(
                         """

@@ -119,14 +119,24 @@ class WarningsTest {
 
     @Test
     void whatIsThereToBeImportedIsUsedElsewhere() {
-        String library = "ucl 1\nlet spare = 3\nlet width = 4\n";
+        String library =
+                """
+                ucl 1
+                let spare = 3
+                let width = 4
+                """;
         assertThat(warnings(library)).isEmpty();
         Spec spec =
                 Ucl.parse(
                         SourceText.of(
                                 "x.ucl",
-                                "ucl 1\nmesh (tp)\nimport \"y.ucl\"\nlet own = 1\n"
-                                        + "param \"w\" : [width] { shard dim 0 over tp }\n"),
+                                """
+                                ucl 1
+                                mesh (tp)
+                                import "y.ucl"
+                                let own = 1
+                                param "w" : [width] { shard dim 0 over tp }
+                                """),
                         (target, importer) -> Optional.of(SourceText.of(target, library)));
         assertThat(messages(spec))
                 .containsExactly(
@@ -140,8 +150,12 @@ class WarningsTest {
                 Ucl.parse(
                         SourceText.of(
                                 "x.ucl",
-                                "ucl 1\nmesh (tp)\nlet head_dims = 4\n"
-                                        + "param \"w\" : [head_dim] { shard dim 0 over tp }\n"));
+                                """
+                                ucl 1
+                                mesh (tp)
+                                let head_dims = 4
+                                param "w" : [head_dim] { shard dim 0 over tp }
+                                """));
         assertThat(Ucl.warnings(spec))
                 .extracting(Diagnostic::hint)
                 .containsExactly(Optional.of("did you mean 'head_dim'?"));
