@@ -2,7 +2,9 @@ package io.ucp.cli;
 
 import io.ucp.convert.Described;
 import io.ucp.convert.SpecSource;
+import io.ucp.lang.Ucl;
 import io.ucp.lang.ast.Spec;
+import io.ucp.lang.diagnostic.Diagnostic;
 import io.ucp.lang.diagnostic.SpecException;
 
 import picocli.CommandLine.Command;
@@ -11,6 +13,7 @@ import picocli.CommandLine.Parameters;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -51,11 +54,17 @@ final class Check extends Reporting {
     @Override
     ExitCode run() throws IOException {
         Spec parsed = SpecSource.named(spec).spec();
+        List<Diagnostic> warnings = Ucl.warnings(parsed);
         if (checkpoint.isEmpty()) {
             report(
-                    "%s: no errors; %s"
+                    "%s: no errors%s; %s"
                             .formatted(
-                                    spec, Quantity.count(parsed.statements().size(), "statement")));
+                                    spec,
+                                    warnings.isEmpty()
+                                            ? ""
+                                            : ", " + Quantity.count(warnings.size(), "warning"),
+                                    Quantity.count(parsed.statements().size(), "statement")),
+                    warnings);
             return ExitCode.DONE;
         }
         try {
@@ -67,36 +76,41 @@ final class Check extends Reporting {
                                     checkpoint.get(),
                                     Quantity.count(
                                             described.inventory().parameters().size(),
-                                            "parameter")));
+                                            "parameter")),
+                    warnings);
             return ExitCode.DONE;
         } catch (SpecException e) {
-            unfit(e);
+            unfit(e, warnings);
             return ExitCode.DIFFERENCE;
         }
     }
 
-    private void report(String text) {
+    private void report(String text, List<Diagnostic> warnings) {
         if (json()) {
             Json.print(
                     out(),
                     fields -> {
                         fields.writeBooleanField("fits", true);
-                        Failure.diagnostics(fields, List.of());
+                        Failure.diagnostics(fields, warnings);
                     });
         } else {
+            warnings.forEach(out()::println);
             out().println(Printable.of(text));
         }
     }
 
-    private void unfit(SpecException failure) {
+    private void unfit(SpecException failure, List<Diagnostic> warnings) {
         if (json()) {
             Json.print(
                     out(),
                     fields -> {
                         fields.writeBooleanField("fits", false);
-                        Failure.diagnostics(fields, failure.diagnostics());
+                        List<Diagnostic> all = new ArrayList<>(failure.diagnostics());
+                        all.addAll(warnings);
+                        Failure.diagnostics(fields, all);
                     });
         } else {
+            warnings.forEach(out()::println);
             out().println(failure.getMessage());
         }
     }

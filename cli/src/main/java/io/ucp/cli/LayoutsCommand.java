@@ -141,6 +141,13 @@ final class LayoutsCommand extends Reporting {
         if (!all && layouts.possible().size() == SHOWN) {
             SourceReport.line(out(), "", "--all lists the others too");
         }
+        if (layouts.untried() > 0) {
+            SourceReport.line(
+                    out(),
+                    "not tried",
+                    "%s: --all tries them too"
+                            .formatted(Quantity.count(layouts.untried(), "layout")));
+        }
         if (layouts.tooLarge() > 0) {
             SourceReport.line(
                     out(),

@@ -176,8 +176,13 @@ final class TargetOptions {
                                     layouts.impossible().keySet().stream()
                                             .findFirst()
                                             .orElse("no layout")),
-                    "a number of ranks that the model can run on\nhint: `ucp layouts --gpus %d` says why"
-                            .formatted(gpus));
+                    "a number of ranks that the model can run on\nhint: `ucp layouts --gpus %d%s"
+                            .formatted(
+                                    gpus,
+                                    layouts.untried() > 0
+                                            ? " --all` tries %,d layouts more"
+                                                    .formatted(layouts.untried())
+                                            : "` says why"));
         }
         TargetRequest.VocabularyPadding vocabulary = request.target().orElseThrow().vocabulary();
         return Conversion.prepare(

@@ -6,6 +6,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.nio.file.Path;
+import java.util.List;
 
 /// Names of frameworks and of Hugging Face, on a real checkpoint: LLaMA over a pipeline of
 /// Megatron-DeepSpeed.
@@ -77,6 +78,36 @@ final class NamesTest {
                 .contains("decoder.layers.{0-3}.self_attention.linear_qkv.weight");
         Path back = converted("back", other, "--to", "universal", "--target-spec", FAMILY);
         Run.ucp("verify", SOURCE, back).isDone();
+    }
+
+    @Test
+    void aTargetsSpecThatChangesNothingIsNotTakenWithoutAWord() {
+        Path whole = converted("whole", SOURCE, "--to", "universal");
+        for (Path from : List.of(SOURCE, whole)) {
+            Run run =
+                    Run.ucp(
+                            "convert",
+                            from,
+                            "-o",
+                            folder.resolve("out"),
+                            "--to",
+                            "universal",
+                            "--target-spec",
+                            FAMILY);
+            assertThat(run.endsWith(ExitCode.USAGE).err())
+                    .isEqualTo(
+                            """
+                            ucp convert: error: --target-spec %s has no effect: the target holds every \
+                            parameter whole, under the names that it has; expected a spec whose renames lead to \
+                            other names
+                                hint: leave it out; --spec drops and casts
+                            """
+                                    .formatted(FAMILY));
+        }
+        // Without it the names would be Hugging Face's.
+        Path model = converted("model", whole, "--to", "safetensors", "--target-spec", FAMILY);
+        assertThat(Run.ucp("inspect", model).isDone().out())
+                .contains("self_attention.query_key_value.weight");
     }
 
     @Test

@@ -115,6 +115,41 @@ final class SpecCommandsTest {
     }
 
     @Test
+    void checkWarnsOfWhatTheSpecNeverUses() throws IOException {
+        Path spec =
+                file(
+                        "x.ucl",
+                        """
+                        ucl 1
+                        mesh (dp, tp)
+                        let width = 8
+                        let head_dims = 4
+                        param "a" : [width, head_dim] { shard dim 0 over tp }
+                        """);
+        assertThat(Run.ucp("check", spec).isDone().out())
+                .isEqualTo(
+                        """
+                        %s:4:5: warning: nothing reads the constant 'head_dims'; expected an expression that does
+                            let head_dims = 4
+                                ^^^^^^^^^
+                            hint: did you mean 'head_dim'?
+                        %s: no errors, 1 warning; 4 statements
+                        """
+                                .formatted(spec, spec));
+        JsonNode json = Run.ucp("check", "--json", spec).isDone().json();
+        assertThat(json.get("fits").asBoolean()).isTrue();
+        assertThat(json.at("/diagnostics/0/severity").asText()).isEqualTo("warning");
+        assertThat(json.at("/diagnostics/0/line").asInt()).isEqualTo(4);
+    }
+
+    @Test
+    void bundledSpecsUseAllThatTheyDefine() {
+        for (String name : SpecLibrary.names()) {
+            assertThat(Run.ucp("check", name).isDone().out()).doesNotContain("warning");
+        }
+    }
+
+    @Test
     void checkOfABrokenSpecShowsThePlace() throws IOException {
         Path spec = file("x.ucl", BROKEN);
         assertThat(Run.ucp("check", spec).endsWith(ExitCode.USAGE).err())

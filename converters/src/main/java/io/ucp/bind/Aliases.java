@@ -5,7 +5,6 @@ import io.ucp.lang.ast.Clause;
 import io.ucp.lang.ast.NamePattern;
 import io.ucp.lang.ast.ParamRule;
 import io.ucp.lang.ast.Spec;
-import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.layout.Replica;
 import io.ucp.tensor.Shape;
 
@@ -89,7 +88,7 @@ final class Aliases {
                         tie.rule.get().span(),
                         "no parameter '%s'; expected the one that '%s' is another name of"
                                 .formatted(tie.canonical, tie.alias),
-                        NearestNames.hint(tie.canonical, names));
+                        problems.near().hint(tie.canonical, names));
             }
             List<String> aliases =
                     byCanonical.computeIfAbsent(tie.canonical, _ -> new ArrayList<>());

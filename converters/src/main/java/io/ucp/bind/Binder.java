@@ -12,7 +12,6 @@ import io.ucp.lang.ast.GroupRule;
 import io.ucp.lang.ast.NamePattern;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.ast.States;
-import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.lang.diagnostic.Span;
 import io.ucp.lang.diagnostic.SpecException;
 import io.ucp.layout.Chain.Step;
@@ -179,7 +178,7 @@ public final class Binder {
                             pattern.span(),
                             "%s matches nothing in the checkpoint; expected a parameter"
                                     .formatted(PatternText.of(pattern)),
-                            NearestNames.hint(PatternText.bare(pattern), gathered.keySet()));
+                            problems.near().hint(PatternText.bare(pattern), gathered.keySet()));
                 }
             }
         }

@@ -5,7 +5,6 @@ import io.ucp.formats.CheckpointIndex;
 import io.ucp.lang.ast.AxisProduct;
 import io.ucp.lang.ast.Name;
 import io.ucp.lang.ast.Spec;
-import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.lang.diagnostic.Span;
 import io.ucp.mesh.Mesh;
 
@@ -214,7 +213,7 @@ final class MeshReader {
                         factor.span(),
                         "'%s' is no axis of the mesh; expected one of %s"
                                 .formatted(factor, String.join(", ", names())),
-                        NearestNames.hint(factor.text(), names()));
+                        problems.near().hint(factor.text(), names()));
                 return;
             }
             factors.addAll(own);

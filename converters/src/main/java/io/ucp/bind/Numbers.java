@@ -4,7 +4,6 @@ import io.ucp.lang.ast.Expr;
 import io.ucp.lang.ast.Let;
 import io.ucp.lang.ast.Name;
 import io.ucp.lang.ast.Spec;
-import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.lang.diagnostic.Span;
 import io.ucp.mesh.Mesh;
 
@@ -100,7 +99,7 @@ final class Numbers {
                 name.span(),
                 "'%s' is not known; expected a let, an axis, a number of the checkpoint, or --set %s=.."
                         .formatted(name, name),
-                NearestNames.hint(name.text(), candidates));
+                problems.near().hint(name.text(), candidates));
     }
 
     private OptionalLong value(Let let, Name use) {

@@ -1,6 +1,7 @@
 package io.ucp.bind;
 
 import io.ucp.lang.diagnostic.Diagnostic;
+import io.ucp.lang.diagnostic.NearHints;
 import io.ucp.lang.diagnostic.Span;
 import io.ucp.lang.diagnostic.SpecException;
 
@@ -23,10 +24,16 @@ final class Problems {
     private final Map<Place, Integer> firsts = new LinkedHashMap<>();
     private final Map<Place, Set<String>> parameters = new HashMap<>();
 
+    private final NearHints near = new NearHints();
     private Optional<Diagnostic> closing = Optional.empty();
 
     /// @param kind what sort of error, so that another sort at the same place is said too
     private record Place(Span span, String kind) {}
+
+    /// What a name may have been meant for.
+    NearHints near() {
+        return near;
+    }
 
     void error(Span span, String message) {
         add(Diagnostic.error(span, message));

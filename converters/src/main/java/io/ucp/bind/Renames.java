@@ -8,7 +8,6 @@ import io.ucp.lang.ast.Name;
 import io.ucp.lang.ast.NamePattern.Glob;
 import io.ucp.lang.ast.RenameRule;
 import io.ucp.lang.ast.Spec;
-import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.lang.diagnostic.Span;
 import io.ucp.tensor.Shape;
 
@@ -157,7 +156,7 @@ final class Renames {
                         pattern.span(),
                         "%s matches nothing in the checkpoint; expected a parameter"
                                 .formatted(PatternText.of(pattern)),
-                        NearestNames.hint(PatternText.bare(pattern), parameters.keySet()));
+                        problems.near().hint(PatternText.bare(pattern), parameters.keySet()));
                 return;
             }
         }
@@ -216,7 +215,7 @@ final class Renames {
                         "is not in the checkpoint, and others of its rename are; expected all names"
                                 + " on the "
                                 + (back ? "right" : "left"),
-                        NearestNames.hint(name, parameters.keySet()));
+                        problems.near().hint(name, parameters.keySet()));
                 return;
             }
             RenameRule before = held.contains(parameter) ? rule : taken.get(name);

@@ -8,7 +8,6 @@ import io.ucp.lang.ast.NamePattern;
 import io.ucp.lang.ast.ParamRule;
 import io.ucp.lang.ast.Part;
 import io.ucp.lang.ast.Position;
-import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.lang.diagnostic.Span;
 import io.ucp.layout.Chain;
 import io.ucp.layout.Chain.Step;
@@ -65,7 +64,7 @@ final class RuleReader {
                 axis.span(),
                 "'%s' is no axis of the mesh; expected one of %s"
                         .formatted(text, String.join(", ", names)),
-                NearestNames.hint(text, names));
+                problems.near().hint(text, names));
         return false;
     }
 
@@ -381,7 +380,7 @@ final class RuleReader {
                     name.span(),
                     "'%s' is no dtype; expected bf16, fp16, fp32, fp64 or torch's name of one"
                             .formatted(name),
-                    NearestNames.hint(name.text(), names));
+                    problems.near().hint(name.text(), names));
         }
         return dtype;
     }

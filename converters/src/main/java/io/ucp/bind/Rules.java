@@ -6,7 +6,6 @@ import io.ucp.lang.ast.NamePattern;
 import io.ucp.lang.ast.ParamRule;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.ast.Statement;
-import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.lang.diagnostic.Span;
 
 import java.util.ArrayList;
@@ -151,9 +150,10 @@ final class Rules {
                 }
                 unused.add(written);
                 Optional<String> near =
-                        NearestNames.hint(
-                                PatternText.bare(written),
-                                pattern.isExact() ? names : templates.keySet());
+                        problems.near()
+                                .hint(
+                                        PatternText.bare(written),
+                                        pattern.isExact() ? names : templates.keySet());
                 problems.error(
                         written.span(),
                         "%s matches nothing in the checkpoint; expected a parameter"
@@ -238,9 +238,9 @@ final class Rules {
         unmatched.forEach(
                 (template, names) -> {
                     String first = names.getFirst();
-                    List<String> near = NearestNames.of(template, texts, 1);
+                    List<String> near = problems.near().of(template, texts, 1);
                     if (near.isEmpty()) {
-                        near = NearestNames.of(first, texts, 1);
+                        near = problems.near().of(first, texts, 1);
                     }
                     Optional<NamePattern> pattern =
                             near.stream().findFirst().flatMap(this::written);

@@ -2,7 +2,6 @@ package io.ucp.bind;
 
 import io.ucp.lang.ast.Clause;
 import io.ucp.lang.ast.NamePattern;
-import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.layout.Chain.Step;
 import io.ucp.layout.Layout;
 import io.ucp.mesh.Mesh;
@@ -39,7 +38,7 @@ final class SharedStage {
                     with.span(),
                     "no parameter %s; expected one to share the stage of"
                             .formatted(PatternText.quoted(name)),
-                    NearestNames.hint(name, gathered.keySet()));
+                    problems.near().hint(name, gathered.keySet()));
             return reading;
         }
         String axis = stageAxis(other, new HashSet<>());

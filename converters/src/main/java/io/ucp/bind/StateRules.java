@@ -7,7 +7,6 @@ import io.ucp.lang.ast.Clause;
 import io.ucp.lang.ast.Name;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.ast.States;
-import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.mesh.Mesh;
 
 import java.util.ArrayList;
@@ -70,7 +69,7 @@ final class StateRules {
                                     names.isEmpty()
                                             ? "one to be written"
                                             : String.join(", ", names)),
-                    NearestNames.hint(name.text(), names));
+                    problems.near().hint(name.text(), names));
         }
         return block;
     }
@@ -93,7 +92,7 @@ final class StateRules {
                                     Listing.of(unsaid),
                                     block.name(),
                                     String.join(", ", said)),
-                    NearestNames.hint(unsaid.iterator().next(), unheld));
+                    problems.near().hint(unsaid.iterator().next(), unheld));
         }
         if (!unheld.isEmpty() && !held.isEmpty() && reported.add(block.name() + "-" + unheld)) {
             problems.error(

@@ -101,12 +101,24 @@ public final class TargetBinder {
     /// @throws io.ucp.lang.diagnostic.SpecException where a rule cannot be evaluated
     public static Bound bind(
             Source source, Optional<Spec> spec, TargetRequest request, Map<String, Long> settings) {
-        return new TargetBinder(source, request).bind(spec, settings);
+        return bind(source, spec, false, request, settings);
     }
 
-    private Bound bind(Optional<Spec> spec, Map<String, Long> settings) {
+    /// The same by a spec that may be one the user named, which no bundled one takes the place of.
+    ///
+    /// @param named whether it is
+    public static Bound bind(
+            Source source,
+            Optional<Spec> spec,
+            boolean named,
+            TargetRequest request,
+            Map<String, Long> settings) {
+        return new TargetBinder(source, request).bind(spec, named, settings);
+    }
+
+    private Bound bind(Optional<Spec> spec, boolean named, Map<String, Long> settings) {
         checkFramework();
-        TargetCuts found = TargetCuts.of(source, spec, degrees, request, settings, pipeline);
+        TargetCuts found = TargetCuts.of(source, spec, named, degrees, request, settings, pipeline);
         notes.addAll(found.notes());
         Mesh mesh = found.mesh();
         if (!isMegatron()) {

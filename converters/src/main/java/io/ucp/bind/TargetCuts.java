@@ -55,11 +55,13 @@ final class TargetCuts {
         this.stages = stages;
     }
 
+    /// @param named whether the user named the spec: then no other one takes its place
     /// @param byName stages follow from the names
     /// @throws RefusedException where nothing says how a parameter is cut
     static TargetCuts of(
             TargetBinder.Source source,
             Optional<Spec> spec,
+            boolean named,
             TargetDegrees degrees,
             TargetRequest request,
             Map<String, Long> settings,
@@ -71,25 +73,35 @@ final class TargetCuts {
         if (open.isEmpty()) {
             return own;
         }
-        List<TargetCuts> fitting = new ArrayList<>();
+        Map<String, TargetCuts> fitting = new LinkedHashMap<>();
         for (String name : SpecLibrary.names()) {
             Spec bundled = SpecLibrary.find(name).orElseThrow();
             TargetRules rules = rules(bundled, source, degrees, request, settings, byName);
             if (rules.fits()) {
-                fitting.add(
-                        of(
-                                bundled,
-                                rules,
-                                degrees,
-                                Optional.of(
-                                        "cut over ranks by the bundled spec %s, which fits every name and shape"
-                                                .formatted(name))));
+                fitting.put(
+                        name, of(bundled, rules, degrees, Optional.of(own.replaced(name, open))));
             }
         }
-        if (fitting.size() != 1) {
-            throw refusal(open, degrees);
+        if (fitting.size() != 1 || named) {
+            throw refusal(open, degrees, named, fitting.keySet());
         }
-        return fitting.getFirst();
+        return fitting.values().iterator().next();
+    }
+
+    /// That the rules are a bundled spec's, and of which parameters the source said them itself.
+    private String replaced(String bundled, Set<String> open) {
+        List<String> said =
+                cuts.entrySet().stream()
+                        .filter(c -> c.getValue().cut && !open.contains(c.getKey()))
+                        .map(Map.Entry::getKey)
+                        .toList();
+        return "cut over ranks by the bundled spec %s, which fits every name and shape%s"
+                .formatted(
+                        bundled,
+                        said.isEmpty()
+                                ? ""
+                                : "; so are those that the source has rules for, %s"
+                                        .formatted(Listing.of(said)));
     }
 
     private static TargetRules rules(
@@ -197,6 +209,9 @@ final class TargetCuts {
     /// source's form stripped them; else as many rows as there were.
     private static List<Reading.Padding> padding(
             ParameterFacts p, long multiple, TargetBinder.Source source, TargetDegrees degrees) {
+        if (p.realShape().rank() == 0) {
+            return List.of();
+        }
         boolean even = source.foreign() && p.realShape().dim(0) % degrees.tp() == 0;
         if (even || (!p.split().vocabulary() && !p.padded())) {
             return List.of();
@@ -232,17 +247,27 @@ final class TargetCuts {
         return open;
     }
 
-    private static RefusedException refusal(Set<String> open, TargetDegrees degrees) {
+    /// @param fitting bundled specs that say it
+    private static RefusedException refusal(
+            Set<String> open, TargetDegrees degrees, boolean named, Set<String> fitting) {
         Set<String> templates = new LinkedHashSet<>();
         open.forEach(n -> templates.add(NameTemplate.of(n)));
-        StringBuilder lines =
-                new StringBuilder(
-                        "write a spec with these rules and name it, --spec FILE (`ucp infer` prints"
-                                + " what is known, `ucp spec list` what is bundled):");
+        StringBuilder lines = new StringBuilder();
+        if (named && !fitting.isEmpty()) {
+            lines.append("name one that fits every name and shape, --target-spec ")
+                    .append(String.join(" or ", fitting))
+                    .append(", or ");
+        }
+        lines.append(
+                "write a spec with these rules and name it, --spec FILE (`ucp infer` prints"
+                        + " what is known, `ucp spec list` what is bundled):");
         templates.forEach(t -> lines.append("\n    param \"%s\" { .. over tp }".formatted(t)));
         return new RefusedException(
                 "tp " + degrees.tp(),
-                "nothing says how ranks share %s".formatted(Listing.of(open)),
+                "%s says how ranks share %s"
+                        .formatted(
+                                named ? "no rule of the spec that is named" : "nothing",
+                                Listing.of(open)),
                 "a rule over tp for each parameter, in the checkpoint's metadata, in a bundled spec"
                         + " that fits, or in --spec",
                 lines.toString());

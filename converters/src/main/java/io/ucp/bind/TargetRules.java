@@ -9,7 +9,6 @@ import io.ucp.lang.ast.NamePattern;
 import io.ucp.lang.ast.ParamRule;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.ast.Widths;
-import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.lang.diagnostic.Span;
 import io.ucp.lang.diagnostic.SpecException;
 import io.ucp.layout.Chain.Step;
@@ -211,7 +210,7 @@ final class TargetRules {
                     with.get().span(),
                     "no parameter %s; expected one to share the stage of"
                             .formatted(PatternText.quoted(name)),
-                    NearestNames.hint(name, all.keySet()));
+                    problems.near().hint(name, all.keySet()));
             return read.reading;
         }
         if (asked.contains(name)) {

@@ -20,9 +20,11 @@ import java.util.TreeSet;
 /// The layouts that a model can have on a number of GPUs, the smallest move from its own first.
 ///
 /// @param possible in that order
+/// @param untried how many were left, where the format refused as many as are tried
 /// @param tooLarge how many need more memory than there is
 /// @param impossible a reason -> the degrees that it rules out (`tp 3`)
-public record Layouts(List<Choice> possible, int tooLarge, Map<String, List<String>> impossible) {
+public record Layouts(
+        List<Choice> possible, int untried, int tooLarge, Map<String, List<String>> impossible) {
     /// Layouts that are tried, where the format refuses one after the other.
     private static final int TRIES = 64;
 
@@ -55,7 +57,12 @@ public record Layouts(List<Choice> possible, int tooLarge, Map<String, List<Stri
     /// @param perNode of one machine: tensor-parallel ranks stay within
     /// @param memory of one GPU, in bytes
     /// @param most layouts to find
-    public record Cluster(int gpus, int perNode, long memory, int most) {}
+    /// @param tries layouts to lay out for that, where the format refuses some
+    public record Cluster(int gpus, int perNode, long memory, int most, int tries) {
+        public Cluster(int gpus, int perNode, long memory, int most) {
+            this(gpus, perNode, memory, most, Math.max(TRIES, most));
+        }
+    }
 
     /// Every layout that is given has been laid out: `ucp convert` writes it.
     ///
@@ -75,6 +82,7 @@ public record Layouts(List<Choice> possible, int tooLarge, Map<String, List<Stri
         private final List<Ranked> found = new ArrayList<>();
         private final Map<String, TreeSet<String>> impossible = new LinkedHashMap<>();
         private int tooLarge;
+        private int untried;
 
         /// @param moves degrees that change, `dp` not counted
         /// @param steps factors that tensor, pipeline and expert parallelism change by
@@ -109,7 +117,7 @@ public record Layouts(List<Choice> possible, int tooLarge, Map<String, List<Stri
             List<Choice> possible = possible();
             Map<String, List<String>> reasons = new LinkedHashMap<>();
             impossible.forEach((reason, degrees) -> reasons.put(reason, List.copyOf(degrees)));
-            return new Layouts(possible, tooLarge, reasons);
+            return new Layouts(possible, untried, tooLarge, reasons);
         }
 
         /// The first that the format writes.
@@ -117,7 +125,11 @@ public record Layouts(List<Choice> possible, int tooLarge, Map<String, List<Stri
             List<Choice> possible = new ArrayList<>();
             int tries = 0;
             for (Ranked r : found) {
-                if (possible.size() == cluster.most || tries == Math.max(TRIES, cluster.most)) {
+                if (possible.size() == cluster.most) {
+                    break;
+                }
+                if (tries == cluster.tries) {
+                    untried = found.size() - tries;
                     break;
                 }
                 tries++;
@@ -143,7 +155,14 @@ public record Layouts(List<Choice> possible, int tooLarge, Map<String, List<Stri
                 TargetRequest job = job(tp, pp, dp, stage);
                 TargetRequest asked = experts ? job.withEp(ep) : job;
                 try {
-                    add(TargetBinder.bind(source, spec, asked, request.settings()).job());
+                    add(
+                            TargetBinder.bind(
+                                            source,
+                                            spec,
+                                            TargetJobs.isNamed(request),
+                                            asked,
+                                            request.settings())
+                                    .job());
                 } catch (ImpossibleLayoutException | RefusedException e) {
                     note(e, tp, pp, ep, stage);
                 }

@@ -78,4 +78,10 @@ public record Request(
         return new Request(
                 source, from, to, spec, settings, options, targetSpec, names, Optional.of(job));
     }
+
+    /// With the target's names and cuts left to its format.
+    Request withoutTargetSpec() {
+        return new Request(
+                source, from, to, spec, settings, options, Optional.empty(), names, target);
+    }
 }

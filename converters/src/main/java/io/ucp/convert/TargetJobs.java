@@ -51,7 +51,11 @@ final class TargetJobs {
         }
         TargetBinder.Bound bound =
                 TargetBinder.bind(
-                        familiar(source, described, names, asked), spec, asked, request.settings());
+                        familiar(source, described, names, asked),
+                        spec,
+                        isNamed(request),
+                        asked,
+                        request.settings());
         boolean same =
                 described.isHeld(names.inventory())
                         && isSame(request, described, source, bound.job());
@@ -175,6 +179,11 @@ final class TargetJobs {
         return described.specText().isBlank()
                 ? Optional.empty()
                 : Optional.of(remembered(request, described, whole));
+    }
+
+    /// Whether the user named the spec that says how the target is cut.
+    static boolean isNamed(Request request) {
+        return request.spec().isPresent() || request.targetSpec().isPresent();
     }
 
     /// @throws RefusedException where the state has other names by now than that spec has

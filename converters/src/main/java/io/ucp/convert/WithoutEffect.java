@@ -1,6 +1,7 @@
 package io.ucp.convert;
 
 import io.ucp.formats.CheckpointFormat;
+import io.ucp.formats.RefusedException;
 import io.ucp.lang.ast.CastRule;
 import io.ucp.lang.ast.Clause;
 import io.ucp.lang.ast.DropRule;
@@ -18,11 +19,19 @@ import java.util.List;
 final class WithoutEffect {
     private WithoutEffect() {}
 
-    /// @throws SpecException where `--spec` or `--set` can change nothing
+    /// @throws SpecException where `--spec`, `--target-spec` or `--set` can change nothing
     static void refuse(
             Request request, Described described, TargetNames names, CheckpointFormat format)
             throws IOException {
-        if (described.sharding().isPresent() || request.target().isPresent()) {
+        if (request.target().isPresent()) {
+            return;
+        }
+        if (request.targetSpec().isPresent()
+                && described.isHeld(names.inventory())
+                && areTakenAnyway(request, described, format)) {
+            throw new SpecException(targetSpec(request.targetSpec().get()));
+        }
+        if (described.sharding().isPresent()) {
             return;
         }
         boolean renamed = !described.isHeld(names.inventory());
@@ -57,6 +66,26 @@ final class WithoutEffect {
         if (!found.isEmpty()) {
             throw new SpecException(found);
         }
+    }
+
+    /// Whether the format takes the source's names where no spec says which the target has.
+    private static boolean areTakenAnyway(
+            Request request, Described described, CheckpointFormat format) throws IOException {
+        try {
+            return described.isHeld(
+                    TargetNames.of(request.withoutTargetSpec(), described, format).inventory());
+        } catch (RefusedException _) {
+            return false;
+        }
+    }
+
+    /// The names are the target's already, and how ranks share parameters is of no use to it.
+    private static Diagnostic targetSpec(String named) {
+        return Diagnostic.error(
+                Span.NONE,
+                "--target-spec %s has no effect: the target holds every parameter whole, under the names that it has; expected a spec whose renames lead to other names"
+                        .formatted(named),
+                "leave it out; --spec drops and casts");
     }
 
     private static Diagnostic error(String option, String expected, String remedy) {

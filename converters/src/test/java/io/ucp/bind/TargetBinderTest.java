@@ -9,12 +9,14 @@ import io.ucp.formats.LayoutHints.Pattern;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.RankShard;
 import io.ucp.formats.RefusedException;
+import io.ucp.formats.SavedPipeline;
 import io.ucp.formats.TargetJob;
 import io.ucp.lang.Ucl;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.SourceText;
 import io.ucp.lang.diagnostic.SpecException;
 import io.ucp.layout.ImpossibleLayoutException;
+import io.ucp.tensor.DType;
 import io.ucp.tensor.Piece;
 import io.ucp.tensor.Shape;
 
@@ -594,5 +596,74 @@ class TargetBinderTest {
                             param "{l}.weight" { .. over tp }
                             param "{l}.lm_head.weight" { .. over tp }\
                         """);
+    }
+
+    @Test
+    void noBundledSpecTakesThePlaceOfOneThatTheUserNamed() {
+        Spec named =
+                Ucl.parse(
+                        SourceText.of(
+                                "mine.ucl",
+                                """
+                                ucl 1
+                                mesh (pp, dp, tp)
+                                param "**.word_embeddings.weight" { shard dim 1 over tp }
+                                default param "**" { stage first over pp }
+                                """));
+        TargetBinder.Source source = TargetModel.llama(1).source(ONE_RANK);
+        assertThatThrownBy(
+                        () ->
+                                TargetBinder.bind(
+                                        source,
+                                        Optional.of(named),
+                                        true,
+                                        TargetModel.to(1, 2),
+                                        Map.of()))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageStartingWith(
+                        "tp 2: no rule of the spec that is named says how ranks share"
+                                + " '2.input_layernorm.weight'")
+                .hasMessageContaining(
+                        "hint: name one that fits every name and shape, --target-spec"
+                                + " megatron_deepspeed_llama, or write a spec");
+
+        assertThat(
+                        TargetBinder.bind(
+                                        source, Optional.of(named), TargetModel.to(1, 2), Map.of())
+                                .notes())
+                .containsExactly(
+                        "cut over ranks by the bundled spec megatron_deepspeed_llama, which fits"
+                                + " every name and shape; so are those that the source has rules"
+                                + " for, '1.word_embeddings.weight'");
+    }
+
+    @Test
+    void aScalarOfAnotherFrameworkHasNoRowsToPad() {
+        ParameterFacts scalar =
+                new ParameterFacts(
+                        "scale",
+                        Shape.of(),
+                        Shape.of(),
+                        Map.of("fp32", DType.FLOAT32),
+                        Map.of(),
+                        ParameterFacts.Split.UNKNOWN,
+                        true,
+                        false,
+                        0,
+                        List.of(),
+                        Map.of(),
+                        List.of());
+        TargetBinder.Source of = TargetModel.of("a").source(ONE_RANK);
+        TargetBinder.Source foreign =
+                new TargetBinder.Source(
+                        List.of(scalar),
+                        of.hints(),
+                        of.mesh(),
+                        of.stage(),
+                        true,
+                        SavedPipeline.NONE);
+        TargetJob job =
+                TargetBinder.bind(foreign, Optional.empty(), TargetModel.to(1, 1), Map.of()).job();
+        assertThat(job.padded()).containsEntry("scale", Shape.of());
     }
 }

@@ -172,7 +172,11 @@ class AutoEpUniversalTest {
         "ZERO, 2, 4, 1, 4, 4",
         "ZERO, 3, 4, 2, 4, 1",
         "ZERO, 3, 4, 2, 4, 2",
-        "ZERO, 3, 4, 2, 4, 4"
+        "ZERO, 3, 4, 2, 4, 4",
+        "FUSED, 0, 4, 2, 4, 2",
+        "FUSED, 0, 4, 2, 4, 1",
+        "FUSED, 0, 4, 2, 2, 2",
+        "UNFUSED, 0, 4, 4, 4, 2"
     })
     void aJobOfAnyDegreeIsMadeOfItAsItWouldHaveSavedItself(
             Wrapper wrapper, int stage, int dp, int ep, int newDp, int newEp) throws IOException {

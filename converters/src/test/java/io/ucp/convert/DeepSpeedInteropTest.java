@@ -249,12 +249,23 @@ class DeepSpeedInteropTest {
         try (TorchRoot root = TorchRoot.open().with("ucp.deepspeed.root", "deepspeed")) {
             Path sample = SAMPLES.resolve("pipeline-tied");
             Path source = sample.resolve("checkpoint");
-            Optional<String> spec = Optional.of(sample.resolve("tied.ucl").toString());
             List<String> jobs = new ArrayList<>(List.of(pipeline(root, source, 2)));
             for (int stages : List.of(1, 4)) {
-                Optional<TargetRequest> job =
-                        Optional.of(TargetRequest.SAME.withPp(stages).withPartition("uniform"));
-                Path made = convert(source, "pp" + stages, "deepspeed", spec, Names.AUTO, job);
+                Request request =
+                        new Request(
+                                source,
+                                Optional.empty(),
+                                "deepspeed",
+                                Optional.of(sample.resolve("tied.ucl").toString()),
+                                Map.of(),
+                                Map.of(),
+                                Optional.of(
+                                        TargetRequest.SAME
+                                                .withPp(stages)
+                                                .withPartition("uniform")));
+                Path made = folder.resolve("pp" + stages);
+                Conversion.run(
+                        Conversion.prepare(request), made, RunOptions.standard(), Progress.NONE);
                 jobs.add(pipeline(root, made, stages));
             }
             String said = root.python("deepspeed_pipeline_holds.py", jobs.toArray(String[]::new));

@@ -1,9 +1,13 @@
 package io.ucp.lang;
 
 import io.ucp.lang.ast.Spec;
+import io.ucp.lang.diagnostic.Diagnostic;
 import io.ucp.lang.diagnostic.SourceText;
 import io.ucp.lang.internal.Printer;
 import io.ucp.lang.internal.SpecParser;
+import io.ucp.lang.internal.Unused;
+
+import java.util.List;
 
 /// The language: the only way in.
 public final class Ucl {
@@ -24,6 +28,11 @@ public final class Ucl {
     /// @throws io.ucp.lang.diagnostic.SpecException with everything that is wrong with the texts
     public static Spec parse(SourceText source, ImportSource imports) {
         return SpecParser.parse(source, imports::find);
+    }
+
+    /// What a checked spec defines and never uses, as warnings in the order of the text.
+    public static List<Diagnostic> warnings(Spec spec) {
+        return Unused.in(spec);
     }
 
     /// The canonical text of a spec, with its comments. Parsing it gives the same tree.

@@ -85,6 +85,21 @@ class HostileTextTest {
         assertThat(Ucl.parse(SourceText.of("x.ucl", text.toString())).lets()).hasSize(50_000);
     }
 
+    /// Every constant closes a cycle with the first: as many messages, none as long as its cycle.
+    @Test
+    void manyLongCyclesOfConstantsAreToldInBoundedSpace() {
+        StringBuilder text = new StringBuilder("ucl 1\nlet a0 = a1\n");
+        for (int i = 1; i < 50_000; i++) {
+            text.append("let a%d = a0 + a%d\n".formatted(i, i + 1));
+        }
+        SpecException e = catchThrowableOfType(SpecException.class, () -> parse(text.toString()));
+        assertThat(e.diagnostics()).hasSize(101);
+        assertThat(e.diagnostics().get(99).message())
+                .isEqualTo(
+                        "constant 'a0' is defined by itself: a0 -> a1 -> a2 -> a3 -> a4 -> a5 ->"
+                                + " a6 -> a7 -> a8 -> .. 91 more .. -> a100 -> a0");
+    }
+
     @Test
     void aHundredErrorsAreEnough() {
         SpecException e =

@@ -49,7 +49,7 @@ import java.util.stream.Collectors;
 /// Source: Megatron-LM `core/optimizer/distrib_optimizer.py`
 /// (`sharded_param_state_dp_reshardable`).
 final class Buckets {
-    private static final String REMEDY =
+    static final String REMEDY =
             "load it with Megatron-LM and save it with --dist-ckpt-optim-fully-reshardable";
     private static final String PREFIX = "optimizer\\.distributed\\.dp_group_idx_(\\d{1,7})\\.";
     private static final Pattern KEY =

@@ -80,6 +80,7 @@ final class CarriedJob {
             } else if (name.equals(RNG) && shard.matches()) {
                 generator(shard, each);
             } else if (Buckets.isObject(name)) {
+                requireNoTensors(each);
                 settings = Buckets.settings(settings, name, each.getValue().tree());
             } else if (OF_OPTIMIZER.matcher(name).matches()) {
                 throw new RefusedException(
@@ -97,6 +98,18 @@ final class CarriedJob {
 
     static CarriedJob of(DistFiles files, Grid grid) throws IOException {
         return new CarriedJob(files, grid);
+    }
+
+    /// The settings go on without storages, as numbers and texts of the common state: a tensor
+    /// among them (`step` of an optimizer for CUDA graphs) would be left behind.
+    private static void requireNoTensors(Map.Entry<String, Held> object) {
+        if (!object.getValue().storages().isEmpty()) {
+            throw new RefusedException(
+                    "'%s'".formatted(object.getKey()),
+                    "tensors among the settings of an optimizer",
+                    "numbers, texts and lists, as Megatron-LM's own optimizers have them",
+                    Buckets.REMEDY);
+        }
     }
 
     private static long[] numbers(String dotted) {

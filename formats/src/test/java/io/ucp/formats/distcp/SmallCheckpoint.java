@@ -73,6 +73,12 @@ public final class SmallCheckpoint {
         return entry(path, new OfObject(add("__0_0.distcp", value, Map.of())));
     }
 
+    /// An object with the storages that its tensors name.
+    public SmallCheckpoint object(
+            List<String> path, PickleValue value, Map<String, byte[]> storages) throws IOException {
+        return entry(path, new OfObject(add("__0_0.distcp", value, storages)));
+    }
+
     public SmallCheckpoint entry(List<String> path, StateDictEntry entry) {
         String key = String.join(".", path);
         entries.put(key, entry);

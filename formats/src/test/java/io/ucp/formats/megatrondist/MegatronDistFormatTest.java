@@ -13,6 +13,8 @@ import io.ucp.formats.WholeParameter;
 import io.ucp.formats.WholeParameter.Placed;
 import io.ucp.formats.distcp.Chunk;
 import io.ucp.formats.distcp.SmallCheckpoint;
+import io.ucp.formats.torch.TensorPickles;
+import io.ucp.formats.torch.TorchTensor;
 import io.ucp.formats.torch.TorchWriter;
 import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyBool;
@@ -24,6 +26,7 @@ import io.ucp.formats.torch.pickle.PyObject;
 import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.formats.torch.pickle.PyTuple;
 import io.ucp.io.MalformedFileException;
+import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 
 import org.junit.jupiter.api.BeforeEach;
@@ -323,6 +326,23 @@ class MegatronDistFormatTest {
         checkpoint.object(List.of(OPTIMIZER.formatted(0)), PyList.of(groups(0.1, 1.1)));
         checkpoint.object(List.of(OPTIMIZER.formatted(1)), PyList.of(groups(1.1, 0.1)));
         assertThat(names(index(checkpoint))).hasSize(3);
+    }
+
+    @Test
+    void aTensorAmongTheSettingsOfARankIsNotLeftBehind() throws IOException {
+        PickleValue step =
+                TensorPickles.write(TorchTensor.contiguous(DType.INT64, Shape.of(), "0"));
+        PyDict group = PyDict.of(Map.of("step", step));
+        SmallCheckpoint checkpoint =
+                stacked()
+                        .object(
+                                List.of(OPTIMIZER.formatted(0)),
+                                PyList.of(PyDict.of(Map.of("param_groups", PyList.of(group)))),
+                                Map.of("0", new byte[8]));
+        assertThatThrownBy(() -> index(checkpoint))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("dp_group_idx_0.optimizer/shard_0_1'")
+                .hasMessageContaining("tensors among the settings of an optimizer");
     }
 
     private static PyDict groups(double... rates) {

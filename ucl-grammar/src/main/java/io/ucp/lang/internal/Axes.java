@@ -6,7 +6,6 @@ import io.ucp.lang.ast.Mesh;
 import io.ucp.lang.ast.Name;
 import io.ucp.lang.ast.Spec;
 import io.ucp.lang.diagnostic.Diagnostic;
-import io.ucp.lang.diagnostic.NearestNames;
 
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -102,6 +101,7 @@ final class Axes {
         List<String> names = List.copyOf(plain.keySet());
         String message = "unknown axis '%s'; expected %s".formatted(axis, Words.oneOf(names));
         Diagnostic unknown = Diagnostic.error(axis.span(), message);
-        problems.add(NearestNames.hint(axis.text(), names).map(unknown::withHint).orElse(unknown));
+        problems.add(
+                problems.near().hint(axis.text(), names).map(unknown::withHint).orElse(unknown));
     }
 }

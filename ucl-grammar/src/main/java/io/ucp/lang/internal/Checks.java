@@ -16,7 +16,6 @@ import io.ucp.lang.ast.Spec;
 import io.ucp.lang.ast.SpecName;
 import io.ucp.lang.ast.States;
 import io.ucp.lang.diagnostic.Diagnostic;
-import io.ucp.lang.diagnostic.NearestNames;
 import io.ucp.lang.diagnostic.Span;
 
 import java.util.ArrayList;
@@ -223,6 +222,7 @@ final class Checks {
         String expected = names.isEmpty() ? "" : "; expected " + Words.oneOf(List.copyOf(names));
         Diagnostic unknown =
                 Diagnostic.error(name.span(), "unknown %s '%s'%s".formatted(what, name, expected));
-        problems.add(NearestNames.hint(name.text(), names).map(unknown::withHint).orElse(unknown));
+        problems.add(
+                problems.near().hint(name.text(), names).map(unknown::withHint).orElse(unknown));
     }
 }

@@ -158,6 +158,10 @@ final class LayoutChecks {
                 if (before.stream().anyMatch(LayoutChecks::cuts)) {
                     String message = "'pad' behind a clause that cuts; expected it before";
                     problems.add(Diagnostic.error(pad.span(), message));
+                } else if (before.stream().anyMatch(Clause.View.class::isInstance)) {
+                    String message =
+                            "'pad' behind 'view'; expected it before: it pads the declared shape";
+                    problems.add(Diagnostic.error(pad.span(), message));
                 }
             }
             default -> {}
@@ -316,7 +320,8 @@ final class LayoutChecks {
         };
     }
 
-    private static Optional<Name> axis(Clause clause) {
+    /// The axis that a clause is over.
+    static Optional<Name> axis(Clause clause) {
         return switch (clause) {
             case Clause.Replicate(Name axis, _, _, _) -> Optional.of(axis);
             case Clause.Average(Name axis, _) -> Optional.of(axis);

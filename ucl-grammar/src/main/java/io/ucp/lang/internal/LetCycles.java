@@ -10,13 +10,18 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 /// Finds constants that are defined by themselves. Walks without recursion: a chain of constants
 /// may be as long as the spec.
 final class LetCycles {
+    /// Constants of a cycle that a message names.
+    private static final int SHOWN = 10;
+
     private final Map<String, Let> lets = new HashMap<>();
     private final List<Let> ordered;
     private final Problems problems;
@@ -36,51 +41,62 @@ final class LetCycles {
     private record Visit(String name, Deque<String> uses) {}
 
     private void walk(String start) {
-        Deque<Visit> path = new ArrayDeque<>();
-        Set<String> onPath = new HashSet<>();
-        enter(start, path, onPath);
+        List<Visit> path = new ArrayList<>();
+        Map<String, Integer> places = new HashMap<>();
+        enter(start, path, places);
         while (!path.isEmpty()) {
             Visit visit = path.getLast();
             String next = visit.uses.poll();
+            Integer place = next == null ? null : places.get(next);
             if (next == null) {
                 done.add(visit.name);
-                onPath.remove(visit.name);
+                places.remove(visit.name);
                 path.removeLast();
-            } else if (onPath.contains(next)) {
-                report(next, path);
+            } else if (place != null) {
+                report(path.subList(place, path.size()));
             } else {
-                enter(next, path, onPath);
+                enter(next, path, places);
             }
         }
     }
 
-    private void enter(String name, Deque<Visit> path, Set<String> onPath) {
+    /// @param places of the constants on the path
+    private void enter(String name, List<Visit> path, Map<String, Integer> places) {
         Let let = lets.get(name);
         if (let == null || done.contains(name)) {
             return;
         }
-        Deque<String> uses = new ArrayDeque<>();
+        Set<String> uses = new LinkedHashSet<>();
         collect(let.value(), uses);
-        path.add(new Visit(name, uses));
-        onPath.add(name);
+        places.put(name, path.size());
+        path.add(new Visit(name, new ArrayDeque<>(uses)));
     }
 
-    private void report(String again, Deque<Visit> path) {
-        List<String> names = new ArrayList<>();
-        path.forEach(visit -> names.add(visit.name));
-        List<String> cycle = new ArrayList<>(names.subList(names.indexOf(again), names.size()));
-        cycle.add(again);
-        Let first = lets.get(again);
+    private void report(List<Visit> cycle) {
+        Let first = lets.get(cycle.getFirst().name);
         if (first != null) {
             Name name = first.name();
             String message =
-                    "constant '%s' is defined by itself: %s"
-                            .formatted(name, String.join(" -> ", cycle));
+                    "constant '%s' is defined by itself: %s -> %s"
+                            .formatted(name, shown(cycle), name);
             problems.add(Diagnostic.error(name.span(), message));
         }
     }
 
-    private static void collect(Expr expression, Deque<String> names) {
+    /// The first and the last of a long one: there may be as many cycles as it has constants.
+    private static String shown(List<Visit> cycle) {
+        int left = cycle.size() - SHOWN;
+        return left <= 0
+                ? names(cycle)
+                : "%s -> .. %,d more .. -> %s"
+                        .formatted(names(cycle.subList(0, SHOWN - 1)), left, cycle.getLast().name);
+    }
+
+    private static String names(List<Visit> visits) {
+        return visits.stream().map(Visit::name).collect(Collectors.joining(" -> "));
+    }
+
+    private static void collect(Expr expression, Set<String> names) {
         switch (expression) {
             case Expr.Literal _ -> {}
             case Expr.Reference(Name name) -> names.add(name.text());

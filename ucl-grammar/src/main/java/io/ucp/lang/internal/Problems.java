@@ -1,6 +1,7 @@
 package io.ucp.lang.internal;
 
 import io.ucp.lang.diagnostic.Diagnostic;
+import io.ucp.lang.diagnostic.NearHints;
 import io.ucp.lang.diagnostic.SourceText;
 import io.ucp.lang.diagnostic.Span;
 import io.ucp.lang.diagnostic.SpecException;
@@ -24,7 +25,13 @@ final class Problems {
     private static final int KEPT = 10_000;
 
     private final List<Diagnostic> found = new ArrayList<>();
+    private final NearHints near = new NearHints();
     private int count;
+
+    /// What a name may have been meant for.
+    NearHints near() {
+        return near;
+    }
 
     void add(Diagnostic diagnostic) {
         if (found.size() < KEPT) {

@@ -86,6 +86,13 @@ final class Losses {
                                 + " no further than there are here");
     }
 
+    /// Of a job without ZeRO over several ranks.
+    void members() {
+        lines.add(
+                "which parameters each optimizer group has: a job of DeepSpeed's is made of the"
+                        + " source itself, not of this form");
+    }
+
     /// Those of another rank than the first.
     void hyperparameters(String path, String found) {
         unlike.add("%s has %s".formatted(path, found));

@@ -45,6 +45,7 @@ final class PlainModelStates {
     /// The release whose form this follows.
     static final String DS_VERSION = "0.19.0";
 
+    static final String SHAPES = "param_shapes";
     static final String FILE = "mp_rank_00_model_states.pt";
 
     private final Map<String, Storage> storages = new LinkedHashMap<>();
@@ -82,7 +83,7 @@ final class PlainModelStates {
         root.put("module", PyObject.orderedDict(PyDict.of(module)));
         root.put("buffer_names", buffers(request.parameters()));
         root.put("optimizer", PyNone.NONE);
-        root.put("param_shapes", shapes(order.map(o -> sorted(trained, o)).orElse(trained)));
+        root.put(SHAPES, shapes(order.map(o -> sorted(trained, o)).orElse(trained)));
         if (order.isEmpty()) {
             root.put(NamedParameters.UNKNOWN, new PyBool(true));
         }
@@ -143,7 +144,7 @@ final class PlainModelStates {
     }
 
     /// By optimizer group, in the order given.
-    private static PyList shapes(List<ParameterFacts> trained) {
+    static PyList shapes(List<ParameterFacts> trained) {
         TreeMap<Integer, Map<String, PickleValue>> groups = new TreeMap<>();
         for (ParameterFacts p : trained) {
             groups.computeIfAbsent(Math.max(0, p.optimizerGroup()), _ -> new LinkedHashMap<>())

@@ -108,8 +108,14 @@ final class UniversalLayout {
             files.add(torch(PlainModelStates.FILE, root, plain.storages()));
             losses.plain(request, foreign.training().steps(request).orElse(0));
         }
+        boolean ungrouped = !modelStates.isEmpty() && request.origin().stage() == 0;
+        if (ungrouped
+                && modelStates.size() > 1
+                && metadata.flatMap(m -> m.paramGroups()).isPresent()) {
+            losses.members();
+        }
         for (CarriedFile states : modelStates) {
-            files.add(modelStates(states));
+            files.add(modelStates(states, trained));
         }
         losses.leftBehind(request, !modelStates.isEmpty());
         return new TargetTree(
@@ -306,12 +312,28 @@ final class UniversalLayout {
         return file.at().indices().values().stream().allMatch(i -> i == 0);
     }
 
-    /// As it was, but for what upstream notes of the layers with fused experts.
-    private TargetFile modelStates(CarriedFile states) {
-        Optional<PickleValue> noted = states.root().map(root -> fused.in(root, stage3));
+    /// As it was, but for what upstream notes of the layers with fused experts, and for the groups
+    /// that nothing else tells.
+    private TargetFile modelStates(CarriedFile states, List<ParameterFacts> trained) {
+        Optional<PickleValue> noted =
+                states.root().map(root -> grouped(fused.in(root, stage3), trained));
         return noted.equals(states.root())
                 ? carried(states, states.path())
                 : torch(states.path(), noted.orElseThrow(), states.storages());
+    }
+
+    /// A job without ZeRO lists no `param_shapes`: its groups follow from its optimizer, which this
+    /// form has no place for. Where one rank has every parameter they are listed as with ZeRO, so
+    /// that a job can be made of the form again. DeepSpeed does not read them.
+    private PickleValue grouped(PickleValue root, List<ParameterFacts> trained) {
+        boolean listed = root.find(PlainModelStates.SHAPES).filter(s -> !s.isNone()).isPresent();
+        boolean told = trained.stream().allMatch(p -> p.optimizerGroup() >= 0);
+        return request.origin().stage() > 0 || listed || !told || modelStates.size() > 1
+                ? root
+                : root.asDict()
+                        .map(d -> d.with(PlainModelStates.SHAPES, PlainModelStates.shapes(trained)))
+                        .map(PickleValue.class::cast)
+                        .orElse(root);
     }
 
     /// A file as it was: copied where it lies on disk, else made again from its object.

@@ -60,13 +60,21 @@ final class ExpertGroups {
         }
     }
 
-    /// Whether a group has more than DeepSpeed leaves in one: the script made it so.
+    /// Whether a group has more than DeepSpeed leaves in one, or begins with a parameter that has:
+    /// the script made it so.
     private boolean exceeds(CarriedFile file) {
         List<PickleValue> shapes = shapes(file);
         for (int g = 0; g < Math.min(shapes.size(), model.paramGroups().size()); g++) {
             List<Long> own = counts(shapes.get(g));
+            // Stage 3 lists sub-groups, which are no groups, and takes an empty one.
+            boolean first =
+                    model.kind() != OptimizerModel.Kind.STAGE_3
+                            && (g == 0
+                                    || !ExpertSplit.alike(
+                                            model.paramGroups().get(g),
+                                            model.paramGroups().get(g - 1)));
             if (ExpertSplit.isExpert(model.paramGroups().get(g))
-                    && own.size() > 1
+                    && own.size() > (first ? 0 : 1)
                     && own.stream().mapToLong(Long::longValue).sum() > ExpertSplit.MOST) {
                 return true;
             }
@@ -79,6 +87,24 @@ final class ExpertGroups {
                 .flatMap(r -> r.find("param_shapes"))
                 .flatMap(PickleValue::asSequence)
                 .orElse(List.of());
+    }
+
+    /// A job whose first group of experts is empty has no ZeRO 1 or 2, whose optimizer takes no
+    /// such group, and has one more than a checkpoint says that leaves it out.
+    ///
+    /// @throws RefusedException where the first parameter is larger than a group
+    static List<List<Held>> split(List<Held> members) {
+        List<List<Held>> parts = ExpertSplit.of(members, Held::count);
+        if (parts.getFirst().isEmpty()) {
+            throw new RefusedException(
+                    members.getFirst().name(),
+                    "%,d elements of experts on a rank".formatted(members.getFirst().count()),
+                    "%,d or fewer: DeepSpeed splits larger groups of experts, before the first"
+                                    .formatted(ExpertSplit.MOST)
+                            + " parameter too, and its optimizer takes no empty group",
+                    "ask for more expert-parallel ranks, --ep");
+        }
+        return parts;
     }
 
     /// Whether group `g` begins where the one before was full.
@@ -159,8 +185,7 @@ final class ExpertGroups {
                     if (unchanged || unsplit || !members.getFirst().expert()) {
                         all.add(new Members(source, members));
                     } else {
-                        ExpertSplit.of(members, Held::count)
-                                .forEach(part -> all.add(new Members(source, part)));
+                        split(members).forEach(part -> all.add(new Members(source, part)));
                     }
                 });
         return all;

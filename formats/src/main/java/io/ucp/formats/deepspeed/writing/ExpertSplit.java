@@ -33,7 +33,8 @@ public final class ExpertSplit {
         return paramGroup.asDict().map(d -> d.without("params"));
     }
 
-    /// The groups that parameters in this order are split into.
+    /// The groups that parameters in this order are split into. Where the first alone is too large,
+    /// there is one without members before it: DeepSpeed closes the group that it has not filled.
     ///
     /// @param count elements of one
     public static <T> List<List<T>> of(List<T> members, ToLongFunction<T> count) {
@@ -46,7 +47,7 @@ public final class ExpertSplit {
         long held = 0;
         for (T member : members) {
             long own = count.applyAsLong(member);
-            if (!open.isEmpty() && held + own > most) {
+            if (held + own > most) {
                 all.add(List.copyOf(open));
                 open.clear();
                 held = 0;
@@ -54,7 +55,9 @@ public final class ExpertSplit {
             open.add(member);
             held += own;
         }
-        all.add(List.copyOf(open));
+        if (!open.isEmpty()) {
+            all.add(List.copyOf(open));
+        }
         return all;
     }
 }

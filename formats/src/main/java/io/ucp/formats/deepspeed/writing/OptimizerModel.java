@@ -72,7 +72,11 @@ record OptimizerModel(
     static OptimizerModel of(SourceFiles source) {
         return source.firstOptimizer()
                 .map(file -> of(source, file))
-                .or(() -> source.common().map(file -> universal(source, file)))
+                .or(
+                        () ->
+                                source.hasWholeOptimizer()
+                                        ? Optional.empty()
+                                        : source.common().map(file -> universal(source, file)))
                 .orElseGet(() -> whole(source));
     }
 
