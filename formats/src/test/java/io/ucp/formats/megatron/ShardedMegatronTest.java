@@ -48,6 +48,10 @@ class ShardedMegatronTest {
             layouts.add(GeneratedMegatron.of(2, 2).tied().kind(kind));
             layouts.add(GeneratedMegatron.of(1, 1).experts(4, 2, 1).kind(kind));
             layouts.add(GeneratedMegatron.of(2, 1).experts(4, 2, 2).kind(kind));
+            layouts.add(GeneratedMegatron.of(1, 1).experts(4, 1, 1).together().kind(kind));
+            layouts.add(GeneratedMegatron.of(2, 2).experts(4, 1, 2).together().kind(kind));
+            layouts.add(GeneratedMegatron.of(1, 1).experts(4, 2, 1).together().kind(kind));
+            layouts.add(GeneratedMegatron.of(2, 1).experts(4, 2, 2).together().kind(kind));
         }
         return layouts;
     }
