@@ -301,7 +301,6 @@ final class DistIndex {
             throws IOException {
         Map<List<Long>, List<Placed>> placed = new LinkedHashMap<>();
         Shape own = key.shape(tensor.shape());
-        int lead = key.lead();
         boolean isEmpty = tensor.shape().count() == 0;
         for (Stored stored : tensor.chunks()) {
             Chunk chunk = stored.chunk();
@@ -309,19 +308,12 @@ final class DistIndex {
                 continue;
             }
             TensorEntry entry = files.items().tensor(stored.place());
-            int rank = tensor.shape().rank();
-            Shape extent = Shape.of(Arrays.copyOfRange(chunk.extent().dims(), lead, rank));
-            long[] strides = Arrays.copyOfRange(entry.strides(), lead, rank);
-            Piece piece =
-                    Piece.of(
-                            own.dims(),
-                            key.own(chunk.offsets()),
-                            key.own(chunk.extent().dims()),
-                            0,
-                            key.turned() ? StackedKey.turned(extent.strides()) : extent.strides());
+            Shape extent = Shape.of(key.own(chunk.extent().dims()));
+            long[] strides = key.own(entry.strides());
+            Piece piece = Piece.box(own, key.own(chunk.offsets()), extent.dims());
             for (long[] at : key.in(chunk)) {
                 long index = 0;
-                for (int d = 0; d < lead; d++) {
+                for (int d = 0; d < key.lead(); d++) {
                     index += (at[d] - chunk.offsets()[d]) * entry.strides()[d];
                 }
                 long offset = entry.offset() + index * entry.dtype().width();
