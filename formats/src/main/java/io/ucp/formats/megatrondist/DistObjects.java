@@ -289,10 +289,10 @@ record DistObjects(
             long layer = member.at()[0];
             long experts = facts.shape().dim(0);
             for (long e = 0; e < experts; e++) {
-                String shard = "%s%s/shard_%d.%d_%d.%d";
                 items.add(
                         new Item(
-                                shard.formatted(module, STATE, layer, e, layers, experts),
+                                "%s%s/shard_%d.%d_%d.%d"
+                                        .formatted(module, STATE, layer, e, layers, experts),
                                 stage(layer) * grid.stage(),
                                 PyNone.NONE,
                                 Map.of()));
