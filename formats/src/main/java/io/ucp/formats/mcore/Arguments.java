@@ -79,6 +79,14 @@ public record Arguments(PickleValue namespace) {
                 && !is("untie_embeddings_and_output_weights");
     }
 
+    /// Whether the model is made without Transformer Engine.
+    public boolean local() {
+        return find("transformer_impl")
+                .flatMap(PickleValue::asText)
+                .filter("local"::equals)
+                .isPresent();
+    }
+
     /// Whether the first layer of an MLP is the gate and the values, one behind the other.
     public boolean gated() {
         return is("swiglu") || is("quick_geglu") || is("geglu");

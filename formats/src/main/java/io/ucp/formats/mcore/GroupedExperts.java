@@ -2,6 +2,8 @@ package io.ucp.formats.mcore;
 
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.TensorEntry;
+import io.ucp.formats.torch.pickle.PyBool;
+import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.tensor.Shape;
 
 import java.util.Optional;
@@ -18,12 +20,30 @@ import java.util.Optional;
 /// the other forms have the other way round. A gated MLP has gate and up side by side in the width
 /// of `weight1`. Here they have the shape of their elements.
 ///
-/// Source: Megatron-LM 0.12 `core/transformer/moe/experts.py` (`GroupedMLP.forward`).
+/// Source: Megatron-LM 0.12 `core/transformer/moe/experts.py` (`GroupedMLP.forward`),
+/// `core/models/gpt/moe_module_specs.py` (`get_moe_module_spec`).
 public final class GroupedExperts {
     private static final String FIRST = ".mlp.experts.weight1";
     private static final String SECOND = ".mlp.experts.weight2";
 
+    private static final String GROUPED = "moe_grouped_gemm";
+    private static final String LEGACY = "moe_use_legacy_grouped_gemm";
+
     private GroupedExperts() {}
+
+    /// Whether the job's model has its experts so. Without Transformer Engine it has no other
+    /// grouped layer, in the releases that know the option (core 0.10 to 0.16).
+    public static boolean said(Arguments arguments) {
+        return arguments.experts()
+                && arguments.is(GROUPED)
+                && (arguments.is(LEGACY)
+                        || (arguments.local() && arguments.find(LEGACY).isPresent()));
+    }
+
+    /// `args` that say it.
+    public static PyDict saying(PyDict args) {
+        return args.with(GROUPED, new PyBool(true)).with(LEGACY, new PyBool(true));
+    }
 
     /// Whether a name is that of all experts of a layer.
     public static boolean is(String name) {

@@ -76,8 +76,8 @@ public record SourceModel(Grid grid, Arguments arguments, List<Rank> ranks) {
     private static boolean isOf(SourceModel source, WriteRequest request) {
         List<String> names = request.parameters().stream().map(ParameterFacts::name).toList();
         if (!request.origin().format().equals(Roles.LEGACY)) {
-            return source.arguments().is("moe_use_legacy_grouped_gemm")
-                    || names.stream().noneMatch(GroupedExperts::is);
+            return GroupedExperts.said(source.arguments())
+                    == names.stream().anyMatch(GroupedExperts::is);
         }
         Set<String> held = ModelTemplate.of(source).values().keySet();
         List<String> others = names.stream().filter(name -> !held.contains(name)).toList();

@@ -9,6 +9,7 @@ import io.ucp.formats.distcp.StateDictEntry.OfTensor;
 import io.ucp.formats.distcp.StateDictEntry.Stored;
 import io.ucp.formats.mcore.GradientBuffer;
 import io.ucp.formats.mcore.Grid;
+import io.ucp.formats.mcore.GroupedExperts;
 import io.ucp.formats.mcore.ModuleOrder;
 import io.ucp.formats.mcore.Names;
 import io.ucp.formats.megatrondist.DistIndex.Gathered;
@@ -148,6 +149,14 @@ final class Buckets {
     void place() throws IncompleteCheckpointException {
         if (keys.isEmpty()) {
             return;
+        }
+        if (GroupedExperts.said(files.arguments())) {
+            throw new RefusedException(
+                    files.folder().toString(),
+                    "gradient buffers with all experts of a layer in one matrix"
+                            + " (--moe-use-legacy-grouped-gemm)",
+                    "experts one by one: how one matrix lies was never proven",
+                    REMEDY);
         }
         if (grid.expertOptimizer()) {
             throw new RefusedException(

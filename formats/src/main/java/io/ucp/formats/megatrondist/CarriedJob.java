@@ -10,6 +10,7 @@ import io.ucp.formats.distcp.DistcpMetadata;
 import io.ucp.formats.distcp.StateDictEntry.OfObject;
 import io.ucp.formats.distcp.StateDictEntry.OfTensor;
 import io.ucp.formats.mcore.Grid;
+import io.ucp.formats.mcore.GroupedExperts;
 import io.ucp.formats.mcore.Roles;
 import io.ucp.formats.megatrondist.DistFiles.Held;
 import io.ucp.formats.torch.pickle.PickleValue;
@@ -71,8 +72,11 @@ final class CarriedJob {
         for (Map.Entry<String, Held> each : files.objects().entrySet()) {
             Matcher shard = SHARD.matcher(each.getKey());
             String name = shard.matches() ? shard.group(1) : each.getKey();
+            if (isMadeUp(name, each.getValue())) {
+                continue;
+            }
             if (name.endsWith(OF_LAYER) && shard.matches()) {
-                StackedKey key = StackedKey.of(name);
+                StackedKey key = StackedKey.of(name, files.arguments());
                 long[] at = numbers(shard.group(2));
                 layers.put(
                         at.length < key.lead() ? name : key.name(at, files.arguments()),
@@ -110,6 +114,15 @@ final class CarriedJob {
                     "numbers, texts and lists, as Megatron-LM's own optimizers have them",
                     Buckets.REMEDY);
         }
+    }
+
+    /// Experts in one matrix have no layers that keep anything; that each has nothing is saved for
+    /// a model that has them one by one.
+    private boolean isMadeUp(String name, Held held) {
+        return name.endsWith(OF_LAYER)
+                && held.tree().isNone()
+                && GroupedExperts.said(files.arguments())
+                && StackedKey.of(name, files.arguments()).experts();
     }
 
     private static long[] numbers(String dotted) {

@@ -159,7 +159,7 @@ final class DistIndex {
     }
 
     private void model(String name, OfTensor tensor) throws IOException {
-        StackedKey key = StackedKey.of(name);
+        StackedKey key = StackedKey.of(name, files.arguments());
         Shape shape = key.shape(tensor.shape());
         requireLayers(key, tensor);
         requireChunks(key, tensor);
@@ -239,13 +239,20 @@ final class DistIndex {
         }
         Optional<Shape> own = ModelSpace.shape(files.metadata().extra(), key);
         Shape shape = own.orElse(tensor.shape());
-        if (!shape.equals(stack.tensor.shape())) {
+        // Flat stretches are of the parameter as it is, which its key has the other way round.
+        Shape parameter =
+                own.isPresent() && stack.key.turned()
+                        ? Shape.of(StackedKey.turned(stack.tensor.shape().dims()))
+                        : stack.tensor.shape();
+        boolean other = own.isPresent() && isOfAllExperts(stack.key, tensor);
+        if (!shape.equals(parameter) || other) {
             throw new RefusedException(
                     "'%s'".formatted(key),
-                    "shape %s of a parameter %s".formatted(shape, stack.tensor.shape()),
+                    "shape %s of a parameter %s%s"
+                            .formatted(shape, parameter, other ? ", cut along its columns" : ""),
                     "states of the parameter's shape",
-                    "experts in one matrix (--moe-use-legacy-grouped-gemm) have other rows in their"
-                            + " states: save it with --no-save-optim, or without that option");
+                    "of experts in one matrix only `args.moe_use_legacy_grouped_gemm` tells, which"
+                            + " core 0.9 does not have: save it with --no-save-optim");
         }
         Map<List<Long>, List<Placed>> placed = new LinkedHashMap<>();
         if (own.isPresent()) {
@@ -255,6 +262,17 @@ final class DistIndex {
             placed.putAll(boxes(tensor, stack.key));
         }
         add(key, stack, state, tensor.dtype(), placed);
+    }
+
+    /// Whether flat stretches are cut as those of all experts in one matrix are, though `args` say
+    /// that each is a parameter: gate and values lie side by side there, not one below the other.
+    private boolean isOfAllExperts(StackedKey key, OfTensor tensor) {
+        long[] cuts = tensor.shape().dims();
+        return key.experts()
+                && files.arguments().gated()
+                && key.key().endsWith(".linear_fc1.weight")
+                && cuts.length > 1
+                && cuts[cuts.length - 2] > 1;
     }
 
     private void add(
@@ -290,11 +308,9 @@ final class DistIndex {
                 continue;
             }
             TensorEntry entry = files.items().tensor(stored.place());
-            int rank = tensor.shape().rank();
-            Shape extent = Shape.of(Arrays.copyOfRange(chunk.extent().dims(), key.lead(), rank));
-            long[] strides = Arrays.copyOfRange(entry.strides(), key.lead(), rank);
-            long[] start = Arrays.copyOfRange(chunk.offsets(), key.lead(), rank);
-            Piece piece = Piece.box(own, start, extent.dims());
+            Shape extent = Shape.of(key.own(chunk.extent().dims()));
+            long[] strides = key.own(entry.strides());
+            Piece piece = Piece.box(own, key.own(chunk.offsets()), extent.dims());
             for (long[] at : key.in(chunk)) {
                 long index = 0;
                 for (int d = 0; d < key.lead(); d++) {

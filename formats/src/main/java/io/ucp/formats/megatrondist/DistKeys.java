@@ -39,13 +39,13 @@ final class DistKeys {
     ///
     /// @param state as the parameter has it
     /// @param chunk of the key's tensor
-    /// @param held those of them that the source has: what lies behind is new padding
+    /// @param held those of its elements that the source has: what lies behind is new padding
     /// @param stage whose ranks hold it, and of those the ones at `tp`, or at `ep` and `etp`
     record Part(
             Chunk chunk,
             ParameterFacts of,
             String state,
-            Optional<Chunk> held,
+            Optional<Piece> held,
             int stage,
             int tp,
             int ep) {}
@@ -77,14 +77,6 @@ final class DistKeys {
 
     List<Key> of(List<ParameterFacts> parameters) {
         for (ParameterFacts facts : parameters) {
-            if (GroupedExperts.is(facts.name())) {
-                throw new RefusedException(
-                        facts.name(),
-                        "all experts of a layer in one matrix (--moe-use-legacy-grouped-gemm)",
-                        "experts one by one, as the keys of a sharded checkpoint have them",
-                        "--target-spec names a family of the model that has them so, such as"
-                                + " megatron_core_mixtral_hf (`ucp spec list`)");
-            }
             Member member = StackedKey.member(facts.name(), local);
             stacks.computeIfAbsent(member.key().key(), _ -> new ArrayList<>())
                     .add(new Placed(facts, member));
@@ -129,7 +121,8 @@ final class DistKeys {
         for (Placed each : stack) {
             ParameterFacts facts = each.facts;
             boolean same =
-                    shape(facts).equals(own)
+                    each.member.key().equals(stack.getFirst().member.key())
+                            && shape(facts).equals(own)
                             && facts.heldAs(state).equals(Optional.of(held))
                             && facts.trainable() == first.trainable()
                             && facts.states().keySet().equals(first.states().keySet())
@@ -148,7 +141,9 @@ final class DistKeys {
             }
             parts.addAll(parts(each, held));
         }
-        keys.add(new Key(key, dtype, stacked(key, stack, own), parts));
+        long[] dims =
+                stack.getFirst().member.key().turned() ? StackedKey.turned(own.dims()) : own.dims();
+        keys.add(new Key(key, dtype, stacked(key, stack, Shape.of(dims)), parts));
     }
 
     private Shape shape(ParameterFacts facts) {
@@ -192,29 +187,30 @@ final class DistKeys {
         for (int i = 0; i < shards.size(); i++) {
             RankShard shard = shards.get(i);
             for (Chunk box : boxes(facts, whole, shard, i, shards.size())) {
-                long[] start =
-                        LongStream.concat(
-                                        Arrays.stream(each.member.at()),
-                                        Arrays.stream(box.offsets()))
-                                .toArray();
+                boolean turned = each.member.key().turned();
                 long[] ones = new long[lead];
                 Arrays.fill(ones, 1);
-                long[] extent =
-                        LongStream.concat(Arrays.stream(ones), Arrays.stream(box.extent().dims()))
-                                .toArray();
+                long[] start = concat(each.member.at(), box.offsets(), turned);
+                long[] extent = concat(ones, box.extent().dims(), turned);
                 boolean expert = grid.experts() && Names.isExpert(facts.name());
                 parts.add(
                         new Part(
                                 Chunk.of(start, extent),
                                 facts,
                                 state,
-                                held(box, facts.shape()),
+                                held(box, facts.shape(), turned),
                                 shard.at().on("pp"),
                                 expert ? shard.at().on("etp") : shard.at().on("tp"),
                                 expert ? shard.at().on("ep") : -1));
             }
         }
         return parts;
+    }
+
+    private static long[] concat(long[] lead, long[] own, boolean turned) {
+        return LongStream.concat(
+                        Arrays.stream(lead), Arrays.stream(turned ? StackedKey.turned(own) : own))
+                .toArray();
     }
 
     /// One of those that hold the same, in the order of what they hold.
@@ -245,13 +241,16 @@ final class DistKeys {
     private List<Chunk> boxes(
             ParameterFacts facts, Shape whole, RankShard shard, int number, int of) {
         if (of == 1) {
-            boolean halves = gated && facts.name().contains("linear_fc1.") && whole.dim(0) % 2 == 0;
+            boolean together = GroupedExperts.is(facts.name());
+            int dim = together ? whole.rank() - 1 : 0;
+            String first = together ? ".weight1" : "linear_fc1.";
+            boolean halves = gated && facts.name().contains(first) && whole.dim(dim) % 2 == 0;
             return halves
-                    ? List.of(rows(whole, 0, 2), rows(whole, 1, 2))
+                    ? List.of(part(whole, dim, 0, 2), part(whole, dim, 1, 2))
                     : List.of(Chunk.whole(whole));
         }
         if (!whole.equals(facts.shape())) {
-            return List.of(rows(whole, number, of));
+            return List.of(part(whole, 0, number, of));
         }
         List<Chunk> boxes = new ArrayList<>();
         for (Piece piece : shard.pieces()) {
@@ -260,11 +259,11 @@ final class DistKeys {
         return boxes;
     }
 
-    private static Chunk rows(Shape whole, int number, int of) {
+    private static Chunk part(Shape whole, int dim, int number, int of) {
         long[] start = new long[whole.rank()];
         long[] extent = whole.dims();
-        extent[0] = whole.dim(0) / of;
-        start[0] = extent[0] * number;
+        extent[dim] = whole.dim(dim) / of;
+        start[dim] = extent[dim] * number;
         return Chunk.of(start, extent);
     }
 
@@ -299,13 +298,19 @@ final class DistKeys {
         return index;
     }
 
-    /// What the source has of a box; padding is behind it.
-    private static Optional<Chunk> held(Chunk box, Shape source) {
+    /// What the source has of a box, at its places in the chunk; padding is behind it.
+    private static Optional<Piece> held(Chunk box, Shape source, boolean turned) {
         long[] extent = box.extent().dims();
-        if (extent.length == 0) {
-            return Optional.of(box);
+        if (extent.length > 0) {
+            extent[0] = Math.min(extent[0], source.dim(0) - box.offsets()[0]);
         }
-        extent[0] = Math.min(extent[0], source.dim(0) - box.offsets()[0]);
-        return extent[0] <= 0 ? Optional.empty() : Optional.of(Chunk.of(box.offsets(), extent));
+        if (Arrays.stream(extent).anyMatch(e -> e <= 0)) {
+            return Optional.empty();
+        }
+        if (!turned) {
+            return Optional.of(Piece.box(source, box.offsets(), extent));
+        }
+        long[] strides = StackedKey.turned(Shape.of(StackedKey.turned(extent)).strides());
+        return Optional.of(Piece.of(source.dims(), box.offsets(), extent, 0, strides));
     }
 }

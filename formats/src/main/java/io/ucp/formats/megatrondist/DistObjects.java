@@ -2,9 +2,11 @@ package io.ucp.formats.megatrondist;
 
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CarriedFile.Storage;
+import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.WriteRequest;
 import io.ucp.formats.mcore.Grid;
+import io.ucp.formats.mcore.GroupedExperts;
 import io.ucp.formats.mcore.ModelTemplate;
 import io.ucp.formats.mcore.Names;
 import io.ucp.formats.mcore.OptimizerSettings;
@@ -83,7 +85,7 @@ record DistObjects(
                         common.put(
                                 key,
                                 saved(
-                                        arguments.changed(entry.value(), 0),
+                                        grouped(arguments.changed(entry.value(), 0)),
                                         generators || !(foreign || isDropped()),
                                         optimizer.isPresent() || !foreign));
                 case "optimizer" -> optimizer.ifPresent(o -> common.put(key, settings(o)));
@@ -115,6 +117,19 @@ record DistObjects(
             changed = changed.with("no_save_optim", new PyBool(true));
         }
         return args instanceof PyObject namespace ? namespace.withState(changed) : changed;
+    }
+
+    /// The keys do not tell that all experts of a layer are one matrix; core 0.9 had no option for
+    /// it either.
+    private PickleValue grouped(PickleValue args) {
+        boolean unsaid =
+                !GroupedExperts.said(source.arguments())
+                        && model.facts().keySet().stream().anyMatch(GroupedExperts::is);
+        if (!unsaid) {
+            return args;
+        }
+        PyDict said = GroupedExperts.saying(args.asDict().orElse(PyDict.empty()));
+        return args instanceof PyObject namespace ? namespace.withState(said) : said;
     }
 
     private PyDict content() {
@@ -202,7 +217,7 @@ record DistObjects(
     /// States of layers that are no parameters; of the head's layer none is saved. A state that no
     /// job of Megatron-LM wrote has none: nothing, for each of its linear layers.
     private void layers(List<Item> items) {
-        boolean local = StackedKey.isLocal(source.arguments());
+        boolean local = source.arguments().local();
         Map<String, ModelTemplate.Value> values = new LinkedHashMap<>();
         template.values().forEach(values::put);
         if (foreign) {
@@ -259,6 +274,30 @@ record DistObjects(
                                     value.value(),
                                     value.file().storages()));
                 });
+        together(items, layers);
+    }
+
+    /// Of experts in one matrix, that each has nothing, as if it had a layer.
+    private void together(List<Item> items, long layers) {
+        for (ParameterFacts facts : model.facts().values()) {
+            if (!GroupedExperts.is(facts.name())) {
+                continue;
+            }
+            Member member = StackedKey.member(facts.name(), false);
+            String key = member.key().key();
+            String module = key.substring(0, key.length() - ".weight".length());
+            long layer = member.at()[0];
+            long experts = facts.shape().dim(0);
+            for (long e = 0; e < experts; e++) {
+                items.add(
+                        new Item(
+                                "%s%s/shard_%d.%d_%d.%d"
+                                        .formatted(module, STATE, layer, e, layers, experts),
+                                stage(layer) * grid.stage(),
+                                PyNone.NONE,
+                                Map.of()));
+            }
+        }
     }
 
     private int stage(long layer) {

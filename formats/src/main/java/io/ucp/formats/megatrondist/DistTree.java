@@ -9,7 +9,6 @@ import io.ucp.formats.TargetJob;
 import io.ucp.formats.TargetTree;
 import io.ucp.formats.TargetTree.SmallFile;
 import io.ucp.formats.WriteRequest;
-import io.ucp.formats.distcp.Chunk;
 import io.ucp.formats.distcp.DistcpMetadata;
 import io.ucp.formats.distcp.ItemFile;
 import io.ucp.formats.distcp.StateDictEntry;
@@ -105,7 +104,7 @@ final class DistTree {
                 new DistKeys(
                                 job,
                                 grid,
-                                StackedKey.isLocal(source.arguments()),
+                                source.arguments().local(),
                                 source.arguments().gated(),
                                 optimizer)
                         .of(request.parameters());
@@ -195,17 +194,16 @@ final class DistTree {
     }
 
     private static List<Part> elements(Held held) {
-        Optional<Chunk> box = held.part.held();
-        if (box.isEmpty() || box.get().extent().count() == 0) {
-            return List.of();
-        }
-        Elementwise of =
-                new Elementwise(
-                        held.part.of().name(),
-                        held.part.state(),
-                        held.key.dtype(),
-                        box.get().extent().count(),
-                        List.of(box.get().in(held.part.of().shape())));
-        return List.of(new Part.Elements(0, of));
+        return held.part.held().stream()
+                .map(
+                        piece ->
+                                new Elementwise(
+                                        held.part.of().name(),
+                                        held.part.state(),
+                                        held.key.dtype(),
+                                        piece.count(),
+                                        List.of(piece)))
+                .<Part>map(of -> new Part.Elements(0, of))
+                .toList();
     }
 }

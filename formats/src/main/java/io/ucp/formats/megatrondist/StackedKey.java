@@ -3,7 +3,7 @@ package io.ucp.formats.megatrondist;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.distcp.Chunk;
 import io.ucp.formats.mcore.Arguments;
-import io.ucp.formats.torch.pickle.PickleValue;
+import io.ucp.formats.mcore.GroupedExperts;
 import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
@@ -24,19 +24,34 @@ import java.util.regex.Pattern;
 /// `core/models/gpt/gpt_layer_specs.py` (`sharded_state_dict_keys_map`),
 /// `core/transformer/moe/experts.py` (`sharded_state_dict`).
 ///
+/// Where all experts of a layer are one parameter ([GroupedExperts]), its key is that of experts
+/// one by one, each expert's matrix the other way round than the parameter has it.
+///
 /// @param key as `.metadata` has it
 /// @param layers whether the first dim counts layers
-/// @param experts whether the dim behind it counts experts
-record StackedKey(String key, boolean layers, boolean experts) {
+/// @param experts whether the dim behind it counts experts, each a parameter
+/// @param turned whether it is a parameter of all experts, whose matrices are turned
+record StackedKey(String key, boolean layers, boolean experts, boolean turned) {
+    /// Of a parameter of all experts.
+    private static final int EXPERTS_DIMS = 3;
+
     private static final Pattern LAYERS = Pattern.compile("^((?:.*\\.)?layers\\.)(?!\\d)(.+)$");
     private static final Map<String, String> FUSED =
             Map.of(
                     "input_layernorm.", "self_attention.linear_qkv.layer_norm_",
                     "pre_mlp_layernorm.", "mlp.linear_fc1.layer_norm_");
     private static final String EXPERTS = ".mlp.experts.experts.";
+    private static final Pattern WEIGHT =
+            Pattern.compile("^(.*\\.mlp\\.experts\\.)experts\\.linear_fc([12])\\.weight$");
 
-    static StackedKey of(String key) {
-        return new StackedKey(key, LAYERS.matcher(key).matches(), key.contains(EXPERTS));
+    /// @param arguments of the job whose model names the parameters
+    static StackedKey of(String key, Arguments arguments) {
+        return of(key, GroupedExperts.said(arguments) && WEIGHT.matcher(key).matches());
+    }
+
+    private static StackedKey of(String key, boolean turned) {
+        boolean layers = LAYERS.matcher(key).matches();
+        return new StackedKey(key, layers, !turned && key.contains(EXPERTS), turned);
     }
 
     /// Leading dims that are no dims of a parameter.
@@ -48,16 +63,34 @@ record StackedKey(String key, boolean layers, boolean experts) {
     ///
     /// @throws IncompleteCheckpointException where it has fewer dims than the stack
     Shape shape(Shape whole) throws IncompleteCheckpointException {
-        if (whole.rank() < lead()) {
+        if (whole.rank() < lead() || (turned && whole.rank() != lead() + EXPERTS_DIMS)) {
             throw new IncompleteCheckpointException(
                     "'%s'".formatted(key),
                     "shape " + whole,
-                    "a dim for %s in front of a parameter's own"
-                            .formatted(
-                                    experts ? "the layers and one for the experts" : "the layers"),
+                    turned
+                            ? "a matrix of each expert of each layer"
+                            : "a dim for %s in front of a parameter's own"
+                                    .formatted(
+                                            experts
+                                                    ? "the layers and one for the experts"
+                                                    : "the layers"),
                     "");
         }
-        return Shape.of(Arrays.copyOfRange(whole.dims(), lead(), whole.rank()));
+        return Shape.of(own(whole.dims()));
+    }
+
+    /// Of the numbers of a stack's dims those of a parameter's own, in its order.
+    long[] own(long[] dims) {
+        long[] own = Arrays.copyOfRange(dims, lead(), dims.length);
+        return turned ? turned(own) : own;
+    }
+
+    /// With the last two the other way round.
+    static long[] turned(long[] dims) {
+        long[] turned = dims.clone();
+        turned[dims.length - 1] = dims[dims.length - 2];
+        turned[dims.length - 2] = dims[dims.length - 1];
+        return turned;
     }
 
     /// How many parameters a chunk is of, or some number over `most` where they are more.
@@ -99,7 +132,11 @@ record StackedKey(String key, boolean layers, boolean experts) {
         String name = key;
         Matcher m = LAYERS.matcher(key);
         if (m.matches()) {
-            name = m.group(1) + at[0] + "." + (isLocal(arguments) ? local(m.group(2)) : m.group(2));
+            name = m.group(1) + at[0] + "." + (arguments.local() ? local(m.group(2)) : m.group(2));
+        }
+        Matcher all = WEIGHT.matcher(name);
+        if (turned && all.matches()) {
+            return all.group(1) + "weight" + all.group(2);
         }
         if (!experts) {
             return name;
@@ -108,14 +145,6 @@ record StackedKey(String key, boolean layers, boolean experts) {
         return arguments.is("moe_grouped_gemm")
                 ? name.replace(EXPERTS, ".mlp.experts.") + expert
                 : name.replace(EXPERTS, ".mlp.experts.local_experts." + expert + ".");
-    }
-
-    static boolean isLocal(Arguments arguments) {
-        return arguments
-                .find("transformer_impl")
-                .flatMap(PickleValue::asText)
-                .filter("local"::equals)
-                .isPresent();
     }
 
     /// The part behind the layer's number, as the model without Transformer Engine has it.
@@ -132,6 +161,8 @@ record StackedKey(String key, boolean layers, boolean experts) {
             Pattern.compile("^((?:.*\\.)?layers\\.)(\\d{1,9})\\.(.+)$");
     private static final Pattern OF_EXPERT =
             Pattern.compile("^(.*\\.mlp\\.experts\\.)local_experts\\.(\\d{1,9})\\.(.+)$");
+    private static final Pattern TOGETHER =
+            Pattern.compile("^(.*\\.mlp\\.experts\\.)weight([12])$");
     private static final Pattern GROUPED =
             Pattern.compile("^(.*\\.mlp\\.experts\\.)(linear_fc[12]\\.(?:weight|bias))(\\d{1,9})$");
 
@@ -160,7 +191,12 @@ record StackedKey(String key, boolean layers, boolean experts) {
             key = grouped.group(1) + "experts." + grouped.group(2);
             at.add(Long.parseLong(grouped.group(3)));
         }
-        return new Member(of(key), at.stream().mapToLong(Long::longValue).toArray());
+        Matcher together = TOGETHER.matcher(key);
+        boolean turned = together.matches();
+        if (turned) {
+            key = "%sexperts.linear_fc%s.weight".formatted(together.group(1), together.group(2));
+        }
+        return new Member(of(key, turned), at.stream().mapToLong(Long::longValue).toArray());
     }
 
     /// Without Transformer Engine a model has its norms apart; the keys do not tell.

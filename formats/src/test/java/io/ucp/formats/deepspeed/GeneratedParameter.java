@@ -31,7 +31,9 @@ public record GeneratedParameter(
         /// Dimension 1.
         COLUMNS,
         /// Each half of dimension 0 on its own, as SwiGLU's gate and up.
-        HALVES
+        HALVES,
+        /// Each half of the last dimension on its own.
+        LAST_HALVES
     }
 
     public enum Role {
@@ -95,6 +97,7 @@ public record GeneratedParameter(
             case REPLICATED -> shape;
             case ROWS, HALVES -> shape.with(0, shape.dim(0) / tp);
             case COLUMNS -> shape.with(1, shape.dim(1) / tp);
+            case LAST_HALVES -> shape.with(shape.rank() - 1, shape.dim(shape.rank() - 1) / tp);
         };
     }
 
@@ -109,6 +112,13 @@ public record GeneratedParameter(
             long row = i / (width * rest);
             long in = i % (width * rest);
             return row * shape.dim(1) * rest + rank * width * rest + in;
+        }
+        if (cut == Cut.LAST_HALVES) {
+            long last = shape.dim(shape.rank() - 1);
+            long half = last / tp / 2;
+            long in = i % (2 * half);
+            long column = in < half ? rank * half + in : last / 2 + rank * half + in - half;
+            return i / (2 * half) * last + column;
         }
         long size = shape.count() / tp;
         if (cut == Cut.ROWS) {

@@ -3,6 +3,7 @@ package io.ucp.formats.megatron;
 import io.ucp.formats.deepspeed.GeneratedParameter;
 import io.ucp.formats.deepspeed.GeneratedParameter.Cut;
 import io.ucp.formats.deepspeed.TorchTree;
+import io.ucp.formats.mcore.GroupedExperts;
 import io.ucp.formats.mcore.IterationFolder;
 import io.ucp.formats.mcore.Names;
 import io.ucp.formats.torch.pickle.PickleValue;
@@ -49,6 +50,9 @@ final class GeneratedMegatron {
     long bucketSize;
     boolean tied;
 
+    /// All experts of a layer are one parameter.
+    boolean together;
+
     /// As releases before 2025 did: the first group is that of a rank's first parameter.
     boolean firstSeen;
 
@@ -77,6 +81,13 @@ final class GeneratedMegatron {
         experts = count;
         ep = over;
         etp = inside;
+        return this;
+    }
+
+    GeneratedMegatron together() {
+        together = true;
+        more.put("moe_grouped_gemm", true);
+        more.put("moe_use_legacy_grouped_gemm", true);
         return this;
     }
 
@@ -118,11 +129,21 @@ final class GeneratedMegatron {
 
     /// A tensor of a rank.
     ///
-    /// @param p whole
-    record Placed(String local, GeneratedParameter p, int rank, int ranks, boolean expert) {
+    /// @param p whole, or where it is of all experts those of its rank
+    /// @param before elements of the experts before them
+    record Placed(
+            String local, GeneratedParameter p, int rank, int ranks, boolean expert, long before) {
         Shape shape() {
-            return p.local(ranks);
+            return GroupedExperts.together(p.name(), p.local(ranks));
         }
+    }
+
+    /// Of all experts as many as a rank has.
+    GeneratedParameter ofRank(GeneratedParameter p) {
+        return GroupedExperts.is(p.name())
+                ? GeneratedParameter.of(p.name(), p.shape().with(0, experts / ep).dims())
+                        .cut(p.cut())
+                : p;
     }
 
     private static GeneratedParameter at(String name, Cut cut, long... shape) {
@@ -155,6 +176,11 @@ final class GeneratedMegatron {
             return all;
         }
         all.add(at(p + "mlp.router.weight", Cut.REPLICATED, experts, 5));
+        if (together) {
+            all.add(at(p + "mlp.experts.weight1", Cut.LAST_HALVES, experts, 5, 8));
+            all.add(at(p + "mlp.experts.weight2", Cut.COLUMNS, experts, 4, 5));
+            return all;
+        }
         for (int e = 0; e < experts; e++) {
             String x = p + "mlp.experts.local_experts." + e + ".";
             all.add(at(x + "linear_fc1.weight", Cut.HALVES, 8, 5));
@@ -186,13 +212,22 @@ final class GeneratedMegatron {
                     continue;
                 }
                 String local = Names.moved(p.name(), -first, -(long) each * expertRank);
+                GeneratedParameter own = ofRank(p);
                 held.add(
-                        expert >= 0
-                                ? new Placed(local, p, tensor % etp, etp, true)
-                                : new Placed(local, p, tensor, tp, false));
+                        Names.isExpert(p.name())
+                                ? new Placed(
+                                        local,
+                                        own,
+                                        tensor % etp,
+                                        etp,
+                                        true,
+                                        GroupedExperts.is(p.name())
+                                                ? own.shape().count() * expertRank
+                                                : 0)
+                                : new Placed(local, p, tensor, tp, false, 0));
             }
             if (tied && ends && !begins) {
-                held.add(new Placed(Names.HEAD, parameters().getFirst(), tensor, tp, false));
+                held.add(new Placed(Names.HEAD, parameters().getFirst(), tensor, tp, false, 0));
             }
             chunks.add(held);
         }
@@ -220,7 +255,7 @@ final class GeneratedMegatron {
     }
 
     private double element(Placed p, String state, long i) {
-        return value(p.p.name(), state, p.p.globalIndex(i, p.rank, p.ranks));
+        return value(p.p.name(), state, p.before + p.p.globalIndex(i, p.rank, p.ranks));
     }
 
     // ---- files ----
@@ -268,7 +303,9 @@ final class GeneratedMegatron {
             SequencedMap<String, Object> model = new LinkedHashMap<>();
             for (Placed p : chunks.get(c)) {
                 model.put(p.local, tensor(tree, p, "weight", kind != Kind.FP32));
-                model.put(p.local.replaceAll("weight$", "_extra_state"), null);
+                if (!GroupedExperts.is(p.local)) {
+                    model.put(p.local.replaceAll("weight$", "_extra_state"), null);
+                }
             }
             if (tied && c == virtual - 1 && stage == pp - 1) {
                 model.put("output_layer._extra_state", null);

@@ -31,8 +31,10 @@ final class HeldElements {
             boolean expert = held.at().indices().containsKey("etp");
             int ranks = expert ? of.etp : of.tp;
             int rank = held.at().on(expert ? "etp" : "tp");
-            assertThat(held.tensor().shape()).as(held.name()).isEqualTo(p.local(ranks));
-            compare(of, held, name, p, rank, ranks);
+            GeneratedParameter own = of.ofRank(p);
+            long before = own == p ? 0 : own.shape().count() * held.at().on("ep");
+            assertThat(held.tensor().shape()).as(held.name()).isEqualTo(own.local(ranks));
+            compare(of, held, name, own, rank, ranks, before);
             seen.add(held.name() + "/" + held.state());
         }
         return seen;
@@ -44,7 +46,8 @@ final class HeldElements {
             String name,
             GeneratedParameter p,
             int rank,
-            int ranks)
+            int ranks,
+            long before)
             throws IOException {
         int width = held.tensor().dtype().width();
         int count = Math.toIntExact(held.tensor().shape().count());
@@ -58,7 +61,8 @@ final class HeldElements {
                     width == 4 ? bytes.getFloat() : Float.intBitsToFloat(bytes.getShort() << 16);
             assertThat((double) value)
                     .as("%s %s at %s, element %d", held.name(), held.state(), held.at(), i)
-                    .isEqualTo(of.value(name, held.state(), p.globalIndex(i, rank, ranks)));
+                    .isEqualTo(
+                            of.value(name, held.state(), before + p.globalIndex(i, rank, ranks)));
         }
     }
 }

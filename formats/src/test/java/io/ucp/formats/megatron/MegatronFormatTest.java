@@ -83,6 +83,14 @@ class MegatronFormatTest {
                     kind + " tp 4 ep 2 etp 1",
                     GeneratedMegatron.of(4, 1).experts(4, 2, 1).kind(kind));
         }
+        for (Kind kind : Kind.values()) {
+            all.put(
+                    kind + " experts in one matrix",
+                    GeneratedMegatron.of(2, 1).experts(4, 1, 2).together().kind(kind));
+            all.put(
+                    kind + " experts in one matrix, ep 2 etp 2",
+                    GeneratedMegatron.of(2, 1).experts(4, 2, 2).together().kind(kind));
+        }
         for (long bucket : new long[] {1, 64, 100, 130, 500, 100_000}) {
             all.put(
                     "buckets of " + bucket,

@@ -14,6 +14,7 @@ import io.ucp.formats.TargetTreeWriter;
 import io.ucp.formats.WriteRequest;
 import io.ucp.formats.deepspeed.GeneratedParameter;
 import io.ucp.formats.deepspeed.GeneratedParameter.Cut;
+import io.ucp.formats.mcore.GroupedExperts;
 import io.ucp.formats.mcore.Names;
 import io.ucp.formats.megatron.GeneratedMegatron.Kind;
 import io.ucp.tensor.DType;
@@ -134,6 +135,9 @@ final class RelayoutMegatron {
     }
 
     private List<RankShard> shards(GeneratedParameter p) {
+        if (GroupedExperts.is(p.name())) {
+            return together(p);
+        }
         Optional<Long> expert = Names.expert(p.name());
         String axis = expert.isPresent() ? "etp" : "tp";
         int ranks = expert.isPresent() ? target.etp : target.tp;
@@ -145,6 +149,34 @@ final class RelayoutMegatron {
             }
             Shape local = p.local(ranks);
             held.add(new RankShard(p.name(), at, local, pieces(p, local, rank), local.count()));
+        }
+        return held;
+    }
+
+    /// Of all experts those of a rank, expert by expert.
+    private List<RankShard> together(GeneratedParameter p) {
+        List<RankShard> held = new ArrayList<>();
+        for (int ep = 0; ep < target.ep; ep++) {
+            for (int rank = 0; rank < target.etp; rank++) {
+                Shape local = target.ofRank(p).local(target.etp);
+                Coordinate at = Coordinate.of("pp", stage(p)).with("etp", rank).with("ep", ep);
+                List<Piece> pieces = new ArrayList<>();
+                int dim = p.cut() == Cut.COLUMNS ? 1 : 2;
+                int parts = p.cut() == Cut.COLUMNS ? 1 : 2;
+                long[] extent = local.with(dim, local.dim(dim) / parts).dims();
+                for (int part = 0; part < parts; part++) {
+                    long[] start = new long[] {ep * local.dim(0), 0, 0};
+                    start[dim] = rank * extent[dim] + part * p.shape().dim(dim) / parts;
+                    pieces.add(
+                            Piece.of(
+                                    p.shape().dims(),
+                                    start,
+                                    extent,
+                                    part * extent[dim],
+                                    local.strides()));
+                }
+                held.add(new RankShard(p.name(), at, local, pieces, local.count()));
+            }
         }
         return held;
     }

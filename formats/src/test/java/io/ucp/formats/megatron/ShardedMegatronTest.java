@@ -8,11 +8,16 @@ import io.ucp.formats.TargetTree;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.WholeParameter;
 import io.ucp.formats.WholeParameter.Placed;
+import io.ucp.formats.distcp.DistcpMetadata;
+import io.ucp.formats.distcp.ItemReader;
+import io.ucp.formats.distcp.StateDictEntry.OfTensor;
+import io.ucp.formats.distcp.StateDictEntry.Stored;
 import io.ucp.formats.megatron.GeneratedMegatron.Kind;
 import io.ucp.formats.megatrondist.MegatronDistFormat;
 import io.ucp.io.ByteReader;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Piece;
+import io.ucp.tensor.Shape;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -49,6 +54,19 @@ class ShardedMegatronTest {
             layouts.add(GeneratedMegatron.of(1, 1).experts(4, 2, 1).kind(kind));
             layouts.add(GeneratedMegatron.of(2, 1).experts(4, 2, 2).kind(kind));
         }
+        layouts.addAll(together());
+        return layouts;
+    }
+
+    /// With all experts of a layer in one matrix.
+    private static List<GeneratedMegatron> together() {
+        List<GeneratedMegatron> layouts = new ArrayList<>();
+        for (Kind kind : Kind.values()) {
+            layouts.add(GeneratedMegatron.of(1, 1).experts(4, 1, 1).together().kind(kind));
+            layouts.add(GeneratedMegatron.of(2, 2).experts(4, 1, 2).together().kind(kind));
+            layouts.add(GeneratedMegatron.of(1, 1).experts(4, 2, 1).together().kind(kind));
+            layouts.add(GeneratedMegatron.of(2, 1).experts(4, 2, 2).together().kind(kind));
+        }
         return layouts;
     }
 
@@ -84,6 +102,73 @@ class ShardedMegatronTest {
         }
     }
 
+    /// As `GroupedMLP.sharded_state_dict` has them, and `SequentialMLP` too: `[layers, experts,
+    /// rows, columns]`, though the parameter has the columns first.
+    @ParameterizedTest
+    @MethodSource("together")
+    void theKeysHaveEachExpertAsIfItWereAlone(GeneratedMegatron layout) throws IOException {
+        Path iteration = sharded(layout, layout).folder();
+        DistcpMetadata metadata = DistcpMetadata.read(iteration);
+        ItemReader items = ItemReader.open(iteration, metadata);
+        List<String> states = List.of("weight", "exp_avg", "exp_avg_sq", "fp32");
+        for (String state : layout.kind == Kind.NONE ? states.subList(0, 1) : states) {
+            String before = keyPrefix(layout.kind, state);
+            if (!before.equals("absent")) {
+                turned(layout, metadata, items, before, state, 1, Shape.of(4, 4, 8, 5));
+                turned(layout, metadata, items, before, state, 2, Shape.of(4, 4, 5, 4));
+            }
+        }
+        assertThat(metadata.entries().keySet())
+                .filteredOn(k -> k.contains("experts.experts.") && k.contains("_extra_state"))
+                .hasSize(4 * 4 * 2)
+                .contains(
+                        "decoder.layers.mlp.experts.experts.linear_fc2._extra_state/shard_3.1_4.4");
+    }
+
+    private static String keyPrefix(Kind kind, String state) {
+        if (!state.equals("fp32")) {
+            return state.equals("weight") ? "" : "optimizer.state.%s.".formatted(state);
+        }
+        return switch (kind) {
+            case DISTRIBUTED -> "optimizer.state.param.";
+            case PLAIN -> "optimizer.state.fp32_param.";
+            case FP32, NONE -> "absent";
+        };
+    }
+
+    private static void turned(
+            GeneratedMegatron layout,
+            DistcpMetadata metadata,
+            ItemReader items,
+            String before,
+            String state,
+            int half,
+            Shape shape)
+            throws IOException {
+        String key =
+                "%sdecoder.layers.mlp.experts.experts.linear_fc%d.weight".formatted(before, half);
+        OfTensor tensor = (OfTensor) Objects.requireNonNull(metadata.entries().get(key));
+        assertThat(tensor.shape()).isEqualTo(shape);
+        List<Placed> placed = new ArrayList<>();
+        for (Stored stored : tensor.chunks()) {
+            placed.add(new Placed(items.tensor(stored.place()), stored.chunk().in(shape)));
+        }
+        Map<Long, Float> held = elements(placed);
+        assertThat(held).hasSize(Math.toIntExact(shape.count()));
+        held.forEach(
+                (i, value) -> {
+                    long column = i % shape.dim(3);
+                    long row = i / shape.dim(3) % shape.dim(2);
+                    long expert = i / shape.dim(3) / shape.dim(2);
+                    String name =
+                            "decoder.layers.%d.mlp.experts.weight%d".formatted(expert / 4, half);
+                    long own = (expert % 4 * shape.dim(3) + column) * shape.dim(2) + row;
+                    assertThat(value)
+                            .as("%s %d", key, i)
+                            .isEqualTo(rounded(layout, name, state, own));
+                });
+    }
+
     private static float rounded(GeneratedMegatron layout, String name, String state, long i) {
         float value = (float) layout.value(name, state, i);
         return state.equals("weight") && layout.kind != Kind.FP32
@@ -95,14 +180,13 @@ class ShardedMegatronTest {
         Map<Long, Float> held = new HashMap<>();
         for (Placed placed : all) {
             TensorEntry tensor = placed.tensor();
-            assertThat(tensor.isDense()).isTrue();
             ByteBuffer bytes =
                     ByteBuffer.allocate(Math.toIntExact(tensor.size()))
                             .order(ByteOrder.LITTLE_ENDIAN);
             try (ByteReader reader = tensor.source().open()) {
                 reader.read(tensor.offset(), bytes);
             }
-            Piece piece = placed.piece();
+            Piece piece = placed.piece().lying(tensor.shape(), tensor.strides());
             for (long n = 0; n < piece.count(); n++) {
                 long rest = n;
                 long local = piece.localOffset();
@@ -160,6 +244,16 @@ class ShardedMegatronTest {
             }
         }
         return differing;
+    }
+
+    /// Core 0.9 had no option for it.
+    @Test
+    void argumentsSayItWhereTheSourceHasNoOption() throws IOException {
+        GeneratedMegatron layout = GeneratedMegatron.of(1, 1).experts(4, 2, 1).together();
+        layout.more.remove("moe_use_legacy_grouped_gemm");
+        assertThat(sharded(layout, layout).wholes())
+                .extracting(w -> w.facts().name())
+                .contains("decoder.layers.3.mlp.experts.weight2");
     }
 
     @Test

@@ -61,6 +61,9 @@ class WritingMegatronTest {
         Map<String, List<Supplier<GeneratedMegatron>>> models = new LinkedHashMap<>();
         models.put("dense", dense());
         models.put("experts", experts());
+        List<Supplier<GeneratedMegatron>> together = new ArrayList<>();
+        experts().forEach(e -> together.add(() -> e.get().together()));
+        models.put("experts in one matrix", together);
         List<Supplier<GeneratedMegatron>> tied = new ArrayList<>();
         dense().forEach(d -> tied.add(() -> d.get().tied()));
         models.put("tied", tied);

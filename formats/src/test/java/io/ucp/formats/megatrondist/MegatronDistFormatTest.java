@@ -5,6 +5,7 @@ import static io.ucp.formats.distcp.SmallCheckpoint.chunk;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.CheckpointIndex;
 import io.ucp.formats.IncompleteCheckpointException;
@@ -13,6 +14,7 @@ import io.ucp.formats.WholeParameter;
 import io.ucp.formats.WholeParameter.Placed;
 import io.ucp.formats.distcp.Chunk;
 import io.ucp.formats.distcp.SmallCheckpoint;
+import io.ucp.formats.mcore.Roles;
 import io.ucp.formats.torch.TensorPickles;
 import io.ucp.formats.torch.TorchTensor;
 import io.ucp.formats.torch.TorchWriter;
@@ -22,11 +24,13 @@ import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyFloat;
 import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.formats.torch.pickle.PyList;
+import io.ucp.formats.torch.pickle.PyNone;
 import io.ucp.formats.torch.pickle.PyObject;
 import io.ucp.formats.torch.pickle.PyText;
 import io.ucp.formats.torch.pickle.PyTuple;
 import io.ucp.io.MalformedFileException;
 import io.ucp.tensor.DType;
+import io.ucp.tensor.Piece;
 import io.ucp.tensor.Shape;
 
 import org.junit.jupiter.api.BeforeEach;
@@ -36,6 +40,7 @@ import org.junit.jupiter.api.io.TempDir;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -47,6 +52,7 @@ import java.util.Objects;
 class MegatronDistFormatTest {
     private static final String NORM = "decoder.layers.self_attention.linear_qkv.layer_norm_weight";
     private static final String HEAD = "output_layer.weight";
+    private static final String FIRST = "decoder.layers.mlp.experts.experts.linear_fc1.weight";
     private static final String BUCKET =
             "optimizer.distributed.dp_group_idx_0.gbuf_idx_0"
                     + ".dtype_(torch.float32, torch.float32).bucket_idx_0.";
@@ -161,6 +167,95 @@ class MegatronDistFormatTest {
         args.put("moe_grouped_gemm", new PyBool(true));
         assertThat(names(index(checkpoint().whole(List.of(key), 2, 3, 2, 2))))
                 .contains("decoder.layers.1.mlp.experts.linear_fc1.weight2");
+    }
+
+    private SmallCheckpoint together() throws IOException {
+        args.put("num_experts", PyInt.of(3));
+        args.put("moe_grouped_gemm", new PyBool(true));
+        args.put("moe_use_legacy_grouped_gemm", new PyBool(true));
+        return checkpoint().whole(List.of(FIRST), 2, 3, 4, 2);
+    }
+
+    @Test
+    void expertsInOneMatrixAreAParameterOfALayer() throws IOException {
+        String none = "decoder.layers.mlp.experts.experts.linear_fc1._extra_state/shard_1.2_2.3";
+        CheckpointIndex index = index(together().object(List.of(none), PyList.of(PyNone.NONE)));
+        String name = "decoder.layers.1.mlp.experts.weight1";
+        assertThat(names(index)).contains(name);
+        Placed weight = state(index, name, "weight").getFirst();
+        // Rows of two in the file, which are columns of the parameter.
+        assertThat(weight.tensor().shape()).isEqualTo(Shape.of(3, 2, 4));
+        assertThat(weight.tensor().strides()).containsExactly(8, 1, 2);
+        assertThat(weight.piece()).isEqualTo(Piece.whole(Shape.of(3, 2, 4)));
+        assertThat(index.carried()).extracting(CarriedFile::role).doesNotContain(Roles.LAYERS);
+    }
+
+    @Test
+    void aGroupedLayerWithoutTransformerEngineIsOneMatrixWhereTheOptionIsKnown()
+            throws IOException {
+        SmallCheckpoint checkpoint = together();
+        args.put("transformer_impl", PyText.of("local"));
+        args.put("moe_use_legacy_grouped_gemm", new PyBool(false));
+        assertThat(names(index(checkpoint))).contains("decoder.layers.1.mlp.experts.weight1");
+    }
+
+    /// They are of the parameter as it is, not turned as its key.
+    @Test
+    void flatStretchesOfExpertsInOneMatrixAreNotTurned() throws IOException {
+        args.put("swiglu", new PyBool(true));
+        String key = "optimizer.state.exp_avg." + FIRST;
+        List<Chunk> chunks = new ArrayList<>();
+        for (long i = 0; i < 2 * 3 * 2; i++) {
+            chunks.add(chunk(List.of(i / 6, i / 2 % 3, 0L, i % 2, 0L), 1, 1, 1, 1, 4));
+        }
+        CheckpointIndex index =
+                index(
+                        together()
+                                .tensor(
+                                        List.of(key),
+                                        Shape.of(2, 3, 1, 2, 4),
+                                        chunks.toArray(Chunk[]::new))
+                                .extra(shape(key, 2, 3, 2, 4)));
+        List<Placed> held = state(index, "decoder.layers.1.mlp.experts.weight1", "exp_avg");
+        assertThat(held).hasSize(6);
+        // The values of the second expert: the right half of its two rows.
+        assertThat(held.get(3).piece().firstIndex()).isEqualTo(8 + 2);
+        assertThat(held.get(3).piece().localStride()).containsExactly(4, 2, 1);
+    }
+
+    @Test
+    void flatStretchesThatLieSideBySideAreOfNoExpertOnItsOwn() throws IOException {
+        args.put("swiglu", new PyBool(true));
+        args.put("num_experts", PyInt.of(1));
+        args.put("moe_grouped_gemm", new PyBool(true));
+        String key = "optimizer.state.exp_avg." + FIRST;
+        SmallCheckpoint checkpoint =
+                checkpoint()
+                        .whole(List.of(FIRST), 2, 1, 4, 4)
+                        .whole(List.of(key), 2, 1, 1, 2, 8)
+                        .extra(shape(key, 2, 1, 4, 4));
+        assertThatThrownBy(() -> index(checkpoint))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("[2, 1, 4, 4], cut along its columns")
+                .hasMessageContaining("args.moe_use_legacy_grouped_gemm");
+    }
+
+    @Test
+    void gradientBuffersOfExpertsInOneMatrixAreRefused() throws IOException {
+        SmallCheckpoint checkpoint = together().whole(List.of(BUCKET + "param"), 68);
+        assertThatThrownBy(() -> index(checkpoint))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("all experts of a layer in one matrix")
+                .hasMessageContaining("--dist-ckpt-optim-fully-reshardable");
+    }
+
+    @Test
+    void expertsInOneMatrixHaveAMatrixEach() throws IOException {
+        together();
+        SmallCheckpoint checkpoint = checkpoint().whole(List.of(FIRST), 2, 3, 4);
+        assertThatThrownBy(() -> index(checkpoint))
+                .isInstanceOf(IncompleteCheckpointException.class)
+                .hasMessageContaining("a matrix of each expert of each layer");
     }
 
     @Test
