@@ -32,7 +32,7 @@ final class HeldElements {
             int ranks = expert ? of.etp : of.tp;
             int rank = held.at().on(expert ? "etp" : "tp");
             GeneratedParameter own = of.ofRank(p);
-            long before = own == p ? 0 : own.shape().count() * held.at().on("ep");
+            long before = own.equals(p) ? 0 : own.shape().count() * held.at().on("ep");
             assertThat(held.tensor().shape()).as(held.name()).isEqualTo(own.local(ranks));
             compare(of, held, name, own, rank, ranks, before);
             seen.add(held.name() + "/" + held.state());
