@@ -45,6 +45,11 @@ record Saved(Path folder, Path own, Map<String, Stamp> files) {
         return files.values().stream().mapToLong(Stamp::size).sum();
     }
 
+    /// Whether `copy` has all of its files, whatever else somebody put there.
+    boolean isIn(Path copy) throws IOException {
+        return Files.isDirectory(copy) && stamps(copy).entrySet().containsAll(files.entrySet());
+    }
+
     /// Whether `copy` has the same files.
     boolean isLike(Path copy) throws IOException {
         return Files.isDirectory(copy) && stamps(copy).equals(files);

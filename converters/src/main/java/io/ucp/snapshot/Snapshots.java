@@ -12,6 +12,7 @@ import io.ucp.parity.Protection;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
 import java.time.Duration;
@@ -182,14 +183,7 @@ public final class Snapshots {
     }
 
     private boolean isBare() throws IOException {
-        if (Files.isDirectory(wishes.root())) {
-            for (CheckpointFormat format : CheckpointFormat.all()) {
-                if (!format.find(wishes.root()).isEmpty()) {
-                    return false;
-                }
-            }
-        }
-        return true;
+        return !Files.isDirectory(wishes.root()) || !isCheckpoint(wishes.root());
     }
 
     private boolean isSettled(Saved saved) {
@@ -275,13 +269,7 @@ public final class Snapshots {
             return;
         }
         Path target = wish.folder().resolve(saved.name());
-        if (Files.exists(target) && !Files.exists(target.resolve("manifest.json"))) {
-            throw new RefusedException(
-                    target.toString(),
-                    "it is there already and no parity",
-                    "none, or what an earlier look wrote there",
-                    "move that folder, or choose another --parity-to");
-        }
+        requireReplaceable(target, "no parity", Snapshots::isParity, "--parity-to");
         Discarded.folder(target); // of an earlier checkpoint of that name
         long start = System.nanoTime();
         Protection.Report report =
@@ -298,9 +286,43 @@ public final class Snapshots {
         tell(saved.name(), "protected", report.parityBytes(), start);
     }
 
+    /// Only what an earlier look may have written is replaced; a link is none of that.
+    private static void requireReplaceable(Path there, String what, Written written, String option)
+            throws IOException {
+        boolean free = !Files.exists(there, LinkOption.NOFOLLOW_LINKS);
+        boolean ours =
+                free || Files.isDirectory(there, LinkOption.NOFOLLOW_LINKS) && written.isIn(there);
+        if (!ours) {
+            throw new RefusedException(
+                    there.toString(),
+                    "it is there already and " + what,
+                    "none, or what an earlier look wrote there",
+                    "move it, or choose another " + option);
+        }
+    }
+
+    /// What an earlier look writes.
+    @FunctionalInterface
+    private interface Written {
+        boolean isIn(Path folder) throws IOException;
+    }
+
+    private static boolean isParity(Path folder) {
+        return Files.isRegularFile(folder.resolve("manifest.json"));
+    }
+
+    private static boolean isCheckpoint(Path folder) throws IOException {
+        for (CheckpointFormat format : CheckpointFormat.all()) {
+            if (!format.find(folder).isEmpty()) {
+                return true;
+            }
+        }
+        return false;
+    }
+
     private boolean isFlushed(Saved saved) throws IOException {
         return wishes.flushTo().isPresent()
-                && saved.isLike(wishes.flushTo().get().resolve(saved.name()));
+                && saved.isIn(wishes.flushTo().get().resolve(saved.name()));
     }
 
     private void flush(Committed checkpoint) throws IOException {
@@ -310,9 +332,10 @@ public final class Snapshots {
         Path to = wishes.flushTo().get();
         Saved saved = checkpoint.saved();
         if (!isFlushed(saved)) {
+            Path copy = to.resolve(saved.name());
+            requireReplaceable(copy, "no checkpoint", Snapshots::isCheckpoint, "--flush-to");
             long start = System.nanoTime();
-            new FolderCopy(new RateLimit(wishes.rate()), options)
-                    .folder(saved, to.resolve(saved.name()));
+            new FolderCopy(new RateLimit(wishes.rate()), options).folder(saved, copy);
             tell(saved.name(), "flushed", saved.bytes(), start);
         }
         checkpoint.pointer().write(to, options.output().sync()); // it says that the rest is there

@@ -337,6 +337,17 @@ final class ParityTest {
     }
 
     @Test
+    void whatIsLeftBehindAParityThatIsWholeIsRemovedByTheNextThatIsRefused() throws IOException {
+        ProtectedSample sample = ProtectedSample.of(folder, ZERO3, "files", 4, 2);
+        Path left = Files.createDirectory(folder.resolve(".parity.ucp-new"));
+        Files.writeString(left.resolve("lock"), "");
+        assertThatThrownBy(() -> protect(sample, "files", sample.parity))
+                .isInstanceOf(OutputExistsException.class);
+        assertThat(left).doesNotExist();
+        assertThat(sample.now()).isEqualTo(sample.before);
+    }
+
+    @Test
     void checkpointThatChangesMeanwhileIsNotProtected() throws IOException {
         ProtectedSample sample = ProtectedSample.of(folder, ZERO3, "files", 4, 2);
         Listing listing =

@@ -451,6 +451,47 @@ final class SnapshotsTest {
     }
 
     @Test
+    void whatIsNoCheckpointIsNotReplacedByACopy() throws IOException {
+        Path mine = folder.resolve("slow/global_step3/thesis.tex");
+        Files.createDirectories(mine.getParent());
+        Files.writeString(mine, "x");
+        Snapshots snapshots = snapshots(1);
+        assertThatThrownBy(snapshots::look).isInstanceOf(RefusedException.class);
+        save("global_step4", SAVED.plusSeconds(10));
+        assertThatThrownBy(snapshots::look)
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining(mine.getParent() + ": it is there already and no checkpoint")
+                .hasMessageContaining("choose another --flush-to");
+        assertThat(mine).hasContent("x");
+        assertThat(mine.resolveSibling("mp_rank_00_model_states.pt")).doesNotExist();
+        assertThat(root.resolve("global_step3")).isDirectory();
+        assertThat(folder.resolve("slow/latest")).hasContent("global_step4");
+    }
+
+    @Test
+    void linkIsNotReplacedByACopy() throws IOException {
+        Files.createDirectories(folder.resolve("slow"));
+        Path link =
+                Files.createSymbolicLink(
+                        folder.resolve("slow/global_step3"), folder.resolve("elsewhere"));
+        assertThatThrownBy(() -> snapshots(1).look())
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining(link + ": it is there already and no checkpoint");
+        assertThat(link).isSymbolicLink();
+    }
+
+    @Test
+    void whatSomebodyPutBesideTheFilesOfACopyStays() throws IOException {
+        snapshots(0).look();
+        Path note = folder.resolve("slow/global_step3/notes.txt");
+        Files.writeString(note, "mine");
+        events.clear();
+        assertThat(snapshots(0).look()).isTrue();
+        assertThat(events).isEmpty();
+        assertThat(note).hasContent("mine");
+    }
+
+    @Test
     void copyWaitsUntilItMayGoOn() throws IOException {
         long[] clock = {0};
         List<Long> waits = new ArrayList<>();
