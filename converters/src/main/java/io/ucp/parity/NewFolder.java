@@ -67,8 +67,9 @@ public final class NewFolder implements Closeable {
         }
     }
 
-    private static Path beside(Path absolute) {
-        return absolute.resolveSibling(".%s%s".formatted(absolute.getFileName(), SUFFIX));
+    /// Where a folder is made before it gets its name.
+    public static Path beside(Path target) {
+        return target.resolveSibling(".%s%s".formatted(target.getFileName(), SUFFIX));
     }
 
     private static NewFolder of(Path target, boolean sync, boolean replaces) throws IOException {

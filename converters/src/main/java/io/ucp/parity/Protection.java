@@ -86,6 +86,19 @@ public final class Protection {
     /// @throws io.ucp.layout.ImpossibleLayoutException where there are no such groups
     public static Report run(Request request, Path output, RunOptions options, Progress progress)
             throws IOException {
+        return run(request, output, false, options, progress);
+    }
+
+    /// The same where `output` may be there: it stays until the new parity is whole.
+    public static Report replace(
+            Request request, Path output, RunOptions options, Progress progress)
+            throws IOException {
+        return run(request, output, true, options, progress);
+    }
+
+    private static Report run(
+            Request request, Path output, boolean replaces, RunOptions options, Progress progress)
+            throws IOException {
         Listing listing = Listing.of(request.base(), request.opened());
         Path own = Listing.canonical(request.opened().taken().folder());
         if (Listing.canonical(output).startsWith(own)) {
@@ -96,7 +109,9 @@ public final class Protection {
                     "name an -o elsewhere");
         }
         ParityManifest draft = manifest(request, listing);
-        try (NewFolder folder = NewFolder.create(output, options.output().sync())) {
+        boolean sync = options.output().sync();
+        try (NewFolder folder =
+                replaces ? NewFolder.replacing(output, sync) : NewFolder.create(output, sync)) {
             Protection protection =
                     new Protection(
                             new ProtectedCheckpoint(
