@@ -288,7 +288,9 @@ public final class Snapshots {
             throws IOException {
         boolean free = !Files.exists(there, LinkOption.NOFOLLOW_LINKS);
         boolean ours =
-                free || Files.isDirectory(there, LinkOption.NOFOLLOW_LINKS) && written.isIn(there);
+                free
+                        || (Files.isDirectory(there, LinkOption.NOFOLLOW_LINKS)
+                                && written.isIn(there));
         if (!ours) {
             throw new RefusedException(
                     there.toString(),
