@@ -32,6 +32,7 @@ final class HealthReport {
                 (fields, damage) -> {
                     fields.writeStringField("file", damage.path().toString());
                     fields.writeBooleanField("parity", damage.parity());
+                    fields.writeBooleanField("written", damage.written());
                     fields.writeStringField("what", damage.what());
                     Json.objects(
                             fields,

@@ -1,8 +1,8 @@
 package io.ucp.cli;
 
 import io.ucp.convert.OpenedSource;
-import io.ucp.convert.OutputExistsException;
 import io.ucp.parity.Grouping;
+import io.ucp.parity.NewFolder;
 import io.ucp.parity.Protection;
 
 import picocli.CommandLine.Command;
@@ -12,8 +12,6 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.Optional;
 
@@ -77,9 +75,7 @@ final class Protect extends Reporting {
     @Override
     ExitCode run() throws IOException {
         Grouping grouping = grouping();
-        if (Files.exists(output, LinkOption.NOFOLLOW_LINKS)) {
-            throw new OutputExistsException(output);
-        }
+        NewFolder.requireFree(output);
         OpenedSource opened = OpenedSource.open(checkpoint, from);
         Protection.Report report;
         try (Interruption stop = Interruption.armed(err(), spec().qualifiedName());

@@ -90,6 +90,9 @@ final class ScrubCommand extends Reporting {
         }
         if (repair) {
             repaired.forEach(path -> SourceReport.line(out(), "repaired", path));
+        } else if (!health.written().isEmpty()) {
+            SourceReport.line(out(), "next", "protect again what was written on purpose;");
+            SourceReport.line(out(), "", "what was not, move away and repair");
         } else if (!health.whole() && health.repairable()) {
             SourceReport.line(
                     out(),

@@ -18,10 +18,13 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /// `ucp snapshot`: the process beside a training job.
 @Command(
@@ -162,10 +165,10 @@ final class Snapshot extends Reporting {
 
     /// Until the process is stopped. What goes wrong is told once, and tried again.
     private ExitCode watch(Snapshots snapshots) {
-        String told = "";
+        Set<String> told = new HashSet<>();
         boolean waits = true;
         while (!Thread.currentThread().isInterrupted()) {
-            String said = "";
+            boolean failed = false;
             try {
                 if (!snapshots.look() && waits) {
                     printWaiting();
@@ -175,12 +178,12 @@ final class Snapshot extends Reporting {
                     | UncheckedIOException
                     | RefusedException
                     | ImpossibleLayoutException e) {
-                said = text(e);
+                failed = true;
+                tell(e, told);
             }
-            if (!said.isEmpty() && !said.equals(told)) {
-                err().println(said);
+            if (!failed && !snapshots.owes()) {
+                told.clear(); // the next one is another
             }
-            told = said;
             try {
                 Thread.sleep(LOOK_MILLIS);
             } catch (InterruptedException e) {
@@ -191,12 +194,14 @@ final class Snapshot extends Reporting {
     }
 
     /// What went wrong, and what went wrong besides.
-    private static String text(Exception thrown) {
-        StringBuilder text = new StringBuilder(text(Failure.of(thrown)));
-        for (Throwable besides : thrown.getSuppressed()) {
-            text.append('\n').append(text(Failure.of(besides)));
+    private void tell(Exception thrown, Set<String> told) {
+        for (Throwable each :
+                Stream.concat(Stream.of(thrown), Stream.of(thrown.getSuppressed())).toList()) {
+            String text = text(Failure.of(each));
+            if (told.add(text)) {
+                err().println(text);
+            }
         }
-        return text.toString();
     }
 
     private static String text(Failure failure) {

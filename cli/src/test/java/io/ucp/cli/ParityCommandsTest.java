@@ -11,6 +11,7 @@ import org.junit.jupiter.api.io.TempDir;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.util.stream.Stream;
 
 /// protect, scrub, repair, and reading through the loss, on a real checkpoint of four ranks.
@@ -101,7 +102,9 @@ final class ParityCommandsTest {
         byte[] bytes = Files.readAllBytes(first);
         byte[] flipped = bytes.clone();
         flipped[bytes.length / 2] ^= 1;
+        FileTime modified = Files.getLastModifiedTime(first);
         Files.write(first, flipped);
+        Files.setLastModifiedTime(first, modified);
         Files.delete(second);
         Run found = scrub().endsWith(ExitCode.DIFFERENCE);
         assertThat(found.err()).isEmpty();
@@ -121,6 +124,32 @@ final class ParityCommandsTest {
         assertThat(scrub().isDone().out()).isEqualTo("whole: 2.18 MB\n");
         assertThat(Run.ucp("repair", checkpoint, "--parity", parity).isDone().out())
                 .isEqualTo("whole: nothing to repair\n");
+    }
+
+    @Test
+    void whatWasWrittenOnPurposeIsToldAndNotTakenBack() throws IOException {
+        Files.writeString(first, "mine");
+        Files.setLastModifiedTime(first, FileTime.fromMillis(1_000_000_000_000L));
+        assertThat(scrub().endsWith(ExitCode.DIFFERENCE).out())
+                .contains("; written since it was protected")
+                .endsWith(
+                        """
+                        next      protect again what was written on purpose;
+                                  what was not, move away and repair
+                        """);
+        JsonNode json = scrub("--json").endsWith(ExitCode.DIFFERENCE).json();
+        assertThat(json.at("/damages/0/written").asBoolean()).isTrue();
+        for (Run run :
+                new Run[] {
+                    scrub("--repair"),
+                    Run.ucp("repair", checkpoint, "--parity", parity),
+                    Run.ucp("digest", checkpoint, "--parity", parity)
+                }) {
+            assertThat(run.endsWith(ExitCode.REFUSED).err())
+                    .contains(first + ": not as protected, and written since; expected")
+                    .contains("hint: where that was on purpose, protect again");
+        }
+        assertThat(first).hasContent("mine");
     }
 
     private Run scrub(Object... options) {

@@ -333,10 +333,12 @@ public final class OutputFolder implements Closeable {
         }
     }
 
-    /// Nothing was done here.
+    /// Nothing was done here. What is left of a run that was cut off while it tidied up goes too.
     private void letGo() throws IOException {
         closeJournal();
-        if (work.created() || !Files.exists(work.job())) {
+        boolean made = Files.isDirectory(work.output(), LinkOption.NOFOLLOW_LINKS);
+        boolean goesOn = Files.exists(work.job()) && (made || work.committing().isPresent());
+        if (work.created() || !goesOn) {
             work.remove();
         } else {
             work.close();

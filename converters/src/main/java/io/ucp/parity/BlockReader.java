@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -43,6 +44,8 @@ final class BlockReader implements Closeable {
     }
 
     /// Reads a block and holds it against its digest; where it is whole, [#block] has it.
+    ///
+    /// @throws AccessDeniedException where this user may not read it
     Finding read(ParitySet set, Block block) throws IOException {
         try {
             if (!fill(checkpoint.path(set, block), block)) {
@@ -50,8 +53,8 @@ final class BlockReader implements Closeable {
             }
         } catch (NoSuchFileException e) {
             return Finding.MISSING;
-        } catch (ClosedByInterruptException e) {
-            throw e;
+        } catch (ClosedByInterruptException | AccessDeniedException e) {
+            throw e; // nothing is lost by that
         } catch (IOException e) {
             // A failing disk gives an error in place of bytes: they are lost, like others.
             return Finding.UNREADABLE;

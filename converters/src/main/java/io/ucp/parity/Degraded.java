@@ -15,6 +15,8 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.SortedSet;
+import java.util.TreeSet;
 
 /// A checkpoint of which files are lost, as if they were not.
 public final class Degraded {
@@ -58,26 +60,29 @@ public final class Degraded {
 
     private static Set<StoredFile> lost(ProtectedCheckpoint opened) throws IOException {
         Set<StoredFile> lost = new HashSet<>();
+        SortedSet<Path> written = new TreeSet<>();
         for (ParitySet set : opened.manifest().sets()) {
             for (ParitySet.Member member : set.members()) {
                 for (StoredFile file : member.files()) {
-                    if (isLost(opened.base(), file)) {
+                    Path path = opened.base().resolve(file.path());
+                    if (file.isLost(path)) {
                         lost.add(file);
+                        if (file.isWritten(path)) {
+                            written.add(path);
+                        }
                     }
                 }
             }
             for (StoredFile file : set.parity()) {
-                if (isLost(opened.parity(), file)) {
+                if (file.isLost(opened.parity().resolve(file.path()))) {
                     lost.add(file);
                 }
             }
         }
+        if (!written.isEmpty()) {
+            throw Written.refusal(written);
+        }
         return lost;
-    }
-
-    private static boolean isLost(Path folder, StoredFile file) throws IOException {
-        Path path = folder.resolve(file.path());
-        return !Files.isRegularFile(path) || Files.size(path) != file.size();
     }
 
     private static void requireEnough(

@@ -12,6 +12,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.SortedSet;
+import java.util.TreeSet;
 
 /// What of a protected checkpoint and its parity is missing or damaged, block by block.
 public final class Health {
@@ -23,6 +25,7 @@ public final class Health {
 
     private final Map<StoredFile, Damage> damages = new LinkedHashMap<>();
     private final List<FileDamage> manifests = new ArrayList<>();
+    private final SortedSet<Path> written = new TreeSet<>();
     private long bytes;
 
     Health(ProtectedCheckpoint checkpoint, List<Stripes> sets) {
@@ -34,9 +37,11 @@ public final class Health {
     ///
     /// @param path as it lies on disk
     /// @param parity whether it is of the parity
+    /// @param written whether somebody wrote it since: of the checkpoint only
     /// @param what in words
     /// @param ranges the damaged bytes, in order; of a missing file all
-    public record FileDamage(Path path, boolean parity, String what, List<ByteSpan> ranges) {
+    public record FileDamage(
+            Path path, boolean parity, boolean written, String what, List<ByteSpan> ranges) {
         public FileDamage {
             ranges = List.copyOf(ranges);
         }
@@ -69,10 +74,16 @@ public final class Health {
                 new FileDamage(
                         copy,
                         true,
+                        false,
                         Files.exists(copy)
                                 ? "another manifest than " + checkpoint.manifestFile()
                                 : "missing",
                         List.of()));
+    }
+
+    /// A file that is not as it was protected, since somebody wrote it after that.
+    synchronized void addWritten(Path path) {
+        written.add(path);
     }
 
     synchronized void count(long read) {
@@ -122,6 +133,12 @@ public final class Health {
         return shortfall;
     }
 
+    /// Files of the checkpoint that are not as they were protected, and that somebody wrote since,
+    /// sorted.
+    public List<Path> written() {
+        return List.copyOf(written);
+    }
+
     /// Whether every file can be rebuilt.
     public boolean repairable() {
         return shortfall().isEmpty();
@@ -153,10 +170,13 @@ public final class Health {
             long start = joins ? ranges.removeLast().from() : from;
             ranges.add(new ByteSpan(start, to));
         }
+        Path path = checkpoint.path(set, damage.element(), file);
+        boolean since = written.contains(path);
         return new FileDamage(
-                checkpoint.path(set, damage.element(), file),
+                path,
                 damage.element() >= set.members().size(),
-                what(file, blocks),
+                since,
+                what(file, blocks) + (since ? "; written since it was protected" : ""),
                 ranges);
     }
 

@@ -184,6 +184,13 @@ record Listing(
         return Objects.requireNonNull(files.get(path)).size();
     }
 
+    /// Milliseconds of 1970.
+    ///
+    /// @param path one of [#files]
+    long modified(String path) {
+        return Objects.requireNonNull(files.get(path)).modified().toMillis();
+    }
+
     List<AxisDegree> mesh() {
         return opened.index().mesh();
     }

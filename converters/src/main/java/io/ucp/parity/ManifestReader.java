@@ -205,6 +205,9 @@ final class ManifestReader {
         return new StoredFile(
                 path(node, paths),
                 number(node, "size", 0, Long.MAX_VALUE),
+                node.has("modified")
+                        ? number(node, "modified", Long.MIN_VALUE, Long.MAX_VALUE)
+                        : StoredFile.UNKNOWN,
                 text(node, "digest"),
                 digests);
     }

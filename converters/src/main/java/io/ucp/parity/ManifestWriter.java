@@ -95,6 +95,9 @@ final class ManifestWriter {
             json.writeStartObject();
             json.writeStringField("path", file.path());
             json.writeNumberField("size", file.size());
+            if (file.modified() != StoredFile.UNKNOWN) {
+                json.writeNumberField("modified", file.modified());
+            }
             json.writeStringField("digest", file.digest());
             json.writeStringField("blocks", file.blocks().text());
             json.writeEndObject();

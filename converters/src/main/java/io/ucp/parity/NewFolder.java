@@ -54,13 +54,30 @@ public final class NewFolder implements Closeable {
         return of(target, sync, true);
     }
 
-    private static NewFolder of(Path target, boolean sync, boolean replaces) throws IOException {
+    /// Removes what a process left that was killed when all but that was done.
+    ///
+    /// @throws OutputExistsException where `target` is there already
+    public static void requireFree(Path target) throws IOException {
         Path absolute = target.toAbsolutePath().normalize();
-        boolean taken = !replaces && Files.exists(absolute, LinkOption.NOFOLLOW_LINKS);
-        if (taken || absolute.getParent() == null) {
+        if (Files.exists(absolute, LinkOption.NOFOLLOW_LINKS)) {
+            if (absolute.getParent() != null) {
+                sweep(List.of(beside(absolute)));
+            }
             throw new OutputExistsException(target);
         }
-        Path work = absolute.resolveSibling(".%s%s".formatted(absolute.getFileName(), SUFFIX));
+    }
+
+    /// Where a folder is made before it gets its name.
+    public static Path beside(Path target) {
+        return target.resolveSibling(".%s%s".formatted(target.getFileName(), SUFFIX));
+    }
+
+    private static NewFolder of(Path target, boolean sync, boolean replaces) throws IOException {
+        Path absolute = target.toAbsolutePath().normalize();
+        if (!replaces || absolute.getParent() == null) {
+            requireFree(target);
+        }
+        Path work = beside(absolute);
         Files.createDirectories(work);
         FileChannel lock =
                 FileChannel.open(

@@ -86,6 +86,19 @@ public final class Protection {
     /// @throws io.ucp.layout.ImpossibleLayoutException where there are no such groups
     public static Report run(Request request, Path output, RunOptions options, Progress progress)
             throws IOException {
+        return run(request, output, false, options, progress);
+    }
+
+    /// The same where `output` may be there: it stays until the new parity is whole.
+    public static Report replace(
+            Request request, Path output, RunOptions options, Progress progress)
+            throws IOException {
+        return run(request, output, true, options, progress);
+    }
+
+    private static Report run(
+            Request request, Path output, boolean replaces, RunOptions options, Progress progress)
+            throws IOException {
         Listing listing = Listing.of(request.base(), request.opened());
         Path own = Listing.canonical(request.opened().taken().folder());
         if (Listing.canonical(output).startsWith(own)) {
@@ -96,7 +109,9 @@ public final class Protection {
                     "name an -o elsewhere");
         }
         ParityManifest draft = manifest(request, listing);
-        try (NewFolder folder = NewFolder.create(output, options.output().sync())) {
+        boolean sync = options.output().sync();
+        try (NewFolder folder =
+                replaces ? NewFolder.replacing(output, sync) : NewFolder.create(output, sync)) {
             Protection protection =
                     new Protection(
                             new ProtectedCheckpoint(
@@ -144,7 +159,12 @@ public final class Protection {
                 List<StoredFile> files = new ArrayList<>();
                 for (String path : part.paths()) {
                     long size = listing.size(path);
-                    files.add(undigested(path, size, Stripes.blocks(size, block)));
+                    files.add(
+                            undigested(
+                                    path,
+                                    size,
+                                    listing.modified(path),
+                                    Stripes.blocks(size, block)));
                 }
                 members.add(new Member(part.name(), files));
             }
@@ -158,7 +178,9 @@ public final class Protection {
                                 draft.holders().get(r),
                                 sets.size(),
                                 r);
-                parity.add(undigested(path, stripes.paritySize(), stripes.count()));
+                parity.add(
+                        undigested(
+                                path, stripes.paritySize(), StoredFile.UNKNOWN, stripes.count()));
             }
             sets.add(new ParitySet(draft.name(), members, parity));
         }
@@ -174,8 +196,8 @@ public final class Protection {
                 sets);
     }
 
-    private static StoredFile undigested(String path, long size, int blocks) {
-        return new StoredFile(path, size, "", new BlockDigests(new long[blocks]));
+    private static StoredFile undigested(String path, long size, long modified, int blocks) {
+        return new StoredFile(path, size, modified, "", new BlockDigests(new long[blocks]));
     }
 
     private static ParityManifest withDigests(ParityManifest draft) {
@@ -199,6 +221,7 @@ public final class Protection {
                                             new StoredFile(
                                                     f.path(),
                                                     f.size(),
+                                                    f.modified(),
                                                     f.blocks().ofFile(stripes::size),
                                                     f.blocks()))
                             .toList();
@@ -220,7 +243,7 @@ public final class Protection {
         int block = of.blockSize();
         String digest =
                 file.blocks().ofFile(k -> (int) Math.min(block, file.size() - (long) k * block));
-        return new StoredFile(file.path(), file.size(), digest, file.blocks());
+        return new StoredFile(file.path(), file.size(), file.modified(), digest, file.blocks());
     }
 
     private void encode(RunOptions options, Progress progress) throws IOException {

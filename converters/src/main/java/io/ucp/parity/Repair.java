@@ -17,6 +17,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.HashMap;
@@ -24,10 +25,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 
-/// Rebuilds what is missing or damaged, bit for bit. A file is written whole under a temporary name
-/// beside its own and takes its place at the end; one that was damaged is there as it was until
-/// then. Temporary names are always the same, so that a repair that was killed leaves nothing that
-/// the next does not take up.
+/// Rebuilds what is missing or damaged, bit for bit and with its time. A file is written whole
+/// under a temporary name beside its own and takes its place at the end; one that was damaged is
+/// there as it was until then. Temporary names are always the same, so that a repair that was
+/// killed leaves nothing that the next does not take up.
 public final class Repair {
     private final Health health;
     private final boolean sync;
@@ -41,8 +42,12 @@ public final class Repair {
     /// @return the files that were rebuilt, sorted; pointers that were missing included
     /// @throws IncompleteCheckpointException where more is lost than can be made up for; nothing is
     ///   written then
+    /// @throws io.ucp.formats.RefusedException where what somebody wrote since would be lost
     public static List<Path> of(Health health, RunOptions options, Progress progress)
             throws IOException {
+        if (!health.written().isEmpty()) {
+            throw Written.refusal(health.written());
+        }
         Shortfall shortfall = health.shortfall();
         if (!shortfall.isEmpty()) {
             throw shortfall.refusal();
@@ -60,7 +65,7 @@ public final class Repair {
     }
 
     /// A file on its way.
-    private record Rebuilt(Path target, Path temporary, FileChannel channel) {}
+    private record Rebuilt(Path target, Path temporary, FileChannel channel, long modified) {}
 
     private void open() throws IOException {
         for (Health.Place place : health.places()) {
@@ -81,7 +86,8 @@ public final class Repair {
                                 + "hint: wait until that one has ended");
             }
             channel.truncate(0);
-            files.put(place.file(), new Rebuilt(target, temporary, channel));
+            files.put(
+                    place.file(), new Rebuilt(target, temporary, channel, place.file().modified()));
         }
     }
 
@@ -167,6 +173,9 @@ public final class Repair {
     private List<Path> commit() throws IOException {
         List<Path> done = new ArrayList<>();
         for (Rebuilt file : files.values()) {
+            if (file.modified() != StoredFile.UNKNOWN) {
+                Files.setLastModifiedTime(file.temporary(), FileTime.fromMillis(file.modified()));
+            }
             if (sync) {
                 file.channel().force(true);
             }

@@ -6,7 +6,6 @@ import io.ucp.parity.BlockReader.Finding;
 import io.ucp.parity.Stripes.Block;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -14,6 +13,7 @@ import java.util.List;
 public final class Scrub {
     private Scrub() {}
 
+    /// @throws java.nio.file.AccessDeniedException where this user may not read what there is
     public static Health of(ProtectedCheckpoint checkpoint, RunOptions options, Progress progress)
             throws IOException {
         List<Stripes> sets = checkpoint.manifest().stripes();
@@ -22,13 +22,13 @@ public final class Scrub {
                 checkpoint.manifest().files().mapToLong(StoredFile::size).sum()
                         + checkpoint.manifest().parityFiles().mapToLong(StoredFile::size).sum();
         StripeRun.over(StripeRun.all(sets), () -> new Worker(health), options, progress, total);
-        lengths(health);
+        files(health);
         checkpoint.otherManifests().forEach(health::addManifest);
         return health;
     }
 
-    /// Files of which no block tells that they are wrong.
-    private static void lengths(Health health) throws IOException {
+    /// Files of which no block tells that they are wrong, and those that are wrong on purpose.
+    private static void files(Health health) throws IOException {
         List<Stripes> sets = health.sets();
         for (int s = 0; s < sets.size(); s++) {
             ParitySet set = sets.get(s).set();
@@ -39,8 +39,12 @@ public final class Scrub {
                                 : List.of(set.parity().get(element - set.members().size()));
                 for (StoredFile file : files) {
                     Path path = health.checkpoint().path(set, element, file);
-                    if (!Files.isRegularFile(path) || Files.size(path) != file.size()) {
+                    if (file.isLost(path)) {
                         health.add(s, element, file);
+                    }
+                    boolean ofCheckpoint = element < set.members().size();
+                    if (ofCheckpoint && health.isDamaged(file) && file.isWritten(path)) {
+                        health.addWritten(path);
                     }
                 }
             }

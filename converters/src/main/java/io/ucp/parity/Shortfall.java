@@ -102,7 +102,8 @@ final class Shortfall {
         return chosen;
     }
 
-    private static String text(Iterable<Path> paths) {
+    /// The first of them.
+    static String text(Iterable<Path> paths) {
         List<String> names = new ArrayList<>();
         paths.forEach(path -> names.add(path.toString()));
         return names.stream().limit(SHOWN).collect(Collectors.joining(", "))

@@ -6,10 +6,28 @@ import io.ucp.layout.ImpossibleLayoutException;
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.InstantSource;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
 
-/// Things that are tried one after the other, whatever becomes of those before.
+/// Things that are tried one after the other, whatever becomes of those before. What failed is
+/// tried again a second later, then after twice as long each time, a minute at most.
 final class Attempts {
+    private static final Duration FIRST = Duration.ofSeconds(1);
+    private static final Duration LONGEST = Duration.ofMinutes(1);
+
+    private final InstantSource clock;
+    private final Map<String, Failed> failed = new HashMap<>();
+    private final Set<String> asked = new HashSet<>();
     private @Nullable Exception first;
+
+    Attempts(InstantSource clock) {
+        this.clock = clock;
+    }
 
     /// What may fail.
     @FunctionalInterface
@@ -17,12 +35,25 @@ final class Attempts {
         void make() throws IOException;
     }
 
-    /// @return whether it went well
-    boolean made(Attempt attempt) {
+    /// @param pause the last
+    private record Failed(Duration pause, Instant due) {}
+
+    /// @param what the same each time that the same is tried
+    /// @return whether it went well; not where it is not yet due again
+    boolean made(String what, Attempt attempt) {
+        asked.add(what);
+        Failed before = failed.get(what);
+        if (before != null && clock.instant().isBefore(before.due())) {
+            return false;
+        }
         try {
             attempt.make();
+            failed.remove(what);
             return true;
         } catch (IOException | RefusedException | ImpossibleLayoutException e) {
+            Duration pause = before == null ? FIRST : before.pause().multipliedBy(2);
+            pause = pause.compareTo(LONGEST) > 0 ? LONGEST : pause;
+            failed.put(what, new Failed(pause, clock.instant().plus(pause)));
             if (first == null) {
                 first = e;
             } else {
@@ -32,13 +63,24 @@ final class Attempts {
         }
     }
 
+    /// Whether something failed that is not to be tried again yet.
+    boolean isWaiting() {
+        return !failed.isEmpty();
+    }
+
+    /// The end of a round; what was not asked for in it is forgotten.
+    ///
     /// @throws IOException what failed first, or one of the others that it may be
     void end() throws IOException {
-        switch (first) {
+        failed.keySet().retainAll(asked);
+        asked.clear();
+        Exception thrown = first;
+        first = null;
+        switch (thrown) {
             case null -> {}
             case IOException e -> throw e;
             case RuntimeException e -> throw e;
-            default -> throw new IllegalStateException(first);
+            default -> throw new IllegalStateException(thrown);
         }
     }
 }

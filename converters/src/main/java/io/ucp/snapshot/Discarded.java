@@ -9,6 +9,7 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.List;
+import java.util.Set;
 import java.util.stream.Stream;
 
 /// Folders that are removed at once, as far as their name goes.
@@ -30,13 +31,18 @@ final class Discarded {
 
     /// Removes what processes that were killed left in a folder: half removed ones and half made
     /// ones.
-    static void sweep(Path folder) throws IOException {
+    ///
+    /// @param kept entries that are left alone
+    static void sweep(Path folder, Set<Path> kept) throws IOException {
         if (!Files.isDirectory(folder)) {
             return;
         }
         List<Path> hidden;
         try (Stream<Path> entries = Files.list(folder)) {
-            hidden = entries.filter(e -> e.getFileName().toString().startsWith(".")).toList();
+            hidden =
+                    entries.filter(e -> e.getFileName().toString().startsWith("."))
+                            .filter(e -> !kept.contains(e))
+                            .toList();
         }
         for (Path entry : hidden) {
             if (entry.toString().endsWith(SUFFIX)) {

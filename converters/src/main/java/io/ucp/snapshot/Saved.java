@@ -26,11 +26,16 @@ record Saved(Path folder, Path own, Map<String, Stamp> files) {
         Path own = candidate.folder();
         boolean below = own.startsWith(root) && !own.equals(root);
         Path folder = below ? root.resolve(root.relativize(own).getName(0)) : own;
-        return new Saved(folder, own, stamps(folder));
+        return new Saved(folder, own, stamps(folder, Integer.MAX_VALUE));
     }
 
     String name() {
         return String.valueOf(folder.getFileName());
+    }
+
+    /// The same for the same files: a tag that is saved again is another.
+    String id() {
+        return name() + " of " + at();
     }
 
     /// When the last of its files was written.
@@ -45,14 +50,23 @@ record Saved(Path folder, Path own, Map<String, Stamp> files) {
         return files.values().stream().mapToLong(Stamp::size).sum();
     }
 
-    /// Whether `copy` has the same files.
-    boolean isLike(Path copy) throws IOException {
-        return Files.isDirectory(copy) && stamps(copy).equals(files);
+    /// Whether `copy` has all of its files, whatever else somebody put there.
+    boolean isIn(Path copy) throws IOException {
+        return Files.isDirectory(copy)
+                && stamps(copy, Integer.MAX_VALUE).entrySet().containsAll(files.entrySet());
     }
 
-    private static Map<String, Stamp> stamps(Path folder) throws IOException {
+    /// Whether `copy` has the same files.
+    boolean isLike(Path copy) throws IOException {
+        return Files.isDirectory(copy) && stamps(copy, Integer.MAX_VALUE).equals(files);
+    }
+
+    /// Of the files in a folder, by path relative to it.
+    ///
+    /// @param depth 1 for those that lie in it directly
+    static Map<String, Stamp> stamps(Path folder, int depth) throws IOException {
         Map<String, Stamp> stamps = new TreeMap<>();
-        try (Stream<Path> all = Files.walk(folder)) {
+        try (Stream<Path> all = Files.walk(folder, depth)) {
             for (Path path : all.filter(Files::isRegularFile).toList()) {
                 BasicFileAttributes of = Files.readAttributes(path, BasicFileAttributes.class);
                 stamps.put(

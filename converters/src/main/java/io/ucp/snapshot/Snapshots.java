@@ -3,37 +3,48 @@ package io.ucp.snapshot;
 import io.ucp.convert.OpenedSource;
 import io.ucp.convert.RunOptions;
 import io.ucp.formats.CheckpointFormat;
-import io.ucp.formats.CheckpointFormat.Candidate;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.RefusedException;
 import io.ucp.io.MalformedFileException;
 import io.ucp.parity.Grouping;
+import io.ucp.parity.NewFolder;
+import io.ucp.parity.ParityManifest;
+import io.ucp.parity.ProtectedCheckpoint;
 import io.ucp.parity.Protection;
+import io.ucp.snapshot.JobFolder.Committed;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
-import java.util.Comparator;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /// One look at a root of checkpoints, and what follows from it.
 public final class Snapshots {
+    private static final String MANIFEST = "manifest.json";
     private static final FileTime BEGINNING = FileTime.fromMillis(Long.MIN_VALUE);
 
     private final Wishes wishes;
     private final RunOptions options;
-    private final InstantSource clock;
     private final Consumer<Event> events;
-    private final Set<Path> told = new HashSet<>();
+    private final JobFolder job;
+    private final Attempts attempts;
+    private final Map<Path, Saved> told = new HashMap<>();
+    private final Map<Path, Kept> parities = new HashMap<>();
     private boolean swept;
+    private boolean sweptAll;
 
     /// What is older lay there before the first look.
     private Optional<FileTime> since = Optional.empty();
@@ -43,8 +54,9 @@ public final class Snapshots {
             Wishes wishes, RunOptions options, InstantSource clock, Consumer<Event> events) {
         this.wishes = wishes;
         this.options = options;
-        this.clock = clock;
         this.events = events;
+        this.job = new JobFolder(wishes.root(), wishes.settled(), clock);
+        this.attempts = new Attempts(clock);
     }
 
     /// What is to be done with the checkpoints of a root.
@@ -62,7 +74,19 @@ public final class Snapshots {
             long rate) {}
 
     /// @param folder gets a folder for each checkpoint
-    public record Parity(Path folder, Grouping grouping, int data, int parity) {}
+    public record Parity(Path folder, Grouping grouping, int data, int parity) {
+        /// Whether what lies there was made so.
+        private boolean isOf(Path made, Path root) throws IOException {
+            try {
+                ParityManifest manifest = ProtectedCheckpoint.open(root, made).manifest();
+                return manifest.group().equals(grouping.toString())
+                        && manifest.data() == data
+                        && manifest.parity() == parity;
+            } catch (MalformedFileException e) {
+                return false;
+            }
+        }
+    }
 
     /// What was done with a checkpoint.
     ///
@@ -73,46 +97,80 @@ public final class Snapshots {
 
     /// Looks once: protects the newest, flushes what was committed since the last one that is
     /// flushed, the oldest first, and removes what is not to be kept. What cannot be done now is
-    /// tried again with the next look, and holds up nothing that does not need it.
+    /// tried again with a later look, and holds up nothing that does not need it.
     ///
-    /// @return whether a committed checkpoint lies there and everything wished is done
+    /// @return whether a committed checkpoint lies there and everything wished is done, or [#owes]
     /// @throws IOException what went wrong first; what went wrong besides is suppressed in it
     /// @throws RefusedException where two of the folders are the same
     public boolean look() throws IOException {
         requireApart();
         sweep();
-        Optional<Committed> found = committed();
+        Optional<Committed> found = job.committed();
         if (found.isEmpty()) {
-            since = since.isEmpty() && isBare() ? Optional.of(BEGINNING) : since;
+            since = since.isEmpty() && job.isBare() ? Optional.of(BEGINNING) : since;
             return false;
         }
         Committed newest = found.get();
-        since = Optional.of(since.orElse(newest.saved().at()));
-        if (!isSettled(newest.saved())) {
+        List<Saved> older = job.older(newest);
+        since = Optional.of(since.isPresent() ? since.get() : begun(newest.saved(), older));
+        if (!job.isSettled(newest.saved())) {
             return false;
         }
-        List<Saved> older = older(newest);
-        Attempts attempts = new Attempts();
-        boolean held = attempts.made(() -> protect(newest)) || wishes.flushTo().isPresent();
+        boolean held =
+                attempts.made("protect " + newest.saved().id(), () -> protect(newest))
+                        || wishes.flushTo().isPresent();
         for (Saved behind : backlog(older)) {
-            attempts.made(() -> catchUp(newest, behind, older));
+            attempts.made("catch up " + behind.id(), () -> catchUp(newest, behind, older));
         }
-        attempts.made(() -> flush(newest));
+        attempts.made("flush " + newest.saved().id(), () -> flush(newest));
         if (wishes.keep() > 0 && held) {
             for (Saved old : older.stream().skip(wishes.keep() - 1L).toList()) {
-                attempts.made(() -> remove(old));
+                attempts.made("remove " + old.id(), () -> remove(old));
             }
         }
         attempts.end();
+        if (!sweptAll && !owes()) {
+            sweep(Set.of());
+            sweptAll = true;
+        }
         return true;
+    }
+
+    /// Whether something went wrong that is to be tried again, but not yet.
+    public boolean owes() {
+        return attempts.isWaiting();
+    }
+
+    /// From when on checkpoints are ours: the newest, or the oldest that a process before this one
+    /// had begun with, so that what was committed until this one was started is not forgotten.
+    private FileTime begun(Saved newest, List<Saved> older) throws IOException {
+        FileTime begun = newest.at();
+        for (Saved saved : older) {
+            begun = isBegun(saved) ? saved.at() : begun;
+        }
+        return begun;
+    }
+
+    private boolean isBegun(Saved saved) throws IOException {
+        if (wishes.parity().isPresent() && isCurrent(saved, wishes.parity().get().folder())) {
+            return true;
+        }
+        return places().stream()
+                .anyMatch(to -> Files.exists(NewFolder.beside(to.resolve(saved.name()))));
+    }
+
+    /// The folders that get something of each checkpoint.
+    private List<Path> places() {
+        return Stream.concat(
+                        wishes.parity().map(Parity::folder).stream(), wishes.flushTo().stream())
+                .toList();
     }
 
     /// A checkpoint, its parity and its copy have the same name: in one folder, one would be taken
     /// for the other, and removed for it.
     private void requireApart() throws IOException {
         List<Path> places = new ArrayList<>(List.of(wishes.root()));
-        wishes.parity().map(Parity::folder).ifPresent(places::add);
-        wishes.flushTo().ifPresent(places::add);
+        places.addAll(places());
         for (int k = 1; k < places.size(); k++) {
             for (Path other : places.subList(0, k)) {
                 Path place = places.get(k);
@@ -128,106 +186,12 @@ public final class Snapshots {
         }
     }
 
-    /// A checkpoint that its job is done with.
-    private record Committed(
-            CheckpointFormat format, OpenedSource opened, Saved saved, PointerFile pointer) {}
-
-    /// The one that the job's pointer names, or that is marked in its own folder; the formats in
-    /// the order in which checkpoints are read. A root without either has none yet.
-    private Optional<Committed> committed() throws IOException {
-        Path root = wishes.root();
-        if (!Files.isDirectory(root)) {
-            return Optional.empty();
-        }
-        List<CheckpointFormat> formats =
-                CheckpointFormat.all().stream()
-                        .sorted(Comparator.comparingInt(CheckpointFormat::precedence))
-                        .toList();
-        for (CheckpointFormat format : formats) {
-            Optional<Candidate> named = newest(format.find(root), format);
-            if (named.isPresent()) {
-                PointerFile pointer = PointerFile.read(root, named.get());
-                boolean chosen = named.get().pointer().endsWith(CheckpointFormat.NO_POINTER);
-                Path base = chosen ? named.get().folder() : root;
-                OpenedSource opened = OpenedSource.open(base, Optional.of(format.name()));
-                Saved saved = Saved.in(root, named.get());
-                // Another one was committed while this one was opened.
-                boolean same = opened.taken().folder().equals(named.get().folder());
-                return same && PointerFile.read(root, named.get()).equals(pointer)
-                        ? Optional.of(new Committed(format, opened, saved, pointer))
-                        : Optional.empty();
-            }
-        }
-        return Optional.empty();
-    }
-
-    private Optional<Candidate> newest(List<Candidate> found, CheckpointFormat format)
-            throws IOException {
-        Optional<Candidate> newest = Optional.empty();
-        FileTime latest = BEGINNING;
-        for (Candidate candidate : found) {
-            if (candidate.pointer().isEmpty() || !Files.isDirectory(candidate.folder())) {
-                continue;
-            }
-            if (!candidate.pointer().endsWith(CheckpointFormat.NO_POINTER)) {
-                return Optional.of(candidate);
-            }
-            FileTime at = Saved.in(wishes.root(), candidate).at();
-            if (format.isMarkedInside() && at.compareTo(latest) > 0) {
-                newest = Optional.of(candidate);
-                latest = at;
-            }
-        }
-        return newest;
-    }
-
-    private boolean isBare() throws IOException {
-        if (Files.isDirectory(wishes.root())) {
-            for (CheckpointFormat format : CheckpointFormat.all()) {
-                if (!format.find(wishes.root()).isEmpty()) {
-                    return false;
-                }
-            }
-        }
-        return true;
-    }
-
-    private boolean isSettled(Saved saved) {
-        return !saved.at().toInstant().plus(wishes.settled()).isAfter(clock.instant());
-    }
-
-    /// What else the job has saved there, the newest first; not what it is at present saving.
-    private List<Saved> older(Committed newest) throws IOException {
-        Set<Path> seen = new HashSet<>();
-        List<Saved> older = new ArrayList<>();
-        for (Candidate other : newest.format().find(wishes.root())) {
-            add(older, seen, other, newest);
-        }
-        older.sort(Comparator.comparing(Saved::at).reversed().thenComparing(Saved::folder));
-        return older;
-    }
-
-    private void add(List<Saved> older, Set<Path> seen, Candidate candidate, Committed newest)
-            throws IOException {
-        if (!Files.isDirectory(candidate.folder())) {
-            return;
-        }
-        Saved saved = Saved.in(wishes.root(), candidate);
-        boolean before =
-                !saved.folder().equals(newest.saved().folder())
-                        && saved.at().compareTo(newest.saved().at()) <= 0
-                        && isSettled(saved);
-        if (before && seen.add(saved.folder())) {
-            older.add(saved);
-        }
-    }
-
     /// What was committed after the newest of those with which all is done, the oldest first. Where
     /// that is so of none, what was committed since the first look.
     private List<Saved> backlog(List<Saved> older) throws IOException {
         List<Saved> behind = new ArrayList<>();
         for (Saved saved : older) {
-            if (isDone(saved)) {
+            if (isDone(saved, older)) {
                 return behind.reversed();
             }
             behind.add(saved);
@@ -236,33 +200,58 @@ public final class Snapshots {
         return behind.reversed();
     }
 
-    private boolean isDone(Saved saved) throws IOException {
-        return wishes.flushTo().isPresent()
-                ? isFlushed(saved)
-                : wishes.parity().isPresent() && isProtected(saved, wishes.parity().get());
+    private boolean isDone(Saved saved, List<Saved> older) throws IOException {
+        boolean safe = wishes.parity().isEmpty() || !isKept(saved, older) || isProtected(saved);
+        return safe && (wishes.flushTo().isEmpty() || isFlushed(saved));
+    }
+
+    private boolean isKept(Saved saved, List<Saved> older) {
+        return wishes.keep() == 0 || older.indexOf(saved) < wishes.keep() - 1;
     }
 
     private void catchUp(Committed newest, Saved behind, List<Saved> older) throws IOException {
+        if (behind.equals(told.get(behind.folder()))) {
+            return;
+        }
         CheckpointFormat format = newest.format();
         try {
             OpenedSource opened = OpenedSource.open(behind.own(), Optional.of(format.name()));
             Committed committed = new Committed(format, opened, behind, PointerFile.NONE);
-            if (wishes.keep() == 0 || older.indexOf(behind) < wishes.keep() - 1) {
+            if (isKept(behind, older)) {
                 protect(committed);
             }
             flush(committed);
         } catch (IncompleteCheckpointException | MalformedFileException e) {
-            if (told.add(behind.folder())) {
-                events.accept(
-                        new Event(behind.name(), "incomplete", behind.bytes(), Duration.ZERO));
-            }
+            told.put(behind.folder(), behind);
+            events.accept(new Event(behind.name(), "incomplete", behind.bytes(), Duration.ZERO));
         }
     }
 
-    private boolean isProtected(Saved saved, Parity wish) throws IOException {
-        Path manifest = wish.folder().resolve(saved.name()).resolve("manifest.json");
+    /// Whether there is parity that was written after the checkpoint.
+    private static boolean isCurrent(Saved saved, Path folder) throws IOException {
+        Path manifest = folder.resolve(saved.name()).resolve(MANIFEST);
         return Files.exists(manifest)
                 && Files.getLastModifiedTime(manifest).compareTo(saved.at()) >= 0;
+    }
+
+    /// Whether there is such parity as is wished.
+    private boolean isProtected(Saved saved) throws IOException {
+        Parity wish = wishes.parity().orElseThrow();
+        return isCurrent(saved, wish.folder()) && isLike(wish, saved.name());
+    }
+
+    /// What a manifest says, so that it is read again only when it is another.
+    private record Kept(FileTime modified, boolean like) {}
+
+    private boolean isLike(Parity wish, String name) throws IOException {
+        Path folder = wish.folder().resolve(name);
+        FileTime modified = Files.getLastModifiedTime(folder.resolve(MANIFEST));
+        Kept kept = parities.get(folder);
+        if (kept == null || !kept.modified().equals(modified)) {
+            kept = new Kept(modified, wish.isOf(folder, wishes.root()));
+            parities.put(folder, kept);
+        }
+        return kept.like();
     }
 
     private void protect(Committed checkpoint) throws IOException {
@@ -271,21 +260,17 @@ public final class Snapshots {
         }
         Parity wish = wishes.parity().get();
         Saved saved = checkpoint.saved();
-        if (isProtected(saved, wish)) {
+        if (isProtected(saved)) {
             return;
         }
         Path target = wish.folder().resolve(saved.name());
-        if (Files.exists(target) && !Files.exists(target.resolve("manifest.json"))) {
-            throw new RefusedException(
-                    target.toString(),
-                    "it is there already and no parity",
-                    "none, or what an earlier look wrote there",
-                    "move that folder, or choose another --parity-to");
+        requireReplaceable(target, "no parity", Snapshots::isParity, "--parity-to");
+        if (!isCurrent(saved, wish.folder())) {
+            Discarded.folder(target); // of an earlier checkpoint of that name
         }
-        Discarded.folder(target); // of an earlier checkpoint of that name
         long start = System.nanoTime();
         Protection.Report report =
-                Protection.run(
+                Protection.replace(
                         new Protection.Request(
                                 wishes.root(),
                                 checkpoint.opened(),
@@ -298,9 +283,36 @@ public final class Snapshots {
         tell(saved.name(), "protected", report.parityBytes(), start);
     }
 
+    /// Only what an earlier look may have written is replaced; a link is none of that.
+    private static void requireReplaceable(Path there, String what, Written written, String option)
+            throws IOException {
+        boolean free = !Files.exists(there, LinkOption.NOFOLLOW_LINKS);
+        boolean ours =
+                free
+                        || (Files.isDirectory(there, LinkOption.NOFOLLOW_LINKS)
+                                && written.isIn(there));
+        if (!ours) {
+            throw new RefusedException(
+                    there.toString(),
+                    "it is there already and " + what,
+                    "none, or what an earlier look wrote there",
+                    "move it, or choose another " + option);
+        }
+    }
+
+    /// What an earlier look writes.
+    @FunctionalInterface
+    private interface Written {
+        boolean isIn(Path folder) throws IOException;
+    }
+
+    private static boolean isParity(Path folder) {
+        return Files.isRegularFile(folder.resolve(MANIFEST));
+    }
+
     private boolean isFlushed(Saved saved) throws IOException {
         return wishes.flushTo().isPresent()
-                && saved.isLike(wishes.flushTo().get().resolve(saved.name()));
+                && saved.isIn(wishes.flushTo().get().resolve(saved.name()));
     }
 
     private void flush(Committed checkpoint) throws IOException {
@@ -310,9 +322,10 @@ public final class Snapshots {
         Path to = wishes.flushTo().get();
         Saved saved = checkpoint.saved();
         if (!isFlushed(saved)) {
+            Path copy = to.resolve(saved.name());
+            requireReplaceable(copy, "no checkpoint", JobFolder::isCheckpoint, "--flush-to");
             long start = System.nanoTime();
-            new FolderCopy(new RateLimit(wishes.rate()), options)
-                    .folder(saved, to.resolve(saved.name()));
+            new FolderCopy(new RateLimit(wishes.rate()), options).folder(saved, copy);
             tell(saved.name(), "flushed", saved.bytes(), start);
         }
         checkpoint.pointer().write(to, options.output().sync()); // it says that the rest is there
@@ -331,17 +344,30 @@ public final class Snapshots {
         tell(old.name(), "removed", old.bytes(), start);
     }
 
-    /// Removes what a process left that was killed, once.
+    /// Removes what a process left that was killed, once; what it had half made of a checkpoint
+    /// that is still there tells that it had begun with it, and stays until all is done.
     private void sweep() throws IOException {
-        if (!swept) {
-            Discarded.sweep(wishes.root());
-            if (wishes.parity().isPresent()) {
-                Discarded.sweep(wishes.parity().get().folder());
+        if (swept) {
+            return;
+        }
+        Set<Path> names = new HashSet<>();
+        if (Files.isDirectory(wishes.root())) {
+            try (Stream<Path> entries = Files.list(wishes.root())) {
+                entries.filter(Files::isDirectory).map(Path::getFileName).forEach(names::add);
             }
-            if (wishes.flushTo().isPresent()) {
-                Discarded.sweep(wishes.flushTo().get());
-            }
-            swept = true;
+        }
+        sweep(names);
+        swept = true;
+    }
+
+    private void sweep(Set<Path> names) throws IOException {
+        Discarded.sweep(wishes.root(), Set.of());
+        for (Path place : places()) {
+            Discarded.sweep(
+                    place,
+                    names.stream()
+                            .map(name -> NewFolder.beside(place.resolve(name)))
+                            .collect(Collectors.toSet()));
         }
     }
 

@@ -87,6 +87,19 @@ class OutputFolderTest {
     }
 
     @Test
+    void tidiesUpBehindOneThatWasCutOffWhileItTidiedUp() throws IOException {
+        checkpoint(parent.resolve("out"));
+        for (Leftover leftover : Leftover.values()) {
+            Path work = Files.createDirectory(parent.resolve(".out.ucp"));
+            Files.write(work.resolve("job.json"), JOB.json());
+            Files.writeString(work.resolve("lock"), "");
+            assertThatThrownBy(() -> open(leftover, false))
+                    .isInstanceOf(OutputExistsException.class);
+            assertThat(names()).containsExactly("out");
+        }
+    }
+
+    @Test
     void givesWayToWhatTookItsNameMeanwhile() throws IOException {
         try (OutputFolder folder = open()) {
             Files.createDirectory(parent.resolve("out"));

@@ -41,7 +41,8 @@ final class DamagedManifestTest {
     void anyCopyServesAndTheOthersAreMadeAnew() throws IOException {
         Files.delete(manifest);
         assertThat(sample.scrub().damages())
-                .containsExactly(new Health.FileDamage(manifest, true, "missing", List.of()));
+                .containsExactly(
+                        new Health.FileDamage(manifest, true, false, "missing", List.of()));
         assertThat(sample.repair()).containsExactly(manifest);
         Files.write(manifest, Arrays.copyOf(Files.readAllBytes(manifest), 300));
         assertThat(sample.scrub().damages())

@@ -7,6 +7,9 @@ import io.ucp.convert.OpenedSource;
 import io.ucp.convert.OutputExistsException;
 import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.RefusedException;
+import io.ucp.io.ByteReader;
+import io.ucp.io.ByteSource;
+import io.ucp.io.overlay.Overlay;
 import io.ucp.layout.ImpossibleLayoutException;
 import io.ucp.parity.Health.ByteSpan;
 
@@ -18,14 +21,17 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.stream.Stream;
@@ -255,16 +261,69 @@ final class ParityTest {
         Path model = sample.files().getLast();
         Path empty = sample.checkpoint.resolve("global_step3/empty.log");
         byte[] bytes = Files.readAllBytes(model);
-        Files.write(model, Arrays.copyOf(bytes, bytes.length / 2));
-        Files.writeString(empty, "no longer");
+        ProtectedSample.damage(model, Arrays.copyOf(bytes, bytes.length / 2));
+        ProtectedSample.damage(empty, new byte[9]);
         assertThat(sample.scrub().damages()).hasSize(2);
         assertThat(ProtectedSample.digests(sample.degraded())).isEqualTo(sample.digests);
         sample.repair();
-        Files.write(model, Arrays.copyOf(bytes, bytes.length + 5));
+        ProtectedSample.damage(model, Arrays.copyOf(bytes, bytes.length + 5));
         Files.delete(empty);
         assertThat(sample.scrub().damages()).hasSize(2);
         sample.repair();
         assertThat(sample.now()).isEqualTo(sample.before);
+    }
+
+    @Test
+    void whatSomebodyWroteSinceIsNotTakenBack() throws IOException {
+        ProtectedSample sample = ProtectedSample.of(folder, ZERO3, "files", 4, 2);
+        Path lost = sample.files().getFirst();
+        Path written = sample.files().getLast();
+        byte[] bytes = Files.readAllBytes(written);
+        FileTime protectedAt = Files.getLastModifiedTime(written);
+        for (byte[] content : List.of(new byte[bytes.length], new byte[5])) {
+            Files.deleteIfExists(lost);
+            Files.write(written, content);
+            Files.setLastModifiedTime(
+                    written, FileTime.from(protectedAt.toInstant().minusSeconds(60)));
+            Health health = sample.scrub();
+            assertThat(health.written()).containsExactly(written);
+            assertThat(health.damages().getLast().what())
+                    .endsWith("; written since it was protected");
+            assertThat(health.damages().getFirst().written()).isFalse();
+            assertThatThrownBy(sample::repair)
+                    .isInstanceOf(RefusedException.class)
+                    .hasMessageContaining(written + ": not as protected, and written since")
+                    .hasMessageContaining("move them away");
+            assertThat(written).hasBinaryContent(content);
+            assertThat(lost).doesNotExist();
+        }
+        assertThatThrownBy(sample::degraded).isInstanceOf(RefusedException.class);
+        Files.move(written, folder.resolve("mine"));
+        assertThat(sample.repair()).containsExactly(lost, written);
+        assertThat(sample.now()).isEqualTo(sample.before);
+        assertThat(Files.getLastModifiedTime(written).toMillis()).isEqualTo(protectedAt.toMillis());
+        ProtectedSample.flip(written, 0);
+        assertThat(sample.repair()).containsExactly(written);
+    }
+
+    @Test
+    void whatMayNotBeReadIsNotDamaged() throws IOException {
+        ProtectedSample sample = ProtectedSample.of(folder, ZERO3, "files", 4, 2);
+        Path denied = sample.files().getFirst();
+        Path seen =
+                Overlay.of(
+                        sample.checkpoint, Map.of(denied, new Denied(denied, Files.size(denied))));
+        ProtectedCheckpoint opened = ProtectedCheckpoint.open(seen, sample.parity);
+        assertThatThrownBy(() -> Scrub.of(opened, ProtectedSample.OPTIONS, (done, total) -> {}))
+                .isInstanceOf(AccessDeniedException.class)
+                .hasMessage(denied.toString());
+    }
+
+    private record Denied(Path path, long size) implements ByteSource {
+        @Override
+        public ByteReader open() throws IOException {
+            throw new AccessDeniedException(path.toString());
+        }
     }
 
     @Test
@@ -333,6 +392,17 @@ final class ParityTest {
         Files.write(
                 lost.resolveSibling("." + lost.getFileName() + ".ucp-repair"), new byte[9_999_999]);
         sample.repair();
+        assertThat(sample.now()).isEqualTo(sample.before);
+    }
+
+    @Test
+    void whatIsLeftBehindAParityThatIsWholeIsRemovedByTheNextThatIsRefused() throws IOException {
+        ProtectedSample sample = ProtectedSample.of(folder, ZERO3, "files", 4, 2);
+        Path left = Files.createDirectory(folder.resolve(".parity.ucp-new"));
+        Files.writeString(left.resolve("lock"), "");
+        assertThatThrownBy(() -> protect(sample, "files", sample.parity))
+                .isInstanceOf(OutputExistsException.class);
+        assertThat(left).doesNotExist();
         assertThat(sample.now()).isEqualTo(sample.before);
     }
 

@@ -11,6 +11,7 @@ import io.ucp.convert.Trees;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
@@ -139,6 +140,13 @@ final class ProtectedSample {
     static void flip(Path file, long at) throws IOException {
         byte[] bytes = Files.readAllBytes(file);
         bytes[(int) at] ^= 1;
+        damage(file, bytes);
+    }
+
+    /// As a disk does: the file's time stays.
+    static void damage(Path file, byte[] bytes) throws IOException {
+        FileTime modified = Files.getLastModifiedTime(file);
         Files.write(file, bytes);
+        Files.setLastModifiedTime(file, modified);
     }
 }

@@ -7,8 +7,10 @@ import io.ucp.convert.FolderTree;
 import io.ucp.convert.RunOptions;
 import io.ucp.convert.Trees;
 import io.ucp.formats.RefusedException;
+import io.ucp.io.MalformedFileException;
 import io.ucp.parity.Degraded;
 import io.ucp.parity.Grouping;
+import io.ucp.parity.ProtectedCheckpoint;
 
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -448,6 +450,153 @@ final class SnapshotsTest {
                 .isInstanceOf(RefusedException.class)
                 .hasMessageContaining("no parity");
         assertThat(mine).hasContent("x");
+    }
+
+    @Test
+    void whatIsNoCheckpointIsNotReplacedByACopy() throws IOException {
+        Path mine = folder.resolve("slow/global_step3/thesis.tex");
+        Files.createDirectories(mine.getParent());
+        Files.writeString(mine, "x");
+        Snapshots snapshots = snapshots(1);
+        assertThatThrownBy(snapshots::look).isInstanceOf(RefusedException.class);
+        save("global_step4", SAVED.plusSeconds(10));
+        assertThatThrownBy(snapshots::look)
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining(mine.getParent() + ": it is there already and no checkpoint")
+                .hasMessageContaining("choose another --flush-to");
+        assertThat(mine).hasContent("x");
+        assertThat(mine.resolveSibling("mp_rank_00_model_states.pt")).doesNotExist();
+        assertThat(root.resolve("global_step3")).isDirectory();
+        assertThat(folder.resolve("slow/latest")).hasContent("global_step4");
+    }
+
+    @Test
+    void linkIsNotReplacedByACopy() throws IOException {
+        Files.createDirectories(folder.resolve("slow"));
+        Path link =
+                Files.createSymbolicLink(
+                        folder.resolve("slow/global_step3"), folder.resolve("elsewhere"));
+        assertThatThrownBy(() -> snapshots(1).look())
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining(link + ": it is there already and no checkpoint");
+        assertThat(link).isSymbolicLink();
+    }
+
+    @Test
+    void whatSomebodyPutBesideTheFilesOfACopyStays() throws IOException {
+        snapshots(0).look();
+        Path note = folder.resolve("slow/global_step3/notes.txt");
+        Files.writeString(note, "mine");
+        events.clear();
+        assertThat(snapshots(0).look()).isTrue();
+        assertThat(events).isEmpty();
+        assertThat(note).hasContent("mine");
+    }
+
+    @Test
+    void whatFailedIsTriedAgainAfterTwiceAsLongEachTime() throws IOException {
+        Path slow = Files.writeString(folder.resolve("slow"), "no folder");
+        Snapshots snapshots = snapshots(1);
+        List<Long> tried = new ArrayList<>();
+        Instant start = now;
+        for (int second = 0; second < 200; second++) {
+            now = start.plusSeconds(second);
+            try {
+                assertThat(snapshots.look()).isTrue();
+                assertThat(snapshots.owes()).isTrue();
+            } catch (FileSystemException e) {
+                tried.add((long) second);
+            }
+        }
+        assertThat(tried).containsExactly(0L, 1L, 3L, 7L, 15L, 31L, 63L, 123L, 183L);
+        Files.delete(slow);
+        save("global_step4", now.minusSeconds(20));
+        assertThat(snapshots.look()).isTrue();
+        assertThat(snapshots.owes()).isFalse();
+        assertThat(events)
+                .contains("flushed global_step3", "flushed global_step4", "removed global_step3");
+    }
+
+    @Test
+    void whatWasCommittedAfterAFlushThatWasKilledIsNotForgotten() throws IOException {
+        Path killed = Files.createDirectories(folder.resolve("slow/.global_step3.ucp-new/output"));
+        Files.writeString(killed.resolveSibling("lock"), "");
+        save("global_step4", SAVED.plusSeconds(10));
+        save("global_step5", SAVED.plusSeconds(20));
+        Files.createDirectories(root.resolve("global_step2"));
+        save("global_step2", SAVED.minusSeconds(10));
+        Files.writeString(root.resolve("latest"), "global_step5");
+        now = SAVED.plusSeconds(24);
+        assertThat(snapshots(1).look()).isFalse(); // not settled, and killed again
+        now = SAVED.plusSeconds(60);
+        assertThat(snapshots(1).look()).isTrue();
+        assertThat(events)
+                .containsExactly(
+                        "protected global_step5",
+                        "flushed global_step3",
+                        "flushed global_step4",
+                        "flushed global_step5",
+                        "removed global_step4",
+                        "removed global_step3");
+        assertThat(root.resolve("global_step2")).isDirectory();
+        assertThat(killed.getParent()).doesNotExist();
+    }
+
+    @Test
+    void whatWasProtectedBeforeTheRestartIsOursToo() throws IOException {
+        snapshots(1, Optional.empty(), RunOptions.standard()).look();
+        save("global_step4", SAVED.plusSeconds(10));
+        save("global_step5", SAVED.plusSeconds(20));
+        events.clear();
+        snapshots(1).look();
+        assertThat(events)
+                .contains("flushed global_step3", "flushed global_step4", "flushed global_step5");
+    }
+
+    @Test
+    void parityOfAnotherKindIsMadeAnew() throws IOException {
+        Path parity = folder.resolve("parity");
+        snapshots(2).look();
+        save("global_step4", SAVED.plusSeconds(10));
+        snapshots(2).look();
+        events.clear();
+        Snapshots changed =
+                new Snapshots(
+                        new Snapshots.Wishes(
+                                root,
+                                2,
+                                Duration.ZERO,
+                                Optional.of(
+                                        new Snapshots.Parity(parity, new Grouping.ByFile(), 3, 2)),
+                                Optional.of(folder.resolve("slow")),
+                                0),
+                        RunOptions.standard(),
+                        () -> now,
+                        event -> events.add(event.what() + " " + event.tag()));
+        assertThat(changed.look()).isTrue();
+        assertThat(events).containsExactly("protected global_step4", "protected global_step3");
+        for (String tag : List.of("global_step3", "global_step4")) {
+            assertThat(ProtectedCheckpoint.open(root, parity.resolve(tag)).manifest())
+                    .satisfies(manifest -> assertThat(manifest.data()).isEqualTo(3))
+                    .satisfies(manifest -> assertThat(manifest.parity()).isEqualTo(2));
+        }
+        assertThat(changed.look()).isTrue();
+        assertThat(events).hasSize(2);
+    }
+
+    @Test
+    void whatHasNotChangedIsNotOpenedAgain() throws IOException {
+        Path model = root.resolve("global_step3/mp_rank_00_model_states.pt");
+        FileTime modified = Files.getLastModifiedTime(model);
+        Snapshots snapshots = snapshots(1);
+        assertThat(snapshots.look()).isTrue();
+        Files.write(model, new byte[(int) Files.size(model)]); // opening it would fail now
+        Files.setLastModifiedTime(model, modified);
+        assertThat(snapshots.look()).isTrue();
+        Files.setLastModifiedTime(model, FileTime.from(SAVED.plusSeconds(1)));
+        for (int look = 0; look < 2; look++) {
+            assertThatThrownBy(snapshots::look).isInstanceOf(MalformedFileException.class);
+        }
     }
 
     @Test

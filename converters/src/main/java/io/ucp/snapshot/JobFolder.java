@@ -1,0 +1,174 @@
+package io.ucp.snapshot;
+
+import io.ucp.convert.OpenedSource;
+import io.ucp.formats.CheckpointFormat;
+import io.ucp.formats.CheckpointFormat.Candidate;
+import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.io.MalformedFileException;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.time.Duration;
+import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/// The checkpoints that a job has saved in a root, told from names, times and pointers. The newest
+/// is opened when something of it has changed, and else remembered.
+final class JobFolder {
+    private static final FileTime BEGINNING = FileTime.fromMillis(Long.MIN_VALUE);
+
+    private final Path root;
+    private final Duration settled;
+    private final InstantSource clock;
+    private Optional<Opening> last = Optional.empty();
+
+    /// @param settled how long no file of a checkpoint may have changed before it counts as done
+    JobFolder(Path root, Duration settled, InstantSource clock) {
+        this.root = root;
+        this.settled = settled;
+        this.clock = clock;
+    }
+
+    /// A checkpoint that its job is done with.
+    record Committed(
+            CheckpointFormat format, OpenedSource opened, Saved saved, PointerFile pointer) {}
+
+    /// What came of opening a checkpoint, and of which files that is true.
+    ///
+    /// @param beside the files that lie in the root itself
+    private record Opening(
+            Path base,
+            String format,
+            Saved saved,
+            Map<String, Saved.Stamp> beside,
+            Optional<OpenedSource> opened,
+            Optional<IOException> failure) {
+        boolean isOf(Path path, String name, Saved files, Map<String, Saved.Stamp> others) {
+            return base.equals(path)
+                    && format.equals(name)
+                    && saved.equals(files)
+                    && beside.equals(others);
+        }
+    }
+
+    /// The one that the job's pointer names, or that is marked in its own folder; the formats in
+    /// the order in which checkpoints are read. A root without either has none yet.
+    Optional<Committed> committed() throws IOException {
+        if (!Files.isDirectory(root)) {
+            return Optional.empty();
+        }
+        List<CheckpointFormat> formats =
+                CheckpointFormat.all().stream()
+                        .sorted(Comparator.comparingInt(CheckpointFormat::precedence))
+                        .toList();
+        for (CheckpointFormat format : formats) {
+            Optional<Candidate> named = newest(format.find(root), format);
+            if (named.isPresent()) {
+                PointerFile pointer = PointerFile.read(root, named.get());
+                boolean chosen = named.get().pointer().endsWith(CheckpointFormat.NO_POINTER);
+                Path base = chosen ? named.get().folder() : root;
+                OpenedSource opened = open(base, format, Saved.in(root, named.get()));
+                Saved saved = Saved.in(root, named.get());
+                // Another one was committed while this one was opened.
+                boolean same = opened.taken().folder().equals(named.get().folder());
+                return same && PointerFile.read(root, named.get()).equals(pointer)
+                        ? Optional.of(new Committed(format, opened, saved, pointer))
+                        : Optional.empty();
+            }
+        }
+        return Optional.empty();
+    }
+
+    private OpenedSource open(Path base, CheckpointFormat format, Saved saved) throws IOException {
+        Map<String, Saved.Stamp> beside = Saved.stamps(root, 1);
+        Opening opening = last.orElse(null);
+        if (opening == null || !opening.isOf(base, format.name(), saved, beside)) {
+            last = Optional.empty();
+            Optional<OpenedSource> opened = Optional.empty();
+            Optional<IOException> failure = Optional.empty();
+            try {
+                opened = Optional.of(OpenedSource.open(base, Optional.of(format.name())));
+            } catch (IncompleteCheckpointException | MalformedFileException e) {
+                failure = Optional.of(e);
+            }
+            opening = new Opening(base, format.name(), saved, beside, opened, failure);
+            last = Optional.of(opening);
+        }
+        if (opening.failure().isPresent()) {
+            throw opening.failure().get();
+        }
+        return opening.opened().orElseThrow();
+    }
+
+    private Optional<Candidate> newest(List<Candidate> found, CheckpointFormat format)
+            throws IOException {
+        Optional<Candidate> newest = Optional.empty();
+        FileTime latest = BEGINNING;
+        for (Candidate candidate : found) {
+            if (candidate.pointer().isEmpty() || !Files.isDirectory(candidate.folder())) {
+                continue;
+            }
+            if (!candidate.pointer().endsWith(CheckpointFormat.NO_POINTER)) {
+                return Optional.of(candidate);
+            }
+            FileTime at = Saved.in(root, candidate).at();
+            if (format.isMarkedInside() && at.compareTo(latest) > 0) {
+                newest = Optional.of(candidate);
+                latest = at;
+            }
+        }
+        return newest;
+    }
+
+    boolean isBare() throws IOException {
+        return !Files.isDirectory(root) || !isCheckpoint(root);
+    }
+
+    /// Whether a checkpoint of any format lies at a folder.
+    static boolean isCheckpoint(Path folder) throws IOException {
+        for (CheckpointFormat format : CheckpointFormat.all()) {
+            if (!format.find(folder).isEmpty()) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    boolean isSettled(Saved saved) {
+        return !saved.at().toInstant().plus(settled).isAfter(clock.instant());
+    }
+
+    /// What else the job has saved there, the newest first; not what it is at present saving.
+    List<Saved> older(Committed newest) throws IOException {
+        Set<Path> seen = new HashSet<>();
+        List<Saved> older = new ArrayList<>();
+        for (Candidate other : newest.format().find(root)) {
+            add(older, seen, other, newest);
+        }
+        older.sort(Comparator.comparing(Saved::at).reversed().thenComparing(Saved::folder));
+        return older;
+    }
+
+    private void add(List<Saved> older, Set<Path> seen, Candidate candidate, Committed newest)
+            throws IOException {
+        if (!Files.isDirectory(candidate.folder())) {
+            return;
+        }
+        Saved saved = Saved.in(root, candidate);
+        boolean before =
+                !saved.folder().equals(newest.saved().folder())
+                        && saved.at().compareTo(newest.saved().at()) <= 0
+                        && isSettled(saved);
+        if (before && seen.add(saved.folder())) {
+            older.add(saved);
+        }
+    }
+}
