@@ -90,9 +90,6 @@ final class ScrubCommand extends Reporting {
         }
         if (repair) {
             repaired.forEach(path -> SourceReport.line(out(), "repaired", path));
-        } else if (!health.written().isEmpty()) {
-            SourceReport.line(out(), "next", "protect again what was written on purpose;");
-            SourceReport.line(out(), "", "what was not, move away and repair");
         } else if (!health.whole() && health.repairable()) {
             SourceReport.line(
                     out(),
@@ -101,6 +98,10 @@ final class ScrubCommand extends Reporting {
                             .formatted(
                                     ConversionReport.quoted(checkpoint),
                                     ConversionReport.quoted(parity)));
+            if (!health.written().isEmpty()) {
+                SourceReport.line(out(), "", "or, where it was written on purpose, protect again:");
+                SourceReport.line(out(), "", "repair makes it what was protected");
+            }
         } else if (!health.whole()) {
             SourceReport.line(out(), "next", "more is lost than the parity makes up for;");
             SourceReport.line(out(), "", health.missing().orElse(""));

@@ -15,8 +15,6 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.SortedSet;
-import java.util.TreeSet;
 
 /// A checkpoint of which files are lost, as if they were not.
 public final class Degraded {
@@ -60,16 +58,11 @@ public final class Degraded {
 
     private static Set<StoredFile> lost(ProtectedCheckpoint opened) throws IOException {
         Set<StoredFile> lost = new HashSet<>();
-        SortedSet<Path> written = new TreeSet<>();
         for (ParitySet set : opened.manifest().sets()) {
             for (ParitySet.Member member : set.members()) {
                 for (StoredFile file : member.files()) {
-                    Path path = opened.base().resolve(file.path());
-                    if (file.isLost(path)) {
+                    if (file.isLost(opened.base().resolve(file.path()))) {
                         lost.add(file);
-                        if (file.isWritten(path)) {
-                            written.add(path);
-                        }
                     }
                 }
             }
@@ -78,9 +71,6 @@ public final class Degraded {
                     lost.add(file);
                 }
             }
-        }
-        if (!written.isEmpty()) {
-            throw Written.refusal(written);
         }
         return lost;
     }

@@ -42,12 +42,8 @@ public final class Repair {
     /// @return the files that were rebuilt, sorted; pointers that were missing included
     /// @throws IncompleteCheckpointException where more is lost than can be made up for; nothing is
     ///   written then
-    /// @throws io.ucp.formats.RefusedException where what somebody wrote since would be lost
     public static List<Path> of(Health health, RunOptions options, Progress progress)
             throws IOException {
-        if (!health.written().isEmpty()) {
-            throw Written.refusal(health.written());
-        }
         Shortfall shortfall = health.shortfall();
         if (!shortfall.isEmpty()) {
             throw shortfall.refusal();
