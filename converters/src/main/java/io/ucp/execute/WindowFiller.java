@@ -14,7 +14,7 @@ import java.util.List;
 
 /// Fills windows of a target by its steps. Owned by one worker.
 final class WindowFiller {
-    private static final int AVERAGED_AT_ONCE = 8192;
+    private static final int AVERAGED_AT_ONCE = 1 << 15;
 
     private final OpenSources sources;
     private final Gatherer gatherer;
