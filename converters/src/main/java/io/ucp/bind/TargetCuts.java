@@ -55,7 +55,7 @@ final class TargetCuts {
         this.stages = stages;
     }
 
-    /// @param named whether the user named the spec: then no other one takes its place
+    /// @param named whether the user named the spec, where there is one: no other takes its place
     /// @param byName stages follow from the names
     /// @throws RefusedException where nothing says how a parameter is cut
     static TargetCuts of(
@@ -82,8 +82,10 @@ final class TargetCuts {
                         name, of(bundled, rules, degrees, Optional.of(own.replaced(name, open))));
             }
         }
-        if (fitting.size() != 1 || named) {
-            throw refusal(open, degrees, named, fitting.keySet());
+        // A spec that was named for other names of the parameters says nothing here.
+        boolean kept = named && spec.isPresent();
+        if (fitting.size() != 1 || kept) {
+            throw refusal(open, degrees, kept, fitting.keySet());
         }
         return fitting.values().iterator().next();
     }

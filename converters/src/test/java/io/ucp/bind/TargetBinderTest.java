@@ -637,6 +637,23 @@ class TargetBinderTest {
                                 + " for, '1.word_embeddings.weight'");
     }
 
+    /// The one that was named may be for the source's names alone.
+    @Test
+    void aBundledSpecTakesThePlaceOfNone() {
+        TargetBinder.Source source = TargetModel.llama(1).source(ONE_RANK);
+        assertThat(
+                        TargetBinder.bind(
+                                        source,
+                                        Optional.empty(),
+                                        true,
+                                        TargetModel.to(1, 2),
+                                        Map.of())
+                                .notes())
+                .containsExactly(
+                        "cut over ranks by the bundled spec megatron_deepspeed_llama, which fits"
+                                + " every name and shape");
+    }
+
     @Test
     void aScalarOfAnotherFrameworkHasNoRowsToPad() {
         ParameterFacts scalar =

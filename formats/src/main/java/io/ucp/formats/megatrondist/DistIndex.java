@@ -244,15 +244,15 @@ final class DistIndex {
                 own.isPresent() && stack.key.turned()
                         ? Shape.of(StackedKey.turned(stack.tensor.shape().dims()))
                         : stack.tensor.shape();
-        boolean other = own.isPresent() && isOfAllExperts(stack.key, tensor);
-        if (!shape.equals(parameter) || other) {
+        String other = own.isPresent() ? ofAllExperts(stack.key, shape, tensor) : "";
+        if (!shape.equals(parameter) || !other.isEmpty()) {
             throw new RefusedException(
                     "'%s'".formatted(key),
-                    "shape %s of a parameter %s%s"
-                            .formatted(shape, parameter, other ? ", cut along its columns" : ""),
+                    "shape %s of a parameter %s%s".formatted(shape, parameter, other),
                     "states of the parameter's shape",
-                    "of experts in one matrix only `args.moe_use_legacy_grouped_gemm` tells, which"
-                            + " core 0.9 does not have: save it with --no-save-optim");
+                    "of experts in one matrix only `args.moe_use_legacy_grouped_gemm` tells, and"
+                        + " not where Transformer Engine was too old for a grouped layer: save it"
+                        + " with --no-save-optim");
         }
         Map<List<Long>, List<Placed>> placed = new LinkedHashMap<>();
         if (own.isPresent()) {
@@ -264,15 +264,25 @@ final class DistIndex {
         add(key, stack, state, tensor.dtype(), placed);
     }
 
-    /// Whether flat stretches are cut as those of all experts in one matrix are, though `args` say
-    /// that each is a parameter: gate and values lie side by side there, not one below the other.
-    private boolean isOfAllExperts(StackedKey key, OfTensor tensor) {
+    /// What speaks for flat stretches of all experts in one matrix, though `args` say that each is
+    /// a parameter: their columns are cut, gate and values lie side by side. The rows of a
+    /// parameter of its own are cut. Where neither is, and the matrix is square, nothing tells.
+    private String ofAllExperts(StackedKey key, Shape shape, OfTensor tensor) {
         long[] cuts = tensor.shape().dims();
-        return key.experts()
-                && files.arguments().gated()
-                && key.key().endsWith(".linear_fc1.weight")
-                && cuts.length > 1
-                && cuts[cuts.length - 2] > 1;
+        int rows = shape.rank() - 2;
+        if (!key.experts()
+                || !key.key().endsWith(".linear_fc1.weight")
+                || rows < key.lead()
+                || cuts.length != shape.rank() + 1) {
+            return "";
+        }
+        if (cuts[rows + 1] > 1) {
+            return ", cut along its columns";
+        }
+        boolean square = shape.dim(rows) == shape.dim(rows + 1);
+        return square && cuts[rows] == 1 && files.arguments().is("moe_grouped_gemm")
+                ? ", square and not cut"
+                : "";
     }
 
     private void add(

@@ -240,6 +240,48 @@ class MegatronDistFormatTest {
                 .hasMessageContaining("args.moe_use_legacy_grouped_gemm");
     }
 
+    /// An MLP without a gate, whose matrices are square: the shape does not tell.
+    private SmallCheckpoint square(boolean grouped, long... cuts) throws IOException {
+        args.put("num_experts", PyInt.of(1));
+        args.put("moe_grouped_gemm", new PyBool(grouped));
+        args.put("moe_use_legacy_grouped_gemm", new PyBool(false));
+        String key = "optimizer.state.exp_avg." + FIRST;
+        return checkpoint()
+                .whole(List.of(FIRST), 2, 1, 4, 4)
+                .tensor(List.of(key), Shape.of(cuts), parts(cuts))
+                .extra(shape(key, 2, 1, 4, 4));
+    }
+
+    private static Chunk[] parts(long... cuts) {
+        List<Chunk> chunks = new ArrayList<>();
+        for (long i = 0; i < 2 * cuts[2] * cuts[3]; i++) {
+            List<Long> at =
+                    List.of(i / (cuts[2] * cuts[3]), 0L, i / cuts[3] % cuts[2], i % cuts[3], 0L);
+            chunks.add(chunk(at, 1, 1, 1, 1, cuts[4]));
+        }
+        return chunks.toArray(Chunk[]::new);
+    }
+
+    @Test
+    void squareStretchesOfAGroupedLayerAreProvenByTheirCuts() throws IOException {
+        SmallCheckpoint columns = square(true, 2, 1, 1, 2, 8);
+        assertThatThrownBy(() -> index(columns))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("[2, 1, 4, 4], cut along its columns");
+        String grouped = "decoder.layers.1.mlp.experts.linear_fc1.weight0";
+        assertThat(state(index(square(true, 2, 1, 2, 1, 8)), grouped, "exp_avg")).hasSize(2);
+    }
+
+    @Test
+    void squareStretchesOfAGroupedLayerThatIsNotCutAreRefused() throws IOException {
+        SmallCheckpoint whole = square(true, 2, 1, 1, 1, 16);
+        assertThatThrownBy(() -> index(whole))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("[2, 1, 4, 4], square and not cut");
+        String single = "decoder.layers.1.mlp.experts.local_experts.0.linear_fc1.weight";
+        assertThat(state(index(square(false, 2, 1, 1, 1, 16)), single, "exp_avg")).hasSize(1);
+    }
+
     @Test
     void gradientBuffersOfExpertsInOneMatrixAreRefused() throws IOException {
         SmallCheckpoint checkpoint = together().whole(List.of(BUCKET + "param"), 68);
