@@ -72,6 +72,13 @@ public final class NewFolder implements Closeable {
         return target.resolveSibling(".%s%s".formatted(target.getFileName(), SUFFIX));
     }
 
+    /// What is made there: of one that is named so, the inverse of [#beside].
+    private static Path target(Path work) {
+        String name = work.getFileName().toString();
+        int end = Math.max(1, name.length() - SUFFIX.length());
+        return work.resolveSibling(name.substring(1, end));
+    }
+
     private static NewFolder of(Path target, boolean sync, boolean replaces) throws IOException {
         Path absolute = target.toAbsolutePath().normalize();
         if (!replaces || absolute.getParent() == null) {
@@ -93,9 +100,29 @@ public final class NewFolder implements Closeable {
                     "another process is writing it; expected one at a time\n"
                             + "hint: wait until that one has ended");
         }
+        try {
+            clear(work, absolute);
+            if (!replaces) {
+                requireFree(target); // what was being replaced may have its name back
+            }
+            Files.createDirectory(work.resolve(OUTPUT));
+            return new NewFolder(absolute, work, lock, sync, replaces);
+        } catch (IOException | RuntimeException | Error e) {
+            lock.close();
+            throw e;
+        }
+    }
+
+    /// Removes all but the lock, by which others know that somebody is at work, and that the next
+    /// may sweep. What was being replaced gets its name back where nothing has it.
+    private static void clear(Path work, Path target) throws IOException {
+        Path replaced = work.resolve(REPLACED);
+        if (Files.exists(replaced, LinkOption.NOFOLLOW_LINKS)
+                && Files.notExists(target, LinkOption.NOFOLLOW_LINKS)) {
+            Files.move(replaced, target, StandardCopyOption.ATOMIC_MOVE);
+        }
+        FolderTree.remove(replaced);
         FolderTree.remove(work.resolve(OUTPUT));
-        Files.createDirectory(work.resolve(OUTPUT));
-        return new NewFolder(absolute, work, lock, sync, replaces);
     }
 
     /// Removes those of `entries` that are what a killed process left of a folder that it made;
@@ -103,10 +130,11 @@ public final class NewFolder implements Closeable {
     public static void sweep(List<Path> entries) throws IOException {
         for (Path work : entries) {
             Path lock = work.resolve(LOCK);
-            if (work.toString().endsWith(SUFFIX)
+            if (work.equals(beside(target(work)))
                     && Files.isRegularFile(lock, LinkOption.NOFOLLOW_LINKS)) {
                 try (FileChannel channel = FileChannel.open(lock, StandardOpenOption.WRITE)) {
                     if (FileLocks.takeSurely(channel)) {
+                        clear(work, target(work));
                         FolderTree.remove(work);
                     }
                 }
@@ -176,6 +204,7 @@ public final class NewFolder implements Closeable {
     /// Removes what was not committed.
     @Override
     public void close() throws IOException {
+        clear(work, target);
         FolderTree.remove(work);
         lock.close();
     }
