@@ -4,13 +4,16 @@ import io.ucp.io.MalformedFileException;
 import io.ucp.io.WholeFile;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Stream;
 
@@ -72,6 +75,24 @@ public record ProtectedCheckpoint(
         Path root = Objects.requireNonNull(absolute.getRoot());
         int rest = absolute.getNameCount() - depth;
         return rest == 0 ? root : root.resolve(absolute.subpath(0, rest));
+    }
+
+    /// Whether the checkpoint's files are those that were protected, no more and no fewer, as far
+    /// as sizes and times tell; not where the manifest has no times.
+    public boolean isUnchanged() throws IOException {
+        Set<Path> known = new HashSet<>();
+        for (StoredFile file : manifest.files().toList()) {
+            Path path = base.resolve(file.path());
+            if (file.isLost(path) || file.isWritten(path)) {
+                return false;
+            }
+            known.add(path);
+        }
+        try (Stream<Path> all = Files.walk(base.resolve(manifest.folder()))) {
+            return all.filter(Files::isRegularFile).allMatch(known::contains);
+        } catch (UncheckedIOException e) {
+            throw e.getCause();
+        }
     }
 
     /// Of a data file or a parity file, by its element.

@@ -6,6 +6,7 @@ import io.ucp.layout.ImpossibleLayoutException;
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
@@ -35,25 +36,33 @@ final class Attempts {
         void make() throws IOException;
     }
 
-    /// @param pause the last
-    private record Failed(Duration pause, Instant due) {}
+    /// @param pause until it is tried again
+    private record Failed(Instant at, Duration pause) {
+        /// A clock that was set back puts nothing off.
+        boolean isDue(Instant now) {
+            return now.isBefore(at) || !now.isBefore(at.plus(pause));
+        }
+    }
 
     /// @param what the same each time that the same is tried
     /// @return whether it went well; not where it is not yet due again
     boolean made(String what, Attempt attempt) {
         asked.add(what);
         Failed before = failed.get(what);
-        if (before != null && clock.instant().isBefore(before.due())) {
+        if (before != null && !before.isDue(clock.instant())) {
             return false;
         }
         try {
             attempt.make();
             failed.remove(what);
             return true;
-        } catch (IOException | RefusedException | ImpossibleLayoutException e) {
+        } catch (IOException
+                | UncheckedIOException
+                | RefusedException
+                | ImpossibleLayoutException e) {
             Duration pause = before == null ? FIRST : before.pause().multipliedBy(2);
             pause = pause.compareTo(LONGEST) > 0 ? LONGEST : pause;
-            failed.put(what, new Failed(pause, clock.instant().plus(pause)));
+            failed.put(what, new Failed(clock.instant(), pause));
             if (first == null) {
                 first = e;
             } else {

@@ -142,6 +142,14 @@ final class JobFolder {
         return false;
     }
 
+    /// Whether the job has come back to a checkpoint since it was looked at: its files are others,
+    /// or it is the newest now.
+    boolean isTakenUp(Saved saved, CheckpointFormat format) throws IOException {
+        Optional<Candidate> now = newest(format.find(root), format);
+        return !saved.isLike(saved.folder())
+                || now.filter(newest -> newest.folder().startsWith(saved.folder())).isPresent();
+    }
+
     boolean isSettled(Saved saved) {
         return !saved.at().toInstant().plus(settled).isAfter(clock.instant());
     }

@@ -3,14 +3,18 @@ package io.ucp.snapshot;
 import io.ucp.formats.CheckpointFormat.Candidate;
 
 import java.io.IOException;
+import java.nio.file.FileSystemLoopException;
+import java.nio.file.FileVisitOption;
+import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.SimpleFileVisitor;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileTime;
 import java.util.Comparator;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
-import java.util.stream.Stream;
 
 /// What a job saved as one: what lies directly below its root, which is the checkpoint's own folder
 /// or, of the Hugging Face trainer, the step's, in which that lies among other files.
@@ -20,7 +24,11 @@ import java.util.stream.Stream;
 record Saved(Path folder, Path own, Map<String, Stamp> files) {
     /// What tells that a file is the one that it was; the time to the millisecond, which every file
     /// system keeps.
-    record Stamp(long size, FileTime modified) {}
+    record Stamp(long size, FileTime modified) {
+        private static Stamp of(BasicFileAttributes of) {
+            return new Stamp(of.size(), FileTime.fromMillis(of.lastModifiedTime().toMillis()));
+        }
+    }
 
     static Saved in(Path root, Candidate candidate) throws IOException {
         Path own = candidate.folder();
@@ -52,8 +60,15 @@ record Saved(Path folder, Path own, Map<String, Stamp> files) {
 
     /// Whether `copy` has all of its files, whatever else somebody put there.
     boolean isIn(Path copy) throws IOException {
-        return Files.isDirectory(copy)
-                && stamps(copy, Integer.MAX_VALUE).entrySet().containsAll(files.entrySet());
+        for (Map.Entry<String, Stamp> each : files.entrySet()) {
+            Path file = copy.resolve(each.getKey());
+            if (!Files.isRegularFile(file)
+                    || !Stamp.of(Files.readAttributes(file, BasicFileAttributes.class))
+                            .equals(each.getValue())) {
+                return false;
+            }
+        }
+        return Files.isDirectory(copy);
     }
 
     /// Whether `copy` has the same files.
@@ -61,20 +76,35 @@ record Saved(Path folder, Path own, Map<String, Stamp> files) {
         return Files.isDirectory(copy) && stamps(copy, Integer.MAX_VALUE).equals(files);
     }
 
-    /// Of the files in a folder, by path relative to it.
+    /// Of the files in a folder, by path relative to it. Links are followed: what a checkpoint has
+    /// through one is its own. One that leads back to where it lies brings nothing that is not
+    /// there.
     ///
     /// @param depth 1 for those that lie in it directly
     static Map<String, Stamp> stamps(Path folder, int depth) throws IOException {
         Map<String, Stamp> stamps = new TreeMap<>();
-        try (Stream<Path> all = Files.walk(folder, depth)) {
-            for (Path path : all.filter(Files::isRegularFile).toList()) {
-                BasicFileAttributes of = Files.readAttributes(path, BasicFileAttributes.class);
-                stamps.put(
-                        folder.relativize(path).toString(),
-                        new Stamp(
-                                of.size(), FileTime.fromMillis(of.lastModifiedTime().toMillis())));
-            }
-        }
+        Files.walkFileTree(
+                folder,
+                Set.of(FileVisitOption.FOLLOW_LINKS),
+                depth,
+                new SimpleFileVisitor<>() {
+                    @Override
+                    public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) {
+                        if (attributes.isRegularFile()) {
+                            stamps.put(folder.relativize(file).toString(), Stamp.of(attributes));
+                        }
+                        return FileVisitResult.CONTINUE;
+                    }
+
+                    @Override
+                    public FileVisitResult visitFileFailed(Path file, IOException failure)
+                            throws IOException {
+                        if (failure instanceof FileSystemLoopException) {
+                            return FileVisitResult.CONTINUE;
+                        }
+                        throw failure;
+                    }
+                });
         return stamps;
     }
 }

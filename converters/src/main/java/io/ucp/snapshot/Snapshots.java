@@ -8,8 +8,6 @@ import io.ucp.formats.RefusedException;
 import io.ucp.io.MalformedFileException;
 import io.ucp.parity.Grouping;
 import io.ucp.parity.NewFolder;
-import io.ucp.parity.ParityManifest;
-import io.ucp.parity.ProtectedCheckpoint;
 import io.ucp.parity.Protection;
 import io.ucp.snapshot.JobFolder.Committed;
 
@@ -33,7 +31,6 @@ import java.util.stream.Stream;
 
 /// One look at a root of checkpoints, and what follows from it.
 public final class Snapshots {
-    private static final String MANIFEST = "manifest.json";
     private static final FileTime BEGINNING = FileTime.fromMillis(Long.MIN_VALUE);
 
     private final Wishes wishes;
@@ -42,7 +39,7 @@ public final class Snapshots {
     private final JobFolder job;
     private final Attempts attempts;
     private final Map<Path, Saved> told = new HashMap<>();
-    private final Map<Path, Kept> parities = new HashMap<>();
+    private final Optional<Parities> parities;
     private boolean swept;
     private boolean sweptAll;
 
@@ -57,6 +54,7 @@ public final class Snapshots {
         this.events = events;
         this.job = new JobFolder(wishes.root(), wishes.settled(), clock);
         this.attempts = new Attempts(clock);
+        this.parities = wishes.parity().map(wish -> new Parities(wishes.root(), wish));
     }
 
     /// What is to be done with the checkpoints of a root.
@@ -74,19 +72,7 @@ public final class Snapshots {
             long rate) {}
 
     /// @param folder gets a folder for each checkpoint
-    public record Parity(Path folder, Grouping grouping, int data, int parity) {
-        /// Whether what lies there was made so.
-        private boolean isOf(Path made, Path root) throws IOException {
-            try {
-                ParityManifest manifest = ProtectedCheckpoint.open(root, made).manifest();
-                return manifest.group().equals(grouping.toString())
-                        && manifest.data() == data
-                        && manifest.parity() == parity;
-            } catch (MalformedFileException e) {
-                return false;
-            }
-        }
-    }
+    public record Parity(Path folder, Grouping grouping, int data, int parity) {}
 
     /// What was done with a checkpoint.
     ///
@@ -120,12 +106,15 @@ public final class Snapshots {
                 attempts.made("protect " + newest.saved().id(), () -> protect(newest))
                         || wishes.flushTo().isPresent();
         for (Saved behind : backlog(older)) {
-            attempts.made("catch up " + behind.id(), () -> catchUp(newest, behind, older));
+            if (isKept(behind, older)) {
+                attempts.made("protect older " + behind.id(), () -> protectOlder(newest, behind));
+            }
+            attempts.made("flush older " + behind.id(), () -> flushOlder(newest, behind));
         }
         attempts.made("flush " + newest.saved().id(), () -> flush(newest));
         if (wishes.keep() > 0 && held) {
             for (Saved old : older.stream().skip(wishes.keep() - 1L).toList()) {
-                attempts.made("remove " + old.id(), () -> remove(old));
+                attempts.made("remove " + old.id(), () -> remove(old, newest.format()));
             }
         }
         attempts.end();
@@ -152,7 +141,7 @@ public final class Snapshots {
     }
 
     private boolean isBegun(Saved saved) throws IOException {
-        if (wishes.parity().isPresent() && isCurrent(saved, wishes.parity().get().folder())) {
+        if (parities.isPresent() && parities.get().isCurrent(saved)) {
             return true;
         }
         return places().stream()
@@ -201,7 +190,8 @@ public final class Snapshots {
     }
 
     private boolean isDone(Saved saved, List<Saved> older) throws IOException {
-        boolean safe = wishes.parity().isEmpty() || !isKept(saved, older) || isProtected(saved);
+        boolean safe =
+                parities.isEmpty() || !isKept(saved, older) || parities.get().isWished(saved);
         return safe && (wishes.flushTo().isEmpty() || isFlushed(saved));
     }
 
@@ -209,63 +199,50 @@ public final class Snapshots {
         return wishes.keep() == 0 || older.indexOf(saved) < wishes.keep() - 1;
     }
 
-    private void catchUp(Committed newest, Saved behind, List<Saved> older) throws IOException {
+    private void protectOlder(Committed newest, Saved behind) throws IOException {
+        if (parities.isPresent() && !parities.get().isWished(behind)) {
+            catchUp(newest, behind, this::protect);
+        }
+    }
+
+    private void flushOlder(Committed newest, Saved behind) throws IOException {
+        if (wishes.flushTo().isPresent() && !isFlushed(behind)) {
+            catchUp(newest, behind, this::flush);
+        }
+    }
+
+    /// What is done with a checkpoint.
+    @FunctionalInterface
+    private interface Step {
+        void take(Committed checkpoint) throws IOException;
+    }
+
+    private void catchUp(Committed newest, Saved behind, Step step) throws IOException {
         if (behind.equals(told.get(behind.folder()))) {
             return;
         }
         CheckpointFormat format = newest.format();
         try {
             OpenedSource opened = OpenedSource.open(behind.own(), Optional.of(format.name()));
-            Committed committed = new Committed(format, opened, behind, PointerFile.NONE);
-            if (isKept(behind, older)) {
-                protect(committed);
-            }
-            flush(committed);
+            step.take(new Committed(format, opened, behind, PointerFile.NONE));
         } catch (IncompleteCheckpointException | MalformedFileException e) {
             told.put(behind.folder(), behind);
             events.accept(new Event(behind.name(), "incomplete", behind.bytes(), Duration.ZERO));
         }
     }
 
-    /// Whether there is parity that was written after the checkpoint.
-    private static boolean isCurrent(Saved saved, Path folder) throws IOException {
-        Path manifest = folder.resolve(saved.name()).resolve(MANIFEST);
-        return Files.exists(manifest)
-                && Files.getLastModifiedTime(manifest).compareTo(saved.at()) >= 0;
-    }
-
-    /// Whether there is such parity as is wished.
-    private boolean isProtected(Saved saved) throws IOException {
-        Parity wish = wishes.parity().orElseThrow();
-        return isCurrent(saved, wish.folder()) && isLike(wish, saved.name());
-    }
-
-    /// What a manifest says, so that it is read again only when it is another.
-    private record Kept(FileTime modified, boolean like) {}
-
-    private boolean isLike(Parity wish, String name) throws IOException {
-        Path folder = wish.folder().resolve(name);
-        FileTime modified = Files.getLastModifiedTime(folder.resolve(MANIFEST));
-        Kept kept = parities.get(folder);
-        if (kept == null || !kept.modified().equals(modified)) {
-            kept = new Kept(modified, wish.isOf(folder, wishes.root()));
-            parities.put(folder, kept);
-        }
-        return kept.like();
-    }
-
     private void protect(Committed checkpoint) throws IOException {
-        if (wishes.parity().isEmpty()) {
+        if (parities.isEmpty()) {
             return;
         }
-        Parity wish = wishes.parity().get();
+        Parity wish = wishes.parity().orElseThrow();
         Saved saved = checkpoint.saved();
-        if (isProtected(saved)) {
+        if (parities.get().isWished(saved)) {
             return;
         }
-        Path target = wish.folder().resolve(saved.name());
-        requireReplaceable(target, "no parity", Snapshots::isParity, "--parity-to");
-        if (!isCurrent(saved, wish.folder())) {
+        Path target = parities.get().of(saved);
+        requireReplaceable(target, "no parity", parities.get()::isParity, "--parity-to");
+        if (!parities.get().isCurrent(saved)) {
             Discarded.folder(target); // of an earlier checkpoint of that name
         }
         long start = System.nanoTime();
@@ -306,10 +283,6 @@ public final class Snapshots {
         boolean isIn(Path folder) throws IOException;
     }
 
-    private static boolean isParity(Path folder) {
-        return Files.isRegularFile(folder.resolve(MANIFEST));
-    }
-
     private boolean isFlushed(Saved saved) throws IOException {
         return wishes.flushTo().isPresent()
                 && saved.isIn(wishes.flushTo().get().resolve(saved.name()));
@@ -331,16 +304,19 @@ public final class Snapshots {
         checkpoint.pointer().write(to, options.output().sync()); // it says that the rest is there
     }
 
-    /// Never one that was to be flushed and is not.
-    private void remove(Saved old) throws IOException {
-        if (wishes.flushTo().isPresent() && !isFlushed(old)) {
+    /// Never one that was to be flushed and is not, nor one that the job has come back to while
+    /// others were copied. Its parity goes first: where this process ends in between, the next
+    /// finds the checkpoint, and would never find parity of one that is gone.
+    private void remove(Saved old, CheckpointFormat format) throws IOException {
+        boolean stays = wishes.flushTo().isPresent() && !isFlushed(old);
+        if (stays || job.isTakenUp(old, format)) {
             return;
         }
         long start = System.nanoTime();
-        Discarded.folder(old.folder());
-        if (wishes.parity().isPresent()) {
-            Discarded.folder(wishes.parity().get().folder().resolve(old.name()));
+        if (parities.isPresent() && parities.get().isParity(parities.get().of(old))) {
+            Discarded.folder(parities.get().of(old));
         }
+        Discarded.folder(old.folder());
         tell(old.name(), "removed", old.bytes(), start);
     }
 
