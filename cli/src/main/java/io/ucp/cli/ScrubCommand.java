@@ -1,6 +1,7 @@
 package io.ucp.cli;
 
 import io.ucp.parity.Health;
+import io.ucp.parity.Health.FileDamage;
 import io.ucp.parity.ProtectedCheckpoint;
 import io.ucp.parity.Repair;
 import io.ucp.parity.Scrub;
@@ -98,7 +99,7 @@ final class ScrubCommand extends Reporting {
                             .formatted(
                                     ConversionReport.quoted(checkpoint),
                                     ConversionReport.quoted(parity)));
-            if (!health.written().isEmpty()) {
+            if (health.damages().stream().anyMatch(FileDamage::written)) {
                 SourceReport.line(out(), "", "or, where it was written on purpose, protect again:");
                 SourceReport.line(out(), "", "repair makes it what was protected");
             }

@@ -8,12 +8,12 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.SortedSet;
-import java.util.TreeSet;
+import java.util.Set;
 
 /// What of a protected checkpoint and its parity is missing or damaged, block by block.
 public final class Health {
@@ -25,7 +25,7 @@ public final class Health {
 
     private final Map<StoredFile, Damage> damages = new LinkedHashMap<>();
     private final List<FileDamage> manifests = new ArrayList<>();
-    private final SortedSet<Path> written = new TreeSet<>();
+    private final Set<Path> written = new HashSet<>();
     private long bytes;
 
     Health(ProtectedCheckpoint checkpoint, List<Stripes> sets) {
@@ -131,12 +131,6 @@ public final class Health {
                 (at, elements) ->
                         shortfall.add(sets.get(at.set()), at.index(), elements.stream().toArray()));
         return shortfall;
-    }
-
-    /// Files of the checkpoint that are not as they were protected, and that somebody wrote since,
-    /// sorted.
-    public List<Path> written() {
-        return List.copyOf(written);
     }
 
     /// Whether every file can be rebuilt.

@@ -204,8 +204,9 @@ public final class NewFolder implements Closeable {
     /// Removes what was not committed.
     @Override
     public void close() throws IOException {
-        clear(work, target);
-        FolderTree.remove(work);
-        lock.close();
+        try (lock) {
+            clear(work, target);
+            FolderTree.remove(work);
+        }
     }
 }

@@ -102,8 +102,7 @@ final class Shortfall {
         return chosen;
     }
 
-    /// The first of them.
-    static String text(Iterable<Path> paths) {
+    private static String text(Iterable<Path> paths) {
         List<String> names = new ArrayList<>();
         paths.forEach(path -> names.add(path.toString()));
         return names.stream().limit(SHOWN).collect(Collectors.joining(", "))
