@@ -94,19 +94,12 @@ public final class TargetBinder {
     /// What each rank of the job holds.
     ///
     /// @param spec that describes the source; absent where nothing does
+    /// @param named whether the user named that spec: then no bundled one takes its place
     /// @param settings from `--set name=value`
     /// @throws ImpossibleLayoutException for degrees that the model cannot have
     /// @throws io.ucp.formats.RefusedException where no rule says how tensor-parallel ranks share a
     ///   parameter
     /// @throws io.ucp.lang.diagnostic.SpecException where a rule cannot be evaluated
-    public static Bound bind(
-            Source source, Optional<Spec> spec, TargetRequest request, Map<String, Long> settings) {
-        return bind(source, spec, false, request, settings);
-    }
-
-    /// The same by a spec that may be one the user named, which no bundled one takes the place of.
-    ///
-    /// @param named whether it is
     public static Bound bind(
             Source source,
             Optional<Spec> spec,

@@ -83,7 +83,7 @@ class MegatronTargetTest {
     }
 
     private TargetJob job(TargetRequest request) {
-        return TargetBinder.bind(
+        return TargetModel.bind(
                         source(new AxisDegree("pp", 1), new AxisDegree("tp", 1)),
                         SpecLibrary.find("megatron_core_moe"),
                         request,

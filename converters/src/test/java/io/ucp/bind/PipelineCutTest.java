@@ -54,7 +54,7 @@ class PipelineCutTest {
     }
 
     private static TargetBinder.Bound bound(TargetBinder.Source source, TargetRequest to) {
-        return TargetBinder.bind(source, Optional.empty(), to, Map.of());
+        return TargetModel.bind(source, Optional.empty(), to, Map.of());
     }
 
     /// The numbered modules of each stage.

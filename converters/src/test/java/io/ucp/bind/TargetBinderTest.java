@@ -90,7 +90,7 @@ class TargetBinderTest {
                         new AxisDegree("dp", 1),
                         new AxisDegree("tp", c.from));
         TargetRequest request = TargetModel.to(c.pp, c.tp).withVocabulary(c.padding);
-        TargetJob job = TargetBinder.bind(source, bundled(c.family), request, Map.of()).job();
+        TargetJob job = TargetModel.bind(source, bundled(c.family), request, Map.of()).job();
 
         assertThat(job.shards().keySet())
                 .containsExactlyElementsOf(
@@ -178,7 +178,7 @@ class TargetBinderTest {
     @CsvSource({"2, 3, 2", "3, 2, 2", "5, 1, 1"})
     void layersAreCutAsDeepSpeedDoes(int pp, int first, int second) {
         TargetJob job =
-                TargetBinder.bind(
+                TargetModel.bind(
                                 TargetModel.gpt(1).source(ONE_RANK),
                                 bundled("gpt"),
                                 TargetModel.to(pp, 1),
@@ -209,7 +209,7 @@ class TargetBinderTest {
     @Test
     void stagesMayBeGiven() {
         TargetJob job =
-                TargetBinder.bind(
+                TargetModel.bind(
                                 TargetModel.llama(1).source(ONE_RANK),
                                 bundled("llama"),
                                 withStages(2, List.of(1, 4)),
@@ -228,7 +228,7 @@ class TargetBinderTest {
     @Test
     void aPipelineNeedsNoSpecForItsStagesAndOneTensorParallelRank() {
         TargetBinder.Bound bound =
-                TargetBinder.bind(
+                TargetModel.bind(
                         TargetModel.llama(1).source(ONE_RANK),
                         Optional.empty(),
                         TargetModel.to(2, 1),
@@ -242,7 +242,7 @@ class TargetBinderTest {
     void theOneBundledSpecThatFitsGivesTheRulesOfSeveralRanksThatOneRankDoesNotSay(String family) {
         TargetBinder.Source source = model(family, 1).source(ONE_RANK);
         TargetBinder.Bound bound =
-                TargetBinder.bind(source, Optional.empty(), TargetModel.to(1, 2), Map.of());
+                TargetModel.bind(source, Optional.empty(), TargetModel.to(1, 2), Map.of());
         assertThat(bound.notes())
                 .containsExactly(
                         "cut over ranks by the bundled spec megatron_deepspeed_%s, which fits every"
@@ -250,7 +250,7 @@ class TargetBinderTest {
                                 + " name and shape");
         assertThat(bound.job().shards())
                 .isEqualTo(
-                        TargetBinder.bind(source, bundled(family), TargetModel.to(1, 2), Map.of())
+                        TargetModel.bind(source, bundled(family), TargetModel.to(1, 2), Map.of())
                                 .job()
                                 .shards());
     }
@@ -267,7 +267,7 @@ class TargetBinderTest {
         Pattern vocabulary =
                 new Pattern(Kind.VOCABULARY, "\\d+.lm_head.weight", 0, List.of(), List.of());
         List<Pattern> patterns =
-                TargetBinder.bind(
+                TargetModel.bind(
                                 TargetModel.llama(1).source(List.of(fused, vocabulary), ONE_RANK),
                                 Optional.empty(),
                                 TargetModel.to(1, 2),
@@ -300,7 +300,7 @@ class TargetBinderTest {
     }
 
     private static List<Pattern> patterns(TargetBinder.Source source, int tp) {
-        return TargetBinder.bind(source, bundled("llama"), TargetModel.to(1, tp), Map.of())
+        return TargetModel.bind(source, bundled("llama"), TargetModel.to(1, tp), Map.of())
                 .job()
                 .patterns();
     }
@@ -314,7 +314,7 @@ class TargetBinderTest {
                                 new AxisDegree("dp", 3),
                                 new AxisDegree("tp", 2));
         TargetJob job =
-                TargetBinder.bind(source, bundled("llama"), TargetRequest.SAME, Map.of()).job();
+                TargetModel.bind(source, bundled("llama"), TargetRequest.SAME, Map.of()).job();
         assertThat(job.mesh()).isEqualTo(source.mesh());
         assertThat(job.stage()).isEqualTo(1);
     }
@@ -332,9 +332,9 @@ class TargetBinderTest {
         Optional<Spec> spec = Optional.of(Ucl.parse(SourceText.of("uneven.ucl", text)));
         TargetBinder.Source source = TargetModel.llama(1).source(ONE_RANK);
         String name = "3.self_attention.query_key_value.weight";
-        assertThat(rows(TargetBinder.bind(source, spec, TargetModel.to(1, 2), Map.of()), name))
+        assertThat(rows(TargetModel.bind(source, spec, TargetModel.to(1, 2), Map.of()), name))
                 .containsExactly(10L, 22L);
-        assertThat(rows(TargetBinder.bind(source, spec, TargetModel.to(1, 4), Map.of()), name))
+        assertThat(rows(TargetModel.bind(source, spec, TargetModel.to(1, 4), Map.of()), name))
                 .containsExactly(8L, 8L, 8L, 8L);
     }
 
@@ -391,7 +391,7 @@ class TargetBinderTest {
     private static TargetBinder.Bound bound(
             String text, TargetBinder.Source source, TargetRequest request) {
         Optional<Spec> spec = Optional.of(Ucl.parse(SourceText.of("a.ucl", text)));
-        return TargetBinder.bind(source, spec, request, Map.of());
+        return TargetModel.bind(source, spec, request, Map.of());
     }
 
     @Test
@@ -453,19 +453,10 @@ class TargetBinderTest {
                 Stream.of(0, 1, 2, 3)
                         .map(
                                 e ->
-                                        new ParameterFacts(
+                                        parameter(
                                                 "experts.%d.weight".formatted(e),
                                                 Shape.of(3, 5),
-                                                Shape.of(3, 5),
-                                                Map.of(),
-                                                Map.of(),
-                                                ParameterFacts.Split.UNKNOWN,
-                                                true,
-                                                false,
-                                                0,
-                                                List.of(),
-                                                Map.of(),
-                                                List.of()))
+                                                Map.of()))
                         .toList();
         TargetBinder.Source source =
                 new TargetBinder.Source(
@@ -478,7 +469,7 @@ class TargetBinderTest {
                                 new AxisDegree("edp", 1)),
                         1);
         TargetRequest to = TargetRequest.SAME.withTp(tp).withDp(dp).withEp(ep).withStage(stage);
-        return TargetBinder.bind(
+        return TargetModel.bind(
                         source,
                         Optional.of(Ucl.parse(SourceText.of("experts.ucl", text))),
                         to,
@@ -500,7 +491,7 @@ class TargetBinderTest {
         TargetBinder.Source source = TargetModel.llama(1).source(ONE_RANK);
         assertThatThrownBy(
                         () ->
-                                TargetBinder.bind(
+                                TargetModel.bind(
                                         source, bundled("llama"), TargetModel.to(pp, tp), Map.of()))
                 .isInstanceOf(ImpossibleLayoutException.class)
                 .hasMessage(message);
@@ -511,7 +502,7 @@ class TargetBinderTest {
         TargetBinder.Source source = TargetModel.llama(1).source(ONE_RANK);
         assertThatThrownBy(
                         () ->
-                                TargetBinder.bind(
+                                TargetModel.bind(
                                         source,
                                         Optional.empty(),
                                         withStages(2, List.of(3, 3)),
@@ -572,7 +563,7 @@ class TargetBinderTest {
         model.numbers.put("ffn", 7L);
         assertThatThrownBy(
                         () ->
-                                TargetBinder.bind(
+                                TargetModel.bind(
                                         model.source(ONE_RANK),
                                         Optional.empty(),
                                         TargetModel.to(1, 2),
@@ -628,8 +619,7 @@ class TargetBinderTest {
                                 + " megatron_deepspeed_llama, or write a spec");
 
         assertThat(
-                        TargetBinder.bind(
-                                        source, Optional.of(named), TargetModel.to(1, 2), Map.of())
+                        TargetModel.bind(source, Optional.of(named), TargetModel.to(1, 2), Map.of())
                                 .notes())
                 .containsExactly(
                         "cut over ranks by the bundled spec megatron_deepspeed_llama, which fits"
@@ -656,20 +646,7 @@ class TargetBinderTest {
 
     @Test
     void aScalarOfAnotherFrameworkHasNoRowsToPad() {
-        ParameterFacts scalar =
-                new ParameterFacts(
-                        "scale",
-                        Shape.of(),
-                        Shape.of(),
-                        Map.of("fp32", DType.FLOAT32),
-                        Map.of(),
-                        ParameterFacts.Split.UNKNOWN,
-                        true,
-                        false,
-                        0,
-                        List.of(),
-                        Map.of(),
-                        List.of());
+        ParameterFacts scalar = parameter("scale", Shape.of(), Map.of("fp32", DType.FLOAT32));
         TargetBinder.Source of = TargetModel.of("a").source(ONE_RANK);
         TargetBinder.Source foreign =
                 new TargetBinder.Source(
@@ -680,7 +657,23 @@ class TargetBinderTest {
                         true,
                         SavedPipeline.NONE);
         TargetJob job =
-                TargetBinder.bind(foreign, Optional.empty(), TargetModel.to(1, 1), Map.of()).job();
+                TargetModel.bind(foreign, Optional.empty(), TargetModel.to(1, 1), Map.of()).job();
         assertThat(job.padded()).containsEntry("scale", Shape.of());
+    }
+
+    private static ParameterFacts parameter(String name, Shape shape, Map<String, DType> states) {
+        return new ParameterFacts(
+                name,
+                shape,
+                shape,
+                states,
+                Map.of(),
+                ParameterFacts.Split.UNKNOWN,
+                true,
+                false,
+                0,
+                List.of(),
+                Map.of(),
+                List.of());
     }
 }

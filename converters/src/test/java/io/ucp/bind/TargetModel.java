@@ -3,6 +3,7 @@ package io.ucp.bind;
 import io.ucp.formats.AxisDegree;
 import io.ucp.formats.LayoutHints;
 import io.ucp.formats.ParameterFacts;
+import io.ucp.lang.ast.Spec;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 
@@ -129,6 +130,15 @@ final class TargetModel {
                         List.of(),
                         Map.of(),
                         List.of()));
+    }
+
+    /// By a spec that the user did not name.
+    static TargetBinder.Bound bind(
+            TargetBinder.Source source,
+            Optional<Spec> spec,
+            TargetRequest request,
+            Map<String, Long> settings) {
+        return TargetBinder.bind(source, spec, false, request, settings);
     }
 
     TargetBinder.Source source(AxisDegree... mesh) {

@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ucp.bind.TargetRequest;
-import io.ucp.execute.Progress;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.deepspeed.CheckpointFile;
 import io.ucp.formats.deepspeed.GeneratedCheckpoint;
@@ -39,27 +38,12 @@ class AutoEpUniversalTest {
     @TempDir Path folder;
 
     private static Request request(Path source, String to, Optional<TargetRequest> job) {
-        return new Request(
-                source,
-                Optional.empty(),
-                to,
-                Optional.empty(),
-                Map.of(),
-                Map.of(),
-                Optional.empty(),
-                Names.AUTO,
-                job);
+        return Conversions.request(source, to, Optional.empty(), job);
     }
 
     private Path run(Path source, String to, Optional<TargetRequest> job, String name)
             throws IOException {
-        Path output = folder.resolve(name);
-        Conversion.run(
-                Conversion.prepare(request(source, to, job)),
-                output,
-                RunOptions.standard(),
-                Progress.NONE);
-        return output;
+        return Conversions.run(request(source, to, job), folder.resolve(name));
     }
 
     private static GeneratedCheckpoint experts(Wrapper wrapper, int stage, int dp, int ep) {

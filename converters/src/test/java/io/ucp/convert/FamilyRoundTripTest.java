@@ -134,7 +134,8 @@ class FamilyRoundTripTest {
                         List.of(),
                         -1);
         TargetRequest request = TargetRequest.SAME.withFramework(framework(spec)).withTp(tp);
-        TargetJob job = TargetBinder.bind(source, Optional.of(spec), request, Map.of()).job();
+        TargetJob job =
+                TargetBinder.bind(source, Optional.of(spec), false, request, Map.of()).job();
         List<TargetFile> files = new ArrayList<>();
         List<HeldTensor> held = new ArrayList<>();
         Path out = Files.createDirectory(folder.resolve("ranks" + tp));

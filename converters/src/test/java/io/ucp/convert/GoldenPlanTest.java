@@ -170,7 +170,7 @@ class GoldenPlanTest {
                         index.mesh(),
                         index.stage());
         TargetBinder.Bound bound =
-                TargetBinder.bind(source, Optional.of(spec), request(ranks), Map.of());
+                TargetBinder.bind(source, Optional.of(spec), false, request(ranks), Map.of());
         RoundTrip.prove(source.parameters(), bound.job());
         return bound;
     }

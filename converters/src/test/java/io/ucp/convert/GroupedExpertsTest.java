@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ucp.bind.TargetRequest;
 import io.ucp.bind.TargetRequest.Framework;
-import io.ucp.execute.Progress;
 import io.ucp.formats.ParameterFacts;
 import io.ucp.formats.TensorEntry;
 import io.ucp.formats.torch.TorchContents;
@@ -58,9 +57,7 @@ class GroupedExpertsTest {
                                         .withPp(1)
                                         .withDp(ep)
                                         .withEp(ep)));
-        Path output = folder.resolve(name);
-        Conversion.run(Conversion.prepare(request), output, RunOptions.standard(), Progress.NONE);
-        return output;
+        return Conversions.run(request, folder.resolve(name));
     }
 
     /// The number of the first element of a parameter in the file that [FamilyModel] writes.

@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ucp.bind.TargetRequest;
-import io.ucp.execute.Progress;
 import io.ucp.formats.deepspeed.GeneratedCheckpoint;
 import io.ucp.formats.deepspeed.GeneratedCheckpoint.Wrapper;
 import io.ucp.formats.deepspeed.Leaves;
@@ -34,27 +33,10 @@ class TiedPipelineTest {
 
     @TempDir Path folder;
 
-    private static Request request(Path source, int pp, Optional<String> spec) {
-        return new Request(
-                source,
-                Optional.empty(),
-                "deepspeed",
-                spec,
-                Map.of(),
-                Map.of(),
-                Optional.empty(),
-                Names.AUTO,
-                Optional.of(TargetRequest.SAME.withPp(pp)));
-    }
-
     private Path run(Path source, int pp, Optional<String> spec, String name) throws IOException {
-        Path output = folder.resolve(name);
-        Conversion.run(
-                Conversion.prepare(request(source, pp, spec)),
-                output,
-                RunOptions.standard(),
-                Progress.NONE);
-        return output;
+        Optional<TargetRequest> job = Optional.of(TargetRequest.SAME.withPp(pp));
+        return Conversions.run(
+                Conversions.request(source, "deepspeed", spec, job), folder.resolve(name));
     }
 
     /// On the last stage the moments of the positions are zero; the copies that are written of the

@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ucp.bind.TargetRequest;
-import io.ucp.execute.Progress;
 import io.ucp.formats.RefusedException;
 import io.ucp.formats.deepspeed.GeneratedCheckpoint;
 import io.ucp.formats.deepspeed.GeneratedCheckpoint.Wrapper;
@@ -17,7 +16,6 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Map;
 import java.util.Optional;
 
 /// A job without ZeRO in DeepSpeed's universal form, which upstream's converter does not make, and
@@ -28,18 +26,12 @@ class UniversalWithoutZeroTest {
     @TempDir Path folder;
 
     private static Request request(Path source, String to, Optional<TargetRequest> job) {
-        return new Request(source, Optional.empty(), to, Optional.empty(), Map.of(), Map.of(), job);
+        return Conversions.request(source, to, Optional.empty(), job);
     }
 
     private Path run(Path source, String to, Optional<TargetRequest> job, String name)
             throws IOException {
-        Path output = folder.resolve(name);
-        Conversion.run(
-                Conversion.prepare(request(source, to, job)),
-                output,
-                RunOptions.standard(),
-                Progress.NONE);
-        return output;
+        return Conversions.run(request(source, to, job), folder.resolve(name));
     }
 
     private Path source(Wrapper wrapper, int tp) throws IOException {
