@@ -333,12 +333,13 @@ public final class OutputFolder implements Closeable {
         }
     }
 
-    /// Nothing was done here. What is left of a run that was cut off while it tidied up goes too.
+    /// Nothing was done here. What is left of a run that was cut off while it tidied up goes too:
+    /// what certainly cannot go on, not what a failing disk does not show.
     private void letGo() throws IOException {
         closeJournal();
-        boolean made = Files.isDirectory(work.output(), LinkOption.NOFOLLOW_LINKS);
-        boolean goesOn = Files.exists(work.job()) && (made || work.committing().isPresent());
-        if (work.created() || !goesOn) {
+        boolean bare = Files.notExists(work.output(), LinkOption.NOFOLLOW_LINKS);
+        boolean ended = Files.notExists(work.job()) || (bare && work.committing().isEmpty());
+        if (work.created() || ended) {
             work.remove();
         } else {
             work.close();
