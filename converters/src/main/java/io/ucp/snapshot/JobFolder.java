@@ -120,12 +120,30 @@ final class JobFolder {
                 return Optional.of(candidate);
             }
             FileTime at = Saved.in(root, candidate).at();
-            if (format.isMarkedInside() && at.compareTo(latest) > 0) {
+            boolean later = at.compareTo(latest) > 0 && !isSecondName(candidate.folder());
+            if (format.isMarkedInside() && later) {
                 newest = Optional.of(candidate);
                 latest = at;
             }
         }
         return newest;
+    }
+
+    /// Whether it is a link to another folder of the root, which is found by its own name.
+    private boolean isSecondName(Path folder) throws IOException {
+        return Files.isSymbolicLink(folder)
+                && root.toRealPath().equals(folder.toRealPath().getParent());
+    }
+
+    /// All checkpoints of a format in a folder.
+    static List<Saved> all(Path folder, CheckpointFormat format) throws IOException {
+        List<Saved> all = new ArrayList<>();
+        for (Candidate candidate : format.find(folder)) {
+            if (Files.isDirectory(candidate.folder())) {
+                all.add(Saved.in(folder, candidate));
+            }
+        }
+        return all;
     }
 
     boolean isBare() throws IOException {
@@ -147,7 +165,8 @@ final class JobFolder {
     boolean isTakenUp(Saved saved, CheckpointFormat format) throws IOException {
         Optional<Candidate> now = newest(format.find(root), format);
         return !saved.isLike(saved.folder())
-                || now.filter(newest -> newest.folder().startsWith(saved.folder())).isPresent();
+                || (now.isPresent()
+                        && now.get().folder().toRealPath().startsWith(saved.folder().toRealPath()));
     }
 
     boolean isSettled(Saved saved) {
@@ -167,12 +186,12 @@ final class JobFolder {
 
     private void add(List<Saved> older, Set<Path> seen, Candidate candidate, Committed newest)
             throws IOException {
-        if (!Files.isDirectory(candidate.folder())) {
+        if (!Files.isDirectory(candidate.folder()) || isSecondName(candidate.folder())) {
             return;
         }
         Saved saved = Saved.in(root, candidate);
         boolean before =
-                !saved.folder().equals(newest.saved().folder())
+                !Files.isSameFile(saved.folder(), newest.saved().folder())
                         && saved.at().compareTo(newest.saved().at()) <= 0
                         && isSettled(saved);
         if (before && seen.add(saved.folder())) {
