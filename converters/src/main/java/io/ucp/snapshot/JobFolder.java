@@ -146,18 +146,23 @@ final class JobFolder {
         return all;
     }
 
+    /// Whether nothing is there yet that is a checkpoint of any format.
     boolean isBare() throws IOException {
-        return !Files.isDirectory(root) || !isCheckpoint(root);
-    }
-
-    /// Whether a checkpoint of any format lies at a folder.
-    static boolean isCheckpoint(Path folder) throws IOException {
-        for (CheckpointFormat format : CheckpointFormat.all()) {
-            if (!format.find(folder).isEmpty()) {
-                return true;
+        if (Files.isDirectory(root)) {
+            for (CheckpointFormat format : CheckpointFormat.all()) {
+                if (!format.find(root).isEmpty()) {
+                    return false;
+                }
             }
         }
-        return false;
+        return true;
+    }
+
+    /// Whether a folder is a checkpoint of the same format that lies in it as `saved` does in its
+    /// own; not one in which others lie.
+    static boolean isLike(Path folder, Saved saved, CheckpointFormat format) throws IOException {
+        Path own = folder.resolve(saved.folder().relativize(saved.own()).toString());
+        return format.find(folder).stream().anyMatch(found -> found.folder().equals(own));
     }
 
     /// Whether the job has come back to a checkpoint since it was looked at: its files are others,

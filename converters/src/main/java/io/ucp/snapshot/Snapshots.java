@@ -325,7 +325,11 @@ public final class Snapshots {
         Saved saved = checkpoint.saved();
         if (!isFlushed(saved)) {
             Path copy = to.resolve(saved.name());
-            requireReplaceable(copy, "no checkpoint", JobFolder::isCheckpoint, "--flush-to");
+            requireReplaceable(
+                    copy,
+                    "no checkpoint of the job's",
+                    there -> JobFolder.isLike(there, saved, checkpoint.format()),
+                    "--flush-to");
             long start = System.nanoTime();
             new FolderCopy(new RateLimit(wishes.rate()), options).folder(saved, copy);
             tell(saved.name(), "flushed", saved.bytes(), start);

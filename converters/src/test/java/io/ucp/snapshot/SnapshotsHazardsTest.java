@@ -411,6 +411,24 @@ final class SnapshotsHazardsTest {
         assertThat(events).containsExactly("protected global_step3", "flushed global_step3");
     }
 
+    @Test
+    void folderOfOtherCheckpointsIsNotReplacedByACopy() throws IOException {
+        Path run = folder.resolve("slow/global_step3");
+        Trees.copy(SAMPLE, run);
+        assertThatThrownBy(() -> snapshots(1).look())
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("no checkpoint of the job's");
+        assertThat(run.resolve("global_step3/mp_rank_00_model_states.pt")).exists();
+    }
+
+    @Test
+    void checkpointOfAnotherFormatIsNotReplacedByACopy() throws IOException {
+        Path model = folder.resolve("slow/global_step3");
+        Trees.copy(Path.of("../samples/hf-llama-sharded/checkpoint"), model);
+        assertThatThrownBy(() -> snapshots(1).look()).isInstanceOf(RefusedException.class);
+        assertThat(model.resolve("config.json")).exists();
+    }
+
     private static void write(Path file, String text) {
         try {
             Files.writeString(file, text);
