@@ -38,8 +38,30 @@ final class JobFolder {
     }
 
     /// A checkpoint that its job is done with.
-    record Committed(
-            CheckpointFormat format, OpenedSource opened, Saved saved, PointerFile pointer) {}
+    record Committed(CheckpointFormat format, Reading reading, Saved saved, PointerFile pointer) {
+        /// @throws IOException where it cannot be read
+        OpenedSource opened() throws IOException {
+            return reading.opened();
+        }
+    }
+
+    /// A checkpoint that was opened, or why it could not be.
+    record Reading(Optional<OpenedSource> source, Optional<IOException> failure) {
+        static Reading of(OpenedSource opened) {
+            return new Reading(Optional.of(opened), Optional.empty());
+        }
+
+        OpenedSource opened() throws IOException {
+            if (failure.isPresent()) {
+                throw failure.get();
+            }
+            return source.orElseThrow();
+        }
+
+        boolean isOf(Path folder) {
+            return source.isEmpty() || source.get().taken().folder().equals(folder);
+        }
+    }
 
     /// What came of opening a checkpoint, and of which files that is true.
     ///
@@ -49,8 +71,7 @@ final class JobFolder {
             String format,
             Saved saved,
             Map<String, Saved.Stamp> beside,
-            Optional<OpenedSource> opened,
-            Optional<IOException> failure) {
+            Reading reading) {
         boolean isOf(Path path, String name, Saved files, Map<String, Saved.Stamp> others) {
             return base.equals(path)
                     && format.equals(name)
@@ -75,37 +96,35 @@ final class JobFolder {
                 PointerFile pointer = PointerFile.read(root, named.get());
                 boolean chosen = named.get().pointer().endsWith(CheckpointFormat.NO_POINTER);
                 Path base = chosen ? named.get().folder() : root;
-                OpenedSource opened = open(base, format, Saved.in(root, named.get()));
+                Reading reading = open(base, format, Saved.in(root, named.get()));
                 Saved saved = Saved.in(root, named.get());
-                // Another one was committed while this one was opened.
-                boolean same = opened.taken().folder().equals(named.get().folder());
+                // Else another one was committed while this one was opened.
+                boolean same = reading.isOf(named.get().folder());
                 return same && PointerFile.read(root, named.get()).equals(pointer)
-                        ? Optional.of(new Committed(format, opened, saved, pointer))
+                        ? Optional.of(new Committed(format, reading, saved, pointer))
                         : Optional.empty();
             }
         }
         return Optional.empty();
     }
 
-    private OpenedSource open(Path base, CheckpointFormat format, Saved saved) throws IOException {
+    private Reading open(Path base, CheckpointFormat format, Saved saved) throws IOException {
         Map<String, Saved.Stamp> beside = Saved.stamps(root, 1);
         Opening opening = last.orElse(null);
         if (opening == null || !opening.isOf(base, format.name(), saved, beside)) {
             last = Optional.empty();
-            Optional<OpenedSource> opened = Optional.empty();
-            Optional<IOException> failure = Optional.empty();
-            try {
-                opened = Optional.of(OpenedSource.open(base, Optional.of(format.name())));
-            } catch (IncompleteCheckpointException | MalformedFileException e) {
-                failure = Optional.of(e);
-            }
-            opening = new Opening(base, format.name(), saved, beside, opened, failure);
+            opening = new Opening(base, format.name(), saved, beside, read(base, format));
             last = Optional.of(opening);
         }
-        if (opening.failure().isPresent()) {
-            throw opening.failure().get();
+        return opening.reading();
+    }
+
+    private static Reading read(Path base, CheckpointFormat format) throws IOException {
+        try {
+            return Reading.of(OpenedSource.open(base, Optional.of(format.name())));
+        } catch (IncompleteCheckpointException | MalformedFileException e) {
+            return new Reading(Optional.empty(), Optional.of(e));
         }
-        return opening.opened().orElseThrow();
     }
 
     private Optional<Candidate> newest(List<Candidate> found, CheckpointFormat format)

@@ -10,6 +10,7 @@ import io.ucp.parity.Grouping;
 import io.ucp.parity.NewFolder;
 import io.ucp.parity.Protection;
 import io.ucp.snapshot.JobFolder.Committed;
+import io.ucp.snapshot.JobFolder.Reading;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -104,17 +105,19 @@ public final class Snapshots {
         if (!job.isSettled(newest.saved())) {
             return false;
         }
-        boolean held =
-                attempts.made("protect " + newest.saved().id(), () -> protect(newest))
-                        || wishes.flushTo().isPresent();
+        boolean whole = attempts.made("read " + newest.saved().id(), newest::opened);
+        boolean safe =
+                whole && attempts.made("protect " + newest.saved().id(), () -> protect(newest));
         for (Saved behind : backlog(older)) {
             if (isKept(behind, older)) {
                 attempts.made("protect older " + behind.id(), () -> protectOlder(newest, behind));
             }
             attempts.made("flush older " + behind.id(), () -> flushOlder(newest, behind));
         }
-        attempts.made("flush " + newest.saved().id(), () -> flush(newest));
-        if (wishes.keep() > 0 && held) {
+        if (whole) {
+            attempts.made("flush " + newest.saved().id(), () -> flush(newest));
+        }
+        if (wishes.keep() > 0 && (safe || (whole && wishes.flushTo().isPresent()))) {
             for (Saved old : surplus(older)) {
                 attempts.made("remove " + old.id(), () -> remove(old, older, newest));
             }
@@ -245,7 +248,7 @@ public final class Snapshots {
         CheckpointFormat format = newest.format();
         try {
             OpenedSource opened = OpenedSource.open(behind.own(), Optional.of(format.name()));
-            step.take(new Committed(format, opened, behind, PointerFile.NONE));
+            step.take(new Committed(format, Reading.of(opened), behind, PointerFile.NONE));
         } catch (IncompleteCheckpointException | MalformedFileException e) {
             told.put(behind.folder(), behind);
             events.accept(new Event(behind.name(), "incomplete", behind.bytes(), Duration.ZERO));

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.ucp.convert.FolderTree;
 import io.ucp.convert.RunOptions;
 import io.ucp.convert.Trees;
+import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.RefusedException;
 import io.ucp.parity.Degraded;
 import io.ucp.parity.Grouping;
@@ -427,6 +428,19 @@ final class SnapshotsHazardsTest {
         Trees.copy(Path.of("../samples/hf-llama-sharded/checkpoint"), model);
         assertThatThrownBy(() -> snapshots(1).look()).isInstanceOf(RefusedException.class);
         assertThat(model.resolve("config.json")).exists();
+    }
+
+    @Test
+    void newestThatCannotBeReadHoldsUpNoneBeforeIt() throws IOException {
+        Snapshots snapshots = snapshots(1);
+        snapshots.look();
+        save("global_step4", SAVED.plusSeconds(10));
+        save("global_step5", SAVED.plusSeconds(20));
+        Files.delete(root.resolve("global_step5/bf16_zero_pp_rank_1_mp_rank_00_optim_states.pt"));
+        events.clear();
+        assertThatThrownBy(snapshots::look).isInstanceOf(IncompleteCheckpointException.class);
+        assertThat(events).containsExactly("flushed global_step4");
+        assertThat(folder.resolve("slow/latest")).hasContent("global_step3");
     }
 
     private static void write(Path file, String text) {
