@@ -7,9 +7,11 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.Set;
 import java.util.stream.Stream;
 
-/// What `--overwrite` may replace: a checkpoint, or an empty folder.
+/// What `--overwrite` may replace: a checkpoint, or an empty folder; never all that a job saved.
 final class Replaceable {
     private Replaceable() {}
 
@@ -18,10 +20,15 @@ final class Replaceable {
         if (!Files.isDirectory(target, LinkOption.NOFOLLOW_LINKS)) {
             throw refused(target, Files.isSymbolicLink(target) ? "a link" : "no folder");
         }
+        Set<Path> found = new HashSet<>();
         for (CheckpointFormat format : CheckpointFormat.all()) {
-            if (!format.find(target).isEmpty()) {
-                return;
-            }
+            format.find(target).forEach(candidate -> found.add(candidate.folder()));
+        }
+        if (found.size() > 1) {
+            throw refused(target, "%d checkpoints".formatted(found.size()));
+        }
+        if (!found.isEmpty()) {
+            return;
         }
         try (Stream<Path> entries = Files.list(target)) {
             if (entries.findAny().isPresent()) {

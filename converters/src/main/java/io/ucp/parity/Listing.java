@@ -98,6 +98,9 @@ record Listing(
         try (Stream<Path> all = Files.walk(folder)) {
             List<Path> files = new ArrayList<>();
             for (Path path : all.sorted().toList()) {
+                if (Repair.isTemporary(path)) {
+                    continue; // of no checkpoint
+                }
                 if (Files.isRegularFile(path)) {
                     files.add(path);
                 } else if (!Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS)) {

@@ -77,19 +77,25 @@ public record ProtectedCheckpoint(
         return rest == 0 ? root : root.resolve(absolute.subpath(0, rest));
     }
 
-    /// Whether the checkpoint's files are those that were protected, no more and no fewer, as far
-    /// as sizes and times tell; not where the manifest has no times.
-    public boolean isUnchanged() throws IOException {
+    /// Whether nobody has written a file of the checkpoint since, or added one, as far as times
+    /// tell; not where the manifest has no times. What is missing or shorter is not written: the
+    /// parity is what brings it back.
+    public boolean isUnwritten() throws IOException {
+        Path own = base.resolve(manifest.folder());
+        if (!Files.isDirectory(own)) {
+            return false;
+        }
         Set<Path> known = new HashSet<>();
         for (StoredFile file : manifest.files().toList()) {
             Path path = base.resolve(file.path());
-            if (file.isLost(path) || file.isWritten(path)) {
+            if (file.isWritten(path)) {
                 return false;
             }
             known.add(path);
         }
-        try (Stream<Path> all = Files.walk(base.resolve(manifest.folder()))) {
-            return all.filter(Files::isRegularFile).allMatch(known::contains);
+        try (Stream<Path> all = Files.walk(own)) {
+            return all.filter(Files::isRegularFile)
+                    .allMatch(file -> known.contains(file) || Repair.isTemporary(file));
         } catch (UncheckedIOException e) {
             throw e.getCause();
         }

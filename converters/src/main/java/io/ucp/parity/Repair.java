@@ -30,6 +30,8 @@ import java.util.Objects;
 /// there as it was until then. Temporary names are always the same, so that a repair that was
 /// killed leaves nothing that the next does not take up.
 public final class Repair {
+    private static final String SUFFIX = ".ucp-repair";
+
     private final Health health;
     private final boolean sync;
     private final Map<StoredFile, Rebuilt> files = new HashMap<>();
@@ -88,7 +90,13 @@ public final class Repair {
     }
 
     private static Path temporary(Path file) {
-        return file.resolveSibling(".%s.ucp-repair".formatted(file.getFileName()));
+        return file.resolveSibling(".%s%s".formatted(file.getFileName(), SUFFIX));
+    }
+
+    /// Whether a repair is making it, or left it when it was killed.
+    public static boolean isTemporary(Path file) {
+        String name = String.valueOf(file.getFileName());
+        return name.startsWith(".") && name.endsWith(SUFFIX);
     }
 
     private static Path folder(Path file) {

@@ -38,8 +38,30 @@ final class JobFolder {
     }
 
     /// A checkpoint that its job is done with.
-    record Committed(
-            CheckpointFormat format, OpenedSource opened, Saved saved, PointerFile pointer) {}
+    record Committed(CheckpointFormat format, Reading reading, Saved saved, PointerFile pointer) {
+        /// @throws IOException where it cannot be read
+        OpenedSource opened() throws IOException {
+            return reading.opened();
+        }
+    }
+
+    /// A checkpoint that was opened, or why it could not be.
+    record Reading(Optional<OpenedSource> source, Optional<IOException> failure) {
+        static Reading of(OpenedSource opened) {
+            return new Reading(Optional.of(opened), Optional.empty());
+        }
+
+        OpenedSource opened() throws IOException {
+            if (failure.isPresent()) {
+                throw failure.get();
+            }
+            return source.orElseThrow();
+        }
+
+        boolean isOf(Path folder) {
+            return source.isEmpty() || source.get().taken().folder().equals(folder);
+        }
+    }
 
     /// What came of opening a checkpoint, and of which files that is true.
     ///
@@ -49,8 +71,7 @@ final class JobFolder {
             String format,
             Saved saved,
             Map<String, Saved.Stamp> beside,
-            Optional<OpenedSource> opened,
-            Optional<IOException> failure) {
+            Reading reading) {
         boolean isOf(Path path, String name, Saved files, Map<String, Saved.Stamp> others) {
             return base.equals(path)
                     && format.equals(name)
@@ -75,37 +96,35 @@ final class JobFolder {
                 PointerFile pointer = PointerFile.read(root, named.get());
                 boolean chosen = named.get().pointer().endsWith(CheckpointFormat.NO_POINTER);
                 Path base = chosen ? named.get().folder() : root;
-                OpenedSource opened = open(base, format, Saved.in(root, named.get()));
+                Reading reading = open(base, format, Saved.in(root, named.get()));
                 Saved saved = Saved.in(root, named.get());
-                // Another one was committed while this one was opened.
-                boolean same = opened.taken().folder().equals(named.get().folder());
+                // Else another one was committed while this one was opened.
+                boolean same = reading.isOf(named.get().folder());
                 return same && PointerFile.read(root, named.get()).equals(pointer)
-                        ? Optional.of(new Committed(format, opened, saved, pointer))
+                        ? Optional.of(new Committed(format, reading, saved, pointer))
                         : Optional.empty();
             }
         }
         return Optional.empty();
     }
 
-    private OpenedSource open(Path base, CheckpointFormat format, Saved saved) throws IOException {
+    private Reading open(Path base, CheckpointFormat format, Saved saved) throws IOException {
         Map<String, Saved.Stamp> beside = Saved.stamps(root, 1);
         Opening opening = last.orElse(null);
         if (opening == null || !opening.isOf(base, format.name(), saved, beside)) {
             last = Optional.empty();
-            Optional<OpenedSource> opened = Optional.empty();
-            Optional<IOException> failure = Optional.empty();
-            try {
-                opened = Optional.of(OpenedSource.open(base, Optional.of(format.name())));
-            } catch (IncompleteCheckpointException | MalformedFileException e) {
-                failure = Optional.of(e);
-            }
-            opening = new Opening(base, format.name(), saved, beside, opened, failure);
+            opening = new Opening(base, format.name(), saved, beside, read(base, format));
             last = Optional.of(opening);
         }
-        if (opening.failure().isPresent()) {
-            throw opening.failure().get();
+        return opening.reading();
+    }
+
+    private static Reading read(Path base, CheckpointFormat format) throws IOException {
+        try {
+            return Reading.of(OpenedSource.open(base, Optional.of(format.name())));
+        } catch (IncompleteCheckpointException | MalformedFileException e) {
+            return new Reading(Optional.empty(), Optional.of(e));
         }
-        return opening.opened().orElseThrow();
     }
 
     private Optional<Candidate> newest(List<Candidate> found, CheckpointFormat format)
@@ -120,7 +139,8 @@ final class JobFolder {
                 return Optional.of(candidate);
             }
             FileTime at = Saved.in(root, candidate).at();
-            if (format.isMarkedInside() && at.compareTo(latest) > 0) {
+            boolean later = at.compareTo(latest) > 0 && !isSecondName(candidate.folder());
+            if (format.isMarkedInside() && later) {
                 newest = Optional.of(candidate);
                 latest = at;
             }
@@ -128,18 +148,40 @@ final class JobFolder {
         return newest;
     }
 
-    boolean isBare() throws IOException {
-        return !Files.isDirectory(root) || !isCheckpoint(root);
+    /// Whether it is a link to another folder of the root, which is found by its own name.
+    private boolean isSecondName(Path folder) throws IOException {
+        return Files.isSymbolicLink(folder)
+                && root.toRealPath().equals(folder.toRealPath().getParent());
     }
 
-    /// Whether a checkpoint of any format lies at a folder.
-    static boolean isCheckpoint(Path folder) throws IOException {
-        for (CheckpointFormat format : CheckpointFormat.all()) {
-            if (!format.find(folder).isEmpty()) {
-                return true;
+    /// All checkpoints of a format in a folder.
+    static List<Saved> all(Path folder, CheckpointFormat format) throws IOException {
+        List<Saved> all = new ArrayList<>();
+        for (Candidate candidate : format.find(folder)) {
+            if (Files.isDirectory(candidate.folder())) {
+                all.add(Saved.in(folder, candidate));
             }
         }
-        return false;
+        return all;
+    }
+
+    /// Whether nothing is there yet that is a checkpoint of any format.
+    boolean isBare() throws IOException {
+        if (Files.isDirectory(root)) {
+            for (CheckpointFormat format : CheckpointFormat.all()) {
+                if (!format.find(root).isEmpty()) {
+                    return false;
+                }
+            }
+        }
+        return true;
+    }
+
+    /// Whether a folder is a checkpoint of the same format that lies in it as `saved` does in its
+    /// own; not one in which others lie.
+    static boolean isLike(Path folder, Saved saved, CheckpointFormat format) throws IOException {
+        Path own = folder.resolve(saved.folder().relativize(saved.own()).toString());
+        return format.find(folder).stream().anyMatch(found -> found.folder().equals(own));
     }
 
     /// Whether the job has come back to a checkpoint since it was looked at: its files are others,
@@ -147,7 +189,8 @@ final class JobFolder {
     boolean isTakenUp(Saved saved, CheckpointFormat format) throws IOException {
         Optional<Candidate> now = newest(format.find(root), format);
         return !saved.isLike(saved.folder())
-                || now.filter(newest -> newest.folder().startsWith(saved.folder())).isPresent();
+                || (now.isPresent()
+                        && now.get().folder().toRealPath().startsWith(saved.folder().toRealPath()));
     }
 
     boolean isSettled(Saved saved) {
@@ -167,12 +210,12 @@ final class JobFolder {
 
     private void add(List<Saved> older, Set<Path> seen, Candidate candidate, Committed newest)
             throws IOException {
-        if (!Files.isDirectory(candidate.folder())) {
+        if (!Files.isDirectory(candidate.folder()) || isSecondName(candidate.folder())) {
             return;
         }
         Saved saved = Saved.in(root, candidate);
         boolean before =
-                !saved.folder().equals(newest.saved().folder())
+                !Files.isSameFile(saved.folder(), newest.saved().folder())
                         && saved.at().compareTo(newest.saved().at()) <= 0
                         && isSettled(saved);
         if (before && seen.add(saved.folder())) {

@@ -39,18 +39,18 @@ final class Parities {
         return read(folder).isPresent();
     }
 
-    /// Whether there is parity of the very files that the checkpoint has now. Their own times tell,
-    /// not the parity's, which another clock may have given, and which is later than that of an
-    /// older checkpoint that took the name of this one.
+    /// Whether there is parity of the very files that the checkpoint has now, or had: one that lost
+    /// some is what it is for. Their own times tell, not the parity's, which another clock may have
+    /// given, and which is later than that of an older checkpoint that took the name of this one.
     boolean isCurrent(Saved saved) throws IOException {
         Optional<ProtectedCheckpoint> parity = read(of(saved));
-        return parity.isPresent() && parity.get().isUnchanged();
+        return parity.isPresent() && parity.get().isUnwritten();
     }
 
     /// Whether there is such parity as is wished.
     boolean isWished(Saved saved) throws IOException {
         Optional<ProtectedCheckpoint> parity = read(of(saved));
-        return parity.isPresent() && isLike(parity.get().manifest()) && parity.get().isUnchanged();
+        return parity.isPresent() && isLike(parity.get().manifest()) && parity.get().isUnwritten();
     }
 
     private boolean isLike(ParityManifest manifest) {

@@ -1,6 +1,7 @@
 package io.ucp.snapshot;
 
 import io.ucp.formats.CheckpointFormat.Candidate;
+import io.ucp.parity.Repair;
 
 import java.io.IOException;
 import java.nio.file.FileSystemLoopException;
@@ -71,6 +72,17 @@ record Saved(Path folder, Path own, Map<String, Stamp> files) {
         return Files.isDirectory(copy);
     }
 
+    /// Whether a file of this one lies in a folder, and is here a link to it.
+    boolean leadsInto(Path other) throws IOException {
+        Path real = other.toRealPath();
+        for (String file : files.keySet()) {
+            if (folder.resolve(file).toRealPath().startsWith(real)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
     /// Whether `copy` has the same files.
     boolean isLike(Path copy) throws IOException {
         return Files.isDirectory(copy) && stamps(copy, Integer.MAX_VALUE).equals(files);
@@ -78,7 +90,7 @@ record Saved(Path folder, Path own, Map<String, Stamp> files) {
 
     /// Of the files in a folder, by path relative to it. Links are followed: what a checkpoint has
     /// through one is its own. One that leads back to where it lies brings nothing that is not
-    /// there.
+    /// there. What a repair has half made is none of them.
     ///
     /// @param depth 1 for those that lie in it directly
     static Map<String, Stamp> stamps(Path folder, int depth) throws IOException {
@@ -90,7 +102,7 @@ record Saved(Path folder, Path own, Map<String, Stamp> files) {
                 new SimpleFileVisitor<>() {
                     @Override
                     public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) {
-                        if (attributes.isRegularFile()) {
+                        if (attributes.isRegularFile() && !Repair.isTemporary(file)) {
                             stamps.put(folder.relativize(file).toString(), Stamp.of(attributes));
                         }
                         return FileVisitResult.CONTINUE;

@@ -10,6 +10,7 @@ import io.ucp.parity.Grouping;
 import io.ucp.parity.NewFolder;
 import io.ucp.parity.Protection;
 import io.ucp.snapshot.JobFolder.Committed;
+import io.ucp.snapshot.JobFolder.Reading;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -90,7 +91,7 @@ public final class Snapshots {
     /// @throws RefusedException where two of the folders are the same
     public boolean look() throws IOException {
         requireApart();
-        sweep();
+        attempts.made("sweep", this::sweep);
         Optional<Committed> found = job.committed();
         if (found.isEmpty()) {
             since = since.isEmpty() && job.isBare() ? Optional.of(BEGINNING) : since;
@@ -98,30 +99,33 @@ public final class Snapshots {
         }
         Committed newest = found.get();
         List<Saved> older = job.older(newest);
-        since = Optional.of(since.isPresent() ? since.get() : begun(newest.saved(), older));
+        if (since.isEmpty()) {
+            attempts.made("begin", () -> since = Optional.of(begun(newest, older)));
+        }
         if (!job.isSettled(newest.saved())) {
             return false;
         }
-        boolean held =
-                attempts.made("protect " + newest.saved().id(), () -> protect(newest))
-                        || wishes.flushTo().isPresent();
+        boolean whole = attempts.made("read " + newest.saved().id(), newest::opened);
+        boolean safe =
+                whole && attempts.made("protect " + newest.saved().id(), () -> protect(newest));
         for (Saved behind : backlog(older)) {
             if (isKept(behind, older)) {
                 attempts.made("protect older " + behind.id(), () -> protectOlder(newest, behind));
             }
             attempts.made("flush older " + behind.id(), () -> flushOlder(newest, behind));
         }
-        attempts.made("flush " + newest.saved().id(), () -> flush(newest));
-        if (wishes.keep() > 0 && held) {
-            for (Saved old : older.stream().skip(wishes.keep() - 1L).toList()) {
-                attempts.made("remove " + old.id(), () -> remove(old, newest.format()));
+        if (whole) {
+            attempts.made("flush " + newest.saved().id(), () -> flush(newest));
+        }
+        if (wishes.keep() > 0 && (safe || (whole && wishes.flushTo().isPresent()))) {
+            for (Saved old : surplus(older)) {
+                attempts.made("remove " + old.id(), () -> remove(old, older, newest));
             }
         }
-        attempts.end();
         if (!sweptAll && !owes()) {
-            sweep(Set.of());
-            sweptAll = true;
+            sweptAll = attempts.made("sweep all", () -> sweep(Set.of()));
         }
+        attempts.end();
         return true;
     }
 
@@ -131,13 +135,22 @@ public final class Snapshots {
     }
 
     /// From when on checkpoints are ours: the newest, or the oldest that a process before this one
-    /// had begun with, so that what was committed until this one was started is not forgotten.
-    private FileTime begun(Saved newest, List<Saved> older) throws IOException {
-        FileTime begun = newest.at();
+    /// had begun with, so that what was committed until this one was started is not forgotten; or
+    /// the last one that it copied, which the job may have removed since.
+    private FileTime begun(Committed newest, List<Saved> older) throws IOException {
+        FileTime latest = newest.saved().at();
+        FileTime begun = latest;
         for (Saved saved : older) {
             begun = isBegun(saved) ? saved.at() : begun;
         }
-        return begun;
+        FileTime copied = BEGINNING;
+        if (wishes.flushTo().isPresent()) {
+            for (Saved copy : JobFolder.all(wishes.flushTo().get(), newest.format())) {
+                boolean last = copy.at().compareTo(copied) > 0 && copy.at().compareTo(latest) <= 0;
+                copied = last ? copy.at() : copied;
+            }
+        }
+        return copied.equals(BEGINNING) || copied.compareTo(begun) > 0 ? begun : copied;
     }
 
     private boolean isBegun(Saved saved) throws IOException {
@@ -185,7 +198,7 @@ public final class Snapshots {
             }
             behind.add(saved);
         }
-        behind.removeIf(saved -> saved.at().compareTo(since.orElse(BEGINNING)) < 0);
+        behind.removeIf(saved -> since.isEmpty() || saved.at().compareTo(since.get()) < 0);
         return behind.reversed();
     }
 
@@ -196,7 +209,18 @@ public final class Snapshots {
     }
 
     private boolean isKept(Saved saved, List<Saved> older) {
-        return wishes.keep() == 0 || older.indexOf(saved) < wishes.keep() - 1;
+        return !surplus(older).contains(saved);
+    }
+
+    /// All but the newest N; one that could not be read does not count.
+    private List<Saved> surplus(List<Saved> older) {
+        int left = wishes.keep() == 0 ? Integer.MAX_VALUE : wishes.keep() - 1;
+        int end = 0;
+        for (; end < older.size() && left > 0; end++) {
+            Saved saved = older.get(end);
+            left -= saved.equals(told.get(saved.folder())) ? 0 : 1;
+        }
+        return older.subList(end, older.size());
     }
 
     private void protectOlder(Committed newest, Saved behind) throws IOException {
@@ -224,7 +248,7 @@ public final class Snapshots {
         CheckpointFormat format = newest.format();
         try {
             OpenedSource opened = OpenedSource.open(behind.own(), Optional.of(format.name()));
-            step.take(new Committed(format, opened, behind, PointerFile.NONE));
+            step.take(new Committed(format, Reading.of(opened), behind, PointerFile.NONE));
         } catch (IncompleteCheckpointException | MalformedFileException e) {
             told.put(behind.folder(), behind);
             events.accept(new Event(behind.name(), "incomplete", behind.bytes(), Duration.ZERO));
@@ -260,9 +284,17 @@ public final class Snapshots {
         tell(saved.name(), "protected", report.parityBytes(), start);
     }
 
-    /// Only what an earlier look may have written is replaced; a link is none of that.
-    private static void requireReplaceable(Path there, String what, Written written, String option)
+    /// Only what an earlier look may have written is replaced; a link is none of that, nor is what
+    /// the job's own checkpoints lie in.
+    private void requireReplaceable(Path there, String what, Written written, String option)
             throws IOException {
+        if (Files.isDirectory(there) && wishes.root().toRealPath().startsWith(there.toRealPath())) {
+            throw new RefusedException(
+                    there.toString(),
+                    "the job saves there, and it would be replaced",
+                    "a place of its own for what is written",
+                    "choose another " + option);
+        }
         boolean free = !Files.exists(there, LinkOption.NOFOLLOW_LINKS);
         boolean ours =
                 free
@@ -296,7 +328,11 @@ public final class Snapshots {
         Saved saved = checkpoint.saved();
         if (!isFlushed(saved)) {
             Path copy = to.resolve(saved.name());
-            requireReplaceable(copy, "no checkpoint", JobFolder::isCheckpoint, "--flush-to");
+            requireReplaceable(
+                    copy,
+                    "no checkpoint of the job's",
+                    there -> JobFolder.isLike(there, saved, checkpoint.format()),
+                    "--flush-to");
             long start = System.nanoTime();
             new FolderCopy(new RateLimit(wishes.rate()), options).folder(saved, copy);
             tell(saved.name(), "flushed", saved.bytes(), start);
@@ -305,12 +341,22 @@ public final class Snapshots {
     }
 
     /// Never one that was to be flushed and is not, nor one that the job has come back to while
-    /// others were copied. Its parity goes first: where this process ends in between, the next
-    /// finds the checkpoint, and would never find parity of one that is gone.
-    private void remove(Saved old, CheckpointFormat format) throws IOException {
+    /// others were copied, nor one that others have files of. Its parity goes first: where this
+    /// process ends in between, the next finds the checkpoint, and would never find parity of one
+    /// that is gone.
+    private void remove(Saved old, List<Saved> older, Committed newest) throws IOException {
         boolean stays = wishes.flushTo().isPresent() && !isFlushed(old);
-        if (stays || job.isTakenUp(old, format)) {
+        if (stays
+                || job.isTakenUp(old, newest.format())
+                || newest.saved().leadsInto(old.folder())) {
             return;
+        }
+        for (Saved other : older) {
+            if (!other.equals(old)
+                    && Files.isDirectory(other.folder())
+                    && other.leadsInto(old.folder())) {
+                return;
+            }
         }
         long start = System.nanoTime();
         if (parities.isPresent() && parities.get().isParity(parities.get().of(old))) {

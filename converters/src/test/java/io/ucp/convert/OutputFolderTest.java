@@ -167,6 +167,22 @@ class OutputFolderTest {
     }
 
     @Test
+    void replacesNotAllThatAJobSaved() throws IOException {
+        Path out =
+                Trees.copy(
+                        Path.of("../samples/gpt2-zero2-tied-frozen/checkpoint"),
+                        parent.resolve("out"));
+        Trees.copy(out.resolve("global_step3"), out.resolve("global_step4"));
+        assertThatThrownBy(() -> open(Leftover.REFUSE, true))
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("--overwrite, and it is 2 checkpoints");
+        assertThat(out.resolve("global_step3/mp_rank_00_model_states.pt")).exists();
+        FolderTree.remove(out.resolve("global_step4"));
+        make(Leftover.REFUSE, true, "new");
+        assertThat(out.resolve("a/b")).hasContent("new");
+    }
+
+    @Test
     void touchesNoFolderOfThatNameThatIsNotItsOwn() throws IOException {
         Files.createDirectories(parent.resolve(".out.ucp"));
         Files.writeString(parent.resolve(".out.ucp/thesis.tex"), "mine");

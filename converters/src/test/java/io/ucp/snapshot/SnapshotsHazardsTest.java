@@ -3,8 +3,12 @@ package io.ucp.snapshot;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.ucp.convert.FolderTree;
 import io.ucp.convert.RunOptions;
+import io.ucp.convert.Trees;
+import io.ucp.formats.IncompleteCheckpointException;
 import io.ucp.formats.RefusedException;
+import io.ucp.parity.Degraded;
 import io.ucp.parity.Grouping;
 import io.ucp.parity.NewFolder;
 
@@ -252,6 +256,191 @@ final class SnapshotsHazardsTest {
         } catch (IOException | RefusedException e) {
             assertThat(e).hasMessageContaining("latest");
         }
+    }
+
+    @Test
+    void linkToTheNewestIsNoOlderOne() throws IOException {
+        Files.createSymbolicLink(root.resolve("last"), Path.of("global_step3"));
+        Files.writeString(root.resolve("latest"), "last");
+        assertThat(snapshots(1, Optional.empty()).look()).isTrue();
+        assertThat(root.resolve("last/mp_rank_00_model_states.pt")).exists();
+        assertThat(folder.resolve("slow/last/mp_rank_00_model_states.pt")).exists();
+        assertThat(folder.resolve("slow/latest")).hasContent("last");
+    }
+
+    @Test
+    void linkToTheNewestThatIsMarkedInsideIsNoOtherOne() throws IOException {
+        FolderTree.remove(root.resolve("global_step3"));
+        Files.delete(root.resolve("latest"));
+        Path dcp = Path.of("../formats/src/test/resources/io/ucp/formats/dcp/fsdp2");
+        Path step = Trees.copy(dcp, root.resolve("step-1"));
+        Files.createSymbolicLink(root.resolve("latest"), Path.of("step-1"));
+        now = Instant.now().plusSeconds(60);
+        assertThat(snapshots(1).look()).isTrue();
+        assertThat(step.resolve(".metadata")).exists();
+        assertThat(events).containsExactly("protected step-1", "flushed step-1");
+    }
+
+    @Test
+    void linkToACheckpointIsNotCounted() throws IOException {
+        Snapshots snapshots = snapshots(2);
+        snapshots.look();
+        save("global_step4", SAVED.plusSeconds(10));
+        Files.createSymbolicLink(root.resolve("best"), Path.of("global_step4"));
+        assertThat(snapshots.look()).isTrue();
+        assertThat(root.resolve("global_step3")).isDirectory();
+        assertThat(root.resolve("best")).isSymbolicLink();
+        assertThat(events)
+                .containsExactly(
+                        "protected global_step3",
+                        "flushed global_step3",
+                        "protected global_step4",
+                        "flushed global_step4");
+    }
+
+    @Test
+    void checkpointThatANewerOneLinksIntoStays() throws IOException {
+        snapshots(1).look();
+        save("global_step4", SAVED.plusSeconds(10));
+        Path frozen = root.resolve("global_step4/mp_rank_00_model_states.pt");
+        Files.delete(frozen);
+        Files.createSymbolicLink(frozen, Path.of("../global_step3/mp_rank_00_model_states.pt"));
+        snapshots(1).look();
+        assertThat(frozen).exists();
+    }
+
+    @Test
+    void parityOfACheckpointThatLostAFileIsKept() throws IOException {
+        Path extra = Files.writeString(root.resolve("global_step3/dataloader.json"), "{}");
+        Files.setLastModifiedTime(extra, FileTime.from(SAVED));
+        Snapshots snapshots = snapshots(1);
+        snapshots.look();
+        Files.delete(extra);
+        events.clear();
+        snapshots.look();
+        assertThat(events).isEmpty();
+        assertThat(
+                        Degraded.open(root, folder.resolve("parity/global_step3"))
+                                .resolve("global_step3/dataloader.json"))
+                .exists();
+    }
+
+    @Test
+    void whatARepairLeftIsNoFileOfTheCheckpoint() throws IOException {
+        Snapshots snapshots = snapshots(1);
+        snapshots.look();
+        Files.writeString(
+                root.resolve("global_step3/.mp_rank_00_model_states.pt.ucp-repair"), "half");
+        now = Instant.now().plusSeconds(60);
+        events.clear();
+        snapshots.look();
+        assertThat(events).isEmpty();
+    }
+
+    @Test
+    void whatWasCommittedSinceTheLastCopyIsNotForgottenWhereTheJobRemovedThatOne()
+            throws IOException {
+        snapshots(2, Optional.empty()).look();
+        save("global_step4", SAVED.plusSeconds(10));
+        save("global_step5", SAVED.plusSeconds(20));
+        FolderTree.remove(root.resolve("global_step3"));
+        snapshots(2, Optional.empty()).look();
+        assertThat(events).contains("flushed global_step4", "flushed global_step5");
+    }
+
+    @Test
+    void whatCannotBeReadIsNotCounted() throws IOException {
+        save("global_step4", SAVED.plusSeconds(10));
+        Files.delete(root.resolve("global_step4/bf16_zero_pp_rank_1_mp_rank_00_optim_states.pt"));
+        Snapshots snapshots =
+                new Snapshots(
+                        new Snapshots.Wishes(
+                                root,
+                                2,
+                                Duration.ofSeconds(5),
+                                Optional.of(
+                                        new Snapshots.Parity(
+                                                folder.resolve("parity"),
+                                                new Grouping.ByFile(),
+                                                2,
+                                                1)),
+                                Optional.empty(),
+                                0),
+                        RunOptions.standard(),
+                        () -> now,
+                        event -> events.add(event.what() + " " + event.tag()));
+        Files.writeString(root.resolve("latest"), "global_step3");
+        snapshots.look();
+        save("global_step5", SAVED.plusSeconds(20));
+        snapshots.look();
+        assertThat(events).contains("incomplete global_step4");
+        assertThat(root.resolve("global_step3")).isDirectory();
+    }
+
+    @Test
+    void tagThatIsNamedAsItsRootIsNotPutInItsPlace() throws IOException {
+        FolderTree.remove(root.resolve("global_step3"));
+        save("ckpt", SAVED);
+        Snapshots snapshots =
+                new Snapshots(
+                        new Snapshots.Wishes(
+                                root, 1, Duration.ZERO, Optional.empty(), Optional.of(folder), 0),
+                        RunOptions.standard(),
+                        () -> now,
+                        event -> events.add(event.what() + " " + event.tag()));
+        assertThatThrownBy(snapshots::look).isInstanceOf(RefusedException.class);
+        assertThat(root.resolve("ckpt/mp_rank_00_model_states.pt")).exists();
+    }
+
+    @Test
+    void whatCannotBeSweptHoldsUpNothing() throws IOException {
+        Path upper = Path.of("slow/.other.ucp-old");
+        Path lower = Path.of("lower");
+        for (int k = 0; k < 12; k++) {
+            upper = upper.resolve("x".repeat(200));
+            lower = lower.resolve("x".repeat(200));
+        }
+        Path deep = Files.createDirectories(folder.resolve(upper)).resolve("lower");
+        Files.createDirectories(folder.resolve(lower));
+        Files.move(folder.resolve("lower"), deep); // longer than a path may be: nobody can list it
+        try {
+            Snapshots snapshots = snapshots(1);
+            assertThatThrownBy(snapshots::look).isInstanceOf(FileSystemException.class);
+        } finally {
+            Files.move(deep, folder.resolve("lower"));
+        }
+        assertThat(events).containsExactly("protected global_step3", "flushed global_step3");
+    }
+
+    @Test
+    void folderOfOtherCheckpointsIsNotReplacedByACopy() throws IOException {
+        Path run = folder.resolve("slow/global_step3");
+        Trees.copy(SAMPLE, run);
+        assertThatThrownBy(() -> snapshots(1).look())
+                .isInstanceOf(RefusedException.class)
+                .hasMessageContaining("no checkpoint of the job's");
+        assertThat(run.resolve("global_step3/mp_rank_00_model_states.pt")).exists();
+    }
+
+    @Test
+    void checkpointOfAnotherFormatIsNotReplacedByACopy() throws IOException {
+        Path model = folder.resolve("slow/global_step3");
+        Trees.copy(Path.of("../samples/hf-llama-sharded/checkpoint"), model);
+        assertThatThrownBy(() -> snapshots(1).look()).isInstanceOf(RefusedException.class);
+        assertThat(model.resolve("config.json")).exists();
+    }
+
+    @Test
+    void newestThatCannotBeReadHoldsUpNoneBeforeIt() throws IOException {
+        Snapshots snapshots = snapshots(1);
+        snapshots.look();
+        save("global_step4", SAVED.plusSeconds(10));
+        save("global_step5", SAVED.plusSeconds(20));
+        Files.delete(root.resolve("global_step5/bf16_zero_pp_rank_1_mp_rank_00_optim_states.pt"));
+        events.clear();
+        assertThatThrownBy(snapshots::look).isInstanceOf(IncompleteCheckpointException.class);
+        assertThat(events).containsExactly("flushed global_step4");
+        assertThat(folder.resolve("slow/latest")).hasContent("global_step3");
     }
 
     private static void write(Path file, String text) {
