@@ -118,7 +118,7 @@ public final class NewFolder implements Closeable {
     private static void clear(Path work, Path target) throws IOException {
         Path replaced = work.resolve(REPLACED);
         if (Files.exists(replaced, LinkOption.NOFOLLOW_LINKS)
-                && Files.notExists(target, LinkOption.NOFOLLOW_LINKS)) {
+                && !Files.exists(target, LinkOption.NOFOLLOW_LINKS)) {
             Files.move(replaced, target, StandardCopyOption.ATOMIC_MOVE);
         }
         FolderTree.remove(replaced);
