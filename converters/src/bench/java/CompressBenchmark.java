@@ -21,7 +21,7 @@ import java.util.stream.Stream;
 /// beside this folder, which says how.
 public final class CompressBenchmark {
     /// Of the values that ucp compresses at a time.
-    private static final int PIECE = 8 << 20;
+    private static final int PIECE = 4 << 20;
 
     private static final double MIB = 1 << 20;
     private static final int THREADS = Runtime.getRuntime().availableProcessors();

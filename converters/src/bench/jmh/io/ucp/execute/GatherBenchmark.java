@@ -25,13 +25,16 @@ import org.openjdk.jmh.annotations.Warmup;
 
 import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.nio.channels.FileChannel;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 
-/// Windows of a tensor of 16 Mi elements filled from files in memory by one worker: reads, picks,
-/// casts, averages and comparisons, without the write. Milliseconds for all of it.
+/// Windows of a tensor of 16 Mi elements filled from files in memory by one worker (reads, picks,
+/// casts, averages and comparisons), and written to a new file in memory or not. Milliseconds for
+/// all of it.
 @State(Scope.Thread)
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.MILLISECONDS)
@@ -48,14 +51,17 @@ public class GatherBenchmark {
     private static final long ELEMENTS = 1 << 24;
     private static final int WINDOW = 1 << 20;
 
-    /// `copy_N`: a tensor of N times as many elements, for what reads as many bytes; `columns_N`:
-    /// two shards over dim 1, rows of N KiB in each; `qkv`: head by head q, k, v to all q, all k,
-    /// all v; `gate_up`: two shards of both to all gates, all ups; `replicas_2`: two equal copies
-    /// compared; `average_4`: the mean of four.
+    /// `copy_N`: a tensor of N MiB, for what reads and writes as many bytes (a cast between 16 and
+    /// 32 bits 48, the mean of four 160), or reads as many; `columns_N`: two shards over dim 1,
+    /// rows of N KiB in each; `qkv`: head by head q, k, v to all q, all k, all v; `gate_up`: two
+    /// shards of both to all gates, all ups; `replicas_2`: two equal copies compared; `average_4`:
+    /// the mean of four.
     @Param({
-        "copy",
-        "copy_2",
-        "copy_4",
+        "copy_48",
+        "copy_64",
+        "copy_128",
+        "copy_160",
+        "copy_256",
         "columns_2",
         "columns_4",
         "columns_8",
@@ -69,7 +75,10 @@ public class GatherBenchmark {
         "replicas_2",
         "average_4"
     })
-    private String kind = "copy";
+    private String kind = "copy_64";
+
+    @Param({"false", "true"})
+    private boolean written;
 
     private final Arena arena = Arena.ofShared();
     private Path folder = Path.of("");
@@ -118,7 +127,7 @@ public class GatherBenchmark {
                 case "fp32" -> cast(square, DType.FLOAT32, type(words[2]));
                 case "bf16", "fp16" -> cast(square, type(words[0]), type(words[2]));
                 default -> {
-                    Shape shape = Shape.of(4096L * number, ELEMENTS / 4096);
+                    Shape shape = Shape.of(64L * number, ELEMENTS / 4096);
                     yield plain(shape, List.of(List.of(Piece.whole(shape))));
                 }
             };
@@ -187,9 +196,19 @@ public class GatherBenchmark {
     @Benchmark
     public int fill() throws IOException {
         int seen = 0;
-        for (long at = 0; at < plan.size(); at += WINDOW) {
-            filler.fill(plan.steps(), at, Math.min(plan.size(), at + WINDOW), buffers.window());
-            seen += buffers.window().get(0);
+        try (FileChannel out =
+                FileChannel.open(
+                        folder.resolve("out"),
+                        StandardOpenOption.CREATE,
+                        StandardOpenOption.WRITE,
+                        StandardOpenOption.DELETE_ON_CLOSE)) {
+            for (long at = 0; at < plan.size(); at += WINDOW) {
+                filler.fill(plan.steps(), at, Math.min(plan.size(), at + WINDOW), buffers.window());
+                seen += buffers.window().get(0);
+                if (written) {
+                    out.write(buffers.window(), at);
+                }
+            }
         }
         return seen;
     }

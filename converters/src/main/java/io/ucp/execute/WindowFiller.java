@@ -209,8 +209,15 @@ final class WindowFiller {
             summands++;
             Floats.add(from, leader, sums, count);
         }
-        for (int k = 0; k < count; k++) {
-            sums[k] /= summands;
+        if (Integer.bitCount(summands) == 1) { // the same number, in a fraction of the time
+            double share = 1.0 / summands;
+            for (int k = 0; k < count; k++) {
+                sums[k] *= share;
+            }
+        } else {
+            for (int k = 0; k < count; k++) {
+                sums[k] /= summands;
+            }
         }
         Floats.putAll(step.to(), sums, window, at, count);
         return copy;
