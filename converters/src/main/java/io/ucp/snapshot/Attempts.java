@@ -77,12 +77,16 @@ final class Attempts {
         return !failed.isEmpty();
     }
 
-    /// The end of a round; what was not asked for in it is forgotten.
-    ///
-    /// @throws IOException what failed first, or one of the others that it may be
-    void end() throws IOException {
+    /// Begins anew: what was not asked for since is forgotten.
+    void forgetUnasked() {
         failed.keySet().retainAll(asked);
         asked.clear();
+    }
+
+    /// Throws what failed since the last time.
+    ///
+    /// @throws IOException what failed first, or one of the others that it may be
+    void tell() throws IOException {
         Exception thrown = first;
         first = null;
         switch (thrown) {

@@ -92,6 +92,18 @@ public final class Snapshots {
     public boolean look() throws IOException {
         requireApart();
         attempts.made("sweep", this::sweep);
+        boolean took = takeUp();
+        if (took) {
+            attempts.forgetUnasked();
+        }
+        attempts.tell();
+        return took;
+    }
+
+    /// Takes up what is committed.
+    ///
+    /// @return whether there is something that has settled
+    private boolean takeUp() throws IOException {
         Optional<Committed> found = job.committed();
         if (found.isEmpty()) {
             since = since.isEmpty() && job.isBare() ? Optional.of(BEGINNING) : since;
@@ -125,7 +137,6 @@ public final class Snapshots {
         if (!sweptAll && !owes()) {
             sweptAll = attempts.made("sweep all", () -> sweep(Set.of()));
         }
-        attempts.end();
         return true;
     }
 
