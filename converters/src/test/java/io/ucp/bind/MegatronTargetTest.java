@@ -38,20 +38,9 @@ class MegatronTargetTest {
     private final List<ParameterFacts> parameters = new ArrayList<>();
 
     private void parameter(String name, long... dims) {
-        parameters.add(
-                new ParameterFacts(
-                        name,
-                        Shape.of(dims),
-                        Shape.of(dims),
-                        Map.of("weight", DType.BFLOAT16),
-                        Map.of(),
-                        ParameterFacts.Split.UNKNOWN,
-                        true,
-                        false,
-                        0,
-                        List.of(),
-                        Map.of(),
-                        List.of()));
+        Shape shape = Shape.of(dims);
+        Map<String, DType> states = Map.of("weight", DType.BFLOAT16);
+        parameters.add(TargetModel.parameter(name, shape, shape, states));
     }
 
     private void layers(int count) {

@@ -662,18 +662,6 @@ class TargetBinderTest {
     }
 
     private static ParameterFacts parameter(String name, Shape shape, Map<String, DType> states) {
-        return new ParameterFacts(
-                name,
-                shape,
-                shape,
-                states,
-                Map.of(),
-                ParameterFacts.Split.UNKNOWN,
-                true,
-                false,
-                0,
-                List.of(),
-                Map.of(),
-                List.of());
+        return TargetModel.parameter(name, shape, shape, states);
     }
 }

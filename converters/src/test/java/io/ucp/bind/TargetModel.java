@@ -116,20 +116,26 @@ final class TargetModel {
 
     private void add(String name, Cut cut, Shape shape, Shape real) {
         cuts.put(name, cut);
-        parameters.add(
-                new ParameterFacts(
-                        name,
-                        shape,
-                        real,
-                        Map.of("fp32", DType.FLOAT32, "weight", DType.BFLOAT16),
-                        Map.of(),
-                        ParameterFacts.Split.UNKNOWN,
-                        true,
-                        false,
-                        0,
-                        List.of(),
-                        Map.of(),
-                        List.of()));
+        Map<String, DType> states = Map.of("fp32", DType.FLOAT32, "weight", DType.BFLOAT16);
+        parameters.add(parameter(name, shape, real, states));
+    }
+
+    /// @param real without padding
+    static ParameterFacts parameter(
+            String name, Shape shape, Shape real, Map<String, DType> states) {
+        return new ParameterFacts(
+                name,
+                shape,
+                real,
+                states,
+                Map.of(),
+                ParameterFacts.Split.UNKNOWN,
+                true,
+                false,
+                0,
+                List.of(),
+                Map.of(),
+                List.of());
     }
 
     /// By a spec that the user did not name.
