@@ -183,7 +183,7 @@ public class GatherBenchmark {
                         List.of(Bench.target("w", layout.to, layout.into)));
         plan = whole.targets().getFirst();
         buffers = Buffers.in(arena, Buffers.Sizes.of(whole, WINDOW, false));
-        filler = new WindowFiller(sources, new Differences(), buffers, false);
+        filler = new WindowFiller(sources, new Differences(), buffers, new WindowSums(), false);
     }
 
     @TearDown

@@ -16,9 +16,13 @@ final class Gatherer {
     /// Source bytes from which scattered elements are picked.
     private final ByteBuffer staging;
 
-    Gatherer(OpenSources sources, ByteBuffer staging) {
+    private final WindowSums sums;
+
+    /// @param sums of the window that is being filled
+    Gatherer(OpenSources sources, ByteBuffer staging, WindowSums sums) {
         this.sources = sources;
         this.staging = staging;
+        this.sums = sums;
     }
 
     /// Elements `[low, high)` of a step, as `copy` holds them, to `into` from byte `at`.
@@ -55,7 +59,7 @@ final class Gatherer {
                                     readLine(origin, width, f, fs, t, ts, n, into, zero));
         } else if (span <= staging.capacity()) {
             staging.clear().limit((int) span);
-            sources.read(origin.source(), origin.base() + hull.first * width, staging);
+            sources.read(origin.source(), origin.base() + hull.first * width, staging, sums);
             origin.moves()
                     .lines(
                             low,
@@ -109,7 +113,7 @@ final class Gatherer {
             int index = (int) (zero + (to + k * toStride) * width);
             long offset = origin.base() + (from + k * fromStride) * width;
             into.limit(index + size).position(index);
-            sources.read(origin.source(), offset, into);
+            sources.read(origin.source(), offset, into, sums);
             into.clear();
         }
     }

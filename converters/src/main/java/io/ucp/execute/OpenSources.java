@@ -38,7 +38,9 @@ final class OpenSources implements AutoCloseable {
     }
 
     /// Fills `into` from `offset` of the source.
-    void read(ByteSource source, long offset, ByteBuffer into) throws IOException {
+    ///
+    /// @param sums of the window that is being filled, which `into` may be
+    void read(ByteSource source, long offset, ByteBuffer into, WindowSums sums) throws IOException {
         int size = into.remaining();
         int start = into.position();
         try {
@@ -54,7 +56,7 @@ final class OpenSources implements AutoCloseable {
             throw WholeFile.named(source.path(), e);
         }
         bytesRead.add(size);
-        checks.add(source, offset, into.duplicate().position(start).limit(start + size));
+        checks.add(source, offset, size, (low, high) -> sums.zip(into, start + low, start + high));
     }
 
     private synchronized Entry acquire(ByteSource source) throws IOException {

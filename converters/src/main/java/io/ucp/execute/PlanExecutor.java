@@ -92,13 +92,15 @@ public final class PlanExecutor {
             throws IOException {
         try (Arena arena = Arena.ofConfined()) {
             Buffers buffers = Buffers.in(arena, sizes);
+            WindowSums sums = new WindowSums();
             WindowFiller filler =
                     new WindowFiller(
                             execution.sources(),
                             execution.differences(),
                             buffers,
+                            sums,
                             execution.options().checksWeights());
-            Worker worker = new Worker(buffers, filler, new WindowSums());
+            Worker worker = new Worker(buffers, filler, sums);
             for (int k = next.getAndIncrement(); k < jobs.size(); k = next.getAndIncrement()) {
                 execution.checkGoing();
                 jobs.get(k).work(worker);

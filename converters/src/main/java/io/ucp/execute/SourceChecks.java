@@ -35,20 +35,25 @@ final class SourceChecks {
         }
     }
 
+    /// Of what was read.
+    interface Sums {
+        /// CRC-32 of bytes `[low, high)` of it.
+        int zip(int low, int high);
+    }
+
     /// Counts bytes that were read.
     ///
     /// @param offset of the first, in the source
-    /// @param bytes from position to limit, which stay
-    void add(ByteSource source, long offset, ByteBuffer bytes) {
+    void add(ByteSource source, long offset, int size, Sums sums) {
         TreeMap<Long, Entry> known = entries.get(source);
         if (known == null) {
             return;
         }
-        long end = offset + bytes.remaining();
+        long end = offset + size;
         Long first = known.floorKey(offset);
         for (Entry entry :
                 known.subMap(first == null ? offset : first, true, end, false).values()) {
-            entry.add(offset, bytes);
+            entry.add(offset, size, sums);
         }
     }
 
@@ -84,16 +89,15 @@ final class SourceChecks {
             this.of = of;
         }
 
-        void add(long offset, ByteBuffer bytes) {
+        void add(long offset, int size, Sums sums) {
             long low = Math.max(offset, of.offset());
-            long high = Math.min(offset + bytes.remaining(), of.end());
+            long high = Math.min(offset + size, of.end());
             if (low >= high) {
                 return;
             }
             int moved = 0;
             for (Stretch s : claim(low, high)) {
-                int at = bytes.position() + (int) (s.from - offset);
-                int crc = Crc.ZIP.of(bytes.slice(at, (int) s.size()));
+                int crc = sums.zip((int) (s.from - offset), (int) (s.to - offset));
                 moved ^= Crc.ZIP.before(crc, of.end() - s.to);
             }
             count(moved);
@@ -158,10 +162,9 @@ final class SourceChecks {
             if (left.stream().mapToLong(Stretch::size).sum() > LEFT) {
                 return;
             }
-            for (Stretch s : left) {
-                ByteBuffer bytes = ByteBuffer.allocate((int) s.size());
-                sources.read(of.source(), s.from, bytes);
-                add(s.from, bytes.flip());
+            for (Stretch s : left) { // counted as they are read
+                sources.read(
+                        of.source(), s.from, ByteBuffer.allocate((int) s.size()), new WindowSums());
             }
             if (sum != of.crc()) {
                 throw of.damaged(sum);

@@ -62,6 +62,8 @@ final class TargetJob implements AutoCloseable {
         long from = windows.start(window);
         long to = windows.end(window);
         ByteBuffer bytes = worker.buffers().window().clear().limit((int) (to - from));
+        WindowSums sums = worker.sums();
+        sums.of(bytes);
         boolean writes = execution.folder().isPresent();
         boolean kept = writes && output().restore(window, from, bytes);
         if (!kept) {
@@ -78,8 +80,6 @@ final class TargetJob implements AutoCloseable {
                             bytes,
                             worker.buffers().against());
         }
-        WindowSums sums = worker.sums();
-        sums.of(bytes);
         for (DigestRegion region : plan.digests().over(from, to)) {
             execution.tallies().add(region, from, to, sums);
         }

@@ -17,6 +17,7 @@ final class WindowFiller {
     private static final int AVERAGED_AT_ONCE = 1 << 15;
 
     private final OpenSources sources;
+    private final WindowSums windowSums;
     private final Gatherer gatherer;
     private final Differences differences;
 
@@ -36,16 +37,22 @@ final class WindowFiller {
     /// Of an average, then the means.
     private final double[] sums = new double[AVERAGED_AT_ONCE];
 
+    /// @param windowSums told of what is summed as it is read
     /// @param checksWeights whether weights are held against those that the source has
     WindowFiller(
-            OpenSources sources, Differences differences, Buffers buffers, boolean checksWeights) {
+            OpenSources sources,
+            Differences differences,
+            Buffers buffers,
+            WindowSums windowSums,
+            boolean checksWeights) {
         this.checksWeights = checksWeights;
         this.sources = sources;
+        this.windowSums = windowSums;
         this.differences = differences;
         this.uncast = buffers.uncast();
         this.replica = buffers.replica();
         this.leader = buffers.leader();
-        this.gatherer = new Gatherer(sources, buffers.staging());
+        this.gatherer = new Gatherer(sources, buffers.staging(), windowSums);
     }
 
     /// Bytes `[from, to)` of the target to the start of `window`, which is left flipped.
@@ -80,7 +87,7 @@ final class WindowFiller {
             case Step.Fill _ -> MemorySegment.ofBuffer(window.slice(at, size)).fill((byte) 0);
             case Step.Bytes(long offset, var source, long sourceOffset, long _) -> {
                 window.limit(at + size).position(at);
-                sources.read(source, sourceOffset + low - offset, window);
+                sources.read(source, sourceOffset + low - offset, window, windowSums);
                 window.clear();
             }
             case Step.Elements elements -> {

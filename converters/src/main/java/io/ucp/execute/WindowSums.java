@@ -4,9 +4,10 @@ import io.ucp.tensor.Crc;
 
 import java.nio.ByteBuffer;
 
-/// The CRCs of ranges of a filled window. What was summed for the digest of a state is not summed
-/// again for the zip entry or the journal slot that covers it: the value of a range is put together
-/// from those of the runs in it. Owned by one worker.
+/// The CRCs of ranges of a window. What was summed as it was read, for the archive that it comes
+/// from, is not summed again for the digest of a state, nor that for the zip entry or the journal
+/// slot that covers it: the value of a range is put together from those of the runs in it. Owned by
+/// one worker.
 final class WindowSums {
     /// Putting the value of a shorter run together with others costs about what summing it does.
     private static final int SHORTEST = 1 << 13;
@@ -17,11 +18,18 @@ final class WindowSums {
     private final Runs zip = new Runs(Crc.ZIP);
     private final Runs castagnoli = new Runs(Crc.CASTAGNOLI);
 
-    /// Begins with another window, from its start to its limit, which is not to change meanwhile.
+    /// Begins with another window, that is about to be filled: what was asked for is not to change
+    /// any more.
     void of(ByteBuffer filled) {
         window = filled;
         zip.count = 0;
         castagnoli.count = 0;
+    }
+
+    /// CRC-32 of bytes `[low, high)` of a buffer, which may be the window.
+    @SuppressWarnings("ReferenceEquality") // equal bytes elsewhere are no part of the window
+    int zip(ByteBuffer bytes, int low, int high) {
+        return bytes == window ? zip(low, high) : Crc.ZIP.of(bytes.slice(low, high - low));
     }
 
     /// CRC-32 of bytes `[low, high)` of the window.

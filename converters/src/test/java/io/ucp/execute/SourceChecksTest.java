@@ -54,7 +54,7 @@ class SourceChecksTest {
     }
 
     private void read(OpenSources sources, int from, int to) throws IOException {
-        sources.read(file, from, ByteBuffer.allocateDirect(to - from));
+        sources.read(file, from, ByteBuffer.allocateDirect(to - from), new WindowSums());
     }
 
     private void all(int step) throws IOException {

@@ -35,6 +35,27 @@ class WindowSumsTest {
         }
     }
 
+    /// As [OpenSources] asks: for what was read into the window, and for what was read elsewhere.
+    @ParameterizedTest
+    @ValueSource(longs = {8, 9})
+    void whatWasSummedAsItWasReadIsPartOfTheWindowsSumAndNothingElseIs(long seed) {
+        Random random = new Random(seed);
+        ByteBuffer window = random(random, SIZE);
+        ByteBuffer replica = random(random, SIZE);
+        WindowSums sums = new WindowSums();
+        sums.of(window);
+        for (int from = 0; from < SIZE; ) {
+            int to = Math.min(SIZE, from + 1 + random.nextInt(60_000));
+            assertThat(sums.zip(replica, from, to))
+                    .isEqualTo(Crc.ZIP.of(replica.slice(from, to - from)));
+            assertThat(sums.zip(window, from, to))
+                    .isEqualTo(Crc.ZIP.of(window.slice(from, to - from)));
+            from = to;
+        }
+        assertThat(sums.zip(100, SIZE - 100)).isEqualTo(Crc.ZIP.of(window.slice(100, SIZE - 200)));
+        assertThat(sums.zip(0, SIZE)).isEqualTo(Crc.ZIP.of(window.duplicate()));
+    }
+
     @ParameterizedTest
     @ValueSource(ints = {1, 100, 8192, 30_000})
     void moreRunsThanAreKeptStillSumUp(int length) {
