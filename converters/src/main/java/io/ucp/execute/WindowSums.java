@@ -26,10 +26,23 @@ final class WindowSums {
         castagnoli.count = 0;
     }
 
-    /// CRC-32 of bytes `[low, high)` of a buffer, which may be the window.
     @SuppressWarnings("ReferenceEquality") // equal bytes elsewhere are no part of the window
+    private boolean isWindow(ByteBuffer bytes) {
+        return bytes == window;
+    }
+
+    /// Sums bytes `[low, high)` of a buffer, if it is the window, as long as they are in the cache:
+    /// they were just filled.
+    void take(ByteBuffer bytes, int low, int high) {
+        if (isWindow(bytes) && high - low >= SHORTEST) {
+            zip(low, high);
+            castagnoli(low, high);
+        }
+    }
+
+    /// CRC-32 of bytes `[low, high)` of a buffer, which may be the window.
     int zip(ByteBuffer bytes, int low, int high) {
-        return bytes == window ? zip(low, high) : Crc.ZIP.of(bytes.slice(low, high - low));
+        return isWindow(bytes) ? zip(low, high) : Crc.ZIP.of(bytes.slice(low, high - low));
     }
 
     /// CRC-32 of bytes `[low, high)` of the window.

@@ -50,8 +50,12 @@ class WindowSumsTest {
                     .isEqualTo(Crc.ZIP.of(replica.slice(from, to - from)));
             assertThat(sums.zip(window, from, to))
                     .isEqualTo(Crc.ZIP.of(window.slice(from, to - from)));
+            sums.take(replica, from, to);
+            sums.take(window, from, to);
             from = to;
         }
+        assertThat(sums.castagnoli(100, SIZE - 100))
+                .isEqualTo(Crc.CASTAGNOLI.of(window.slice(100, SIZE - 200)));
         assertThat(sums.zip(100, SIZE - 100)).isEqualTo(Crc.ZIP.of(window.slice(100, SIZE - 200)));
         assertThat(sums.zip(0, SIZE)).isEqualTo(Crc.ZIP.of(window.duplicate()));
     }
