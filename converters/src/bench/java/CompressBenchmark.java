@@ -15,6 +15,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.ToDoubleFunction;
 import java.util.stream.Stream;
 
 /// `ucp convert --compress` beside a bare loop over the same bytes. Run by `compress-benchmark`
@@ -42,55 +43,89 @@ public final class CompressBenchmark {
     private record Piece(Path file, long at, int size, int width) {}
 
     /// What a run took, and the bytes that came out.
-    private record Run(double seconds, long bytes) {}
+    ///
+    /// @param user seconds of CPU; `system` the kernel's
+    private record Run(double seconds, double user, double system, long bytes) {}
+
+    /// Times so far: of the wall, of this process (user, system) and of its children.
+    private record Clock(double wall, double[] own, double[] children) {
+        static Clock now() throws IOException {
+            String stat = Files.readString(Path.of("/proc/self/stat"));
+            String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ");
+            double[] ticks = new double[4];
+            for (int k = 0; k < ticks.length; k++) {
+                ticks[k] = Long.parseLong(fields[11 + k]) / 100.0;
+            }
+            return new Clock(
+                    System.nanoTime() / 1e9,
+                    new double[] {ticks[0], ticks[1]},
+                    new double[] {ticks[2], ticks[3]});
+        }
+
+        /// A run that began at `start` and ends now.
+        static Run since(Clock start, boolean child, long bytes) throws IOException {
+            Clock end = now();
+            double[] from = child ? start.children : start.own;
+            double[] to = child ? end.children : end.own;
+            return new Run(end.wall - start.wall, to[0] - from[0], to[1] - from[1], bytes);
+        }
+    }
 
     /// `UCP SOURCE PLACE ROUNDS LEVEL[,LEVEL..]`
     public static void main(String[] args) throws Exception {
         var bench = new CompressBenchmark(args[0], Path.of(args[1]), Path.of(args[2]));
         int rounds = Integer.parseInt(args[3]);
-        Path plain = bench.place.resolve("plain");
-        bench.convert(plain, List.of());
-        List<Path> files = arrow(plain);
+        List<Path> files = files(bench.source, "");
         System.out.printf(
                 Locale.ROOT,
-                "%.0f MiB of values, %d threads; medians of %d; load %s%n",
+                "%.0f MiB, %d threads; medians of %d; load %s%n",
                 size(files) / MIB,
                 THREADS,
                 rounds,
                 Files.readString(Path.of("/proc/loadavg")).strip());
-        System.out.println("level   ucp s  loop s  loop/ucp    ratio   planes s    ratio");
+        System.out.println(
+                "level   ucp s   user    sys  loop s   user    sys  loop/ucp   ucp's ratio");
         for (String level : args[4].split(",")) {
             bench.level(Integer.parseInt(level), rounds, files);
         }
-        System.out.println("\nstate                     MiB   " + "ratio   planes   (zstd:1)");
-        for (Path file : files) {
+        bench.planes();
+    }
+
+    /// What sorting the bytes of the elements by their place would give.
+    private void planes() throws Exception {
+        Path plain = place.resolve("plain");
+        convert(plain, List.of());
+        System.out.println(
+                "\nstate                     MiB   ratio       s   planes       s (zstd:1)");
+        for (Path file : files(plain, ".arrow")) {
             double before = Files.size(file);
+            Run run = loop(List.of(file), 1, false);
+            Run planes = loop(List.of(file), 1, true);
             System.out.printf(
                     Locale.ROOT,
-                    "%-20s %8.1f %7.3f  %7.3f%n",
+                    "%-20s %8.1f %7.3f %7.2f  %7.3f %7.2f%n",
                     plain.relativize(file),
                     before / MIB,
-                    bench.loop(List.of(file), 1, false).bytes() / before,
-                    bench.loop(List.of(file), 1, true).bytes() / before);
+                    run.bytes() / before,
+                    run.seconds(),
+                    planes.bytes() / before,
+                    planes.seconds());
         }
     }
 
     private void level(int level, int rounds, List<Path> files) throws Exception {
         List<Run> ours = new ArrayList<>();
         List<Run> loops = new ArrayList<>();
-        List<Run> planes = new ArrayList<>();
         Path out = place.resolve("out");
-        loop(files, level, true); // compiled by now
+        loop(files, level, false); // compiled by now
         for (int round = 0; round < rounds; round++) {
             Pages.touch(size(files));
-            long start = System.nanoTime();
+            Clock start = Clock.now();
             convert(out, List.of("--compress", "zstd:" + level));
-            ours.add(new Run((System.nanoTime() - start) / 1e9, size(arrow(out))));
+            ours.add(Clock.since(start, true, size(files(out, ".arrow"))));
             delete(out);
             Pages.touch(size(files));
             loops.add(loop(files, level, false));
-            Pages.touch(size(files));
-            planes.add(loop(files, level, true));
         }
         double[] shares = new double[rounds];
         for (int k = 0; k < rounds; k++) {
@@ -98,14 +133,16 @@ public final class CompressBenchmark {
         }
         System.out.printf(
                 Locale.ROOT,
-                "zstd:%-2d %6.2f  %6.2f  %8.2f  %7.3f  %9.2f  %7.3f%n",
+                "zstd:%-2d %6.2f %6.2f %6.2f  %6.2f %6.2f %6.2f  %8.2f  %12.3f%n",
                 level,
-                seconds(ours),
-                seconds(loops),
+                median(ours, Run::seconds),
+                median(ours, Run::user),
+                median(ours, Run::system),
+                median(loops, Run::seconds),
+                median(loops, Run::user),
+                median(loops, Run::system),
                 median(shares),
-                (double) ours.getFirst().bytes() / size(files),
-                seconds(planes),
-                (double) planes.getFirst().bytes() / size(files));
+                (double) ours.getFirst().bytes() / size(files));
     }
 
     private void convert(Path out, List<String> options) throws IOException, InterruptedException {
@@ -124,7 +161,7 @@ public final class CompressBenchmark {
     private Run loop(List<Path> files, int level, boolean planes)
             throws IOException, InterruptedException, ExecutionException {
         Path out = Files.createDirectories(place.resolve("loop"));
-        long start = System.nanoTime();
+        Clock start = Clock.now();
         AtomicLong bytes = new AtomicLong();
         try (ExecutorService workers = Executors.newFixedThreadPool(THREADS)) {
             List<Future<?>> running = new ArrayList<>();
@@ -150,9 +187,9 @@ public final class CompressBenchmark {
                 one.get();
             }
         }
-        double seconds = (System.nanoTime() - start) / 1e9;
+        Run run = Clock.since(start, false, bytes.get());
         delete(out);
-        return new Run(seconds, bytes.get());
+        return run;
     }
 
     private static long write(List<Piece> pieces, Path to, int level, boolean planes)
@@ -204,9 +241,11 @@ public final class CompressBenchmark {
 
     // ---- files ----
 
-    private static List<Path> arrow(Path folder) throws IOException {
+    private static List<Path> files(Path folder, String end) throws IOException {
         try (Stream<Path> all = Files.walk(folder)) {
-            return all.filter(p -> p.toString().endsWith(".arrow")).sorted().toList();
+            return all.filter(p -> p.toString().endsWith(end) && Files.isRegularFile(p))
+                    .sorted()
+                    .toList();
         }
     }
 
@@ -226,8 +265,8 @@ public final class CompressBenchmark {
         }
     }
 
-    private static double seconds(List<Run> runs) {
-        return median(runs.stream().mapToDouble(Run::seconds).toArray());
+    private static double median(List<Run> runs, ToDoubleFunction<Run> of) {
+        return median(runs.stream().mapToDouble(of).toArray());
     }
 
     private static double median(double[] values) {
