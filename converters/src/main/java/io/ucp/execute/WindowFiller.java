@@ -109,12 +109,18 @@ final class WindowFiller {
         DType from = step.from();
         boolean direct = from == step.to();
         long scratch = replica.capacity() / from.width();
-        long block =
-                step.averages()
-                        ? Math.min(AVERAGED_AT_ONCE, scratch)
-                        : direct && step.copies().size() == 1
-                                ? SUMMED_AT_ONCE / from.width()
-                                : scratch;
+        long block;
+        if (step.averages()) {
+            block = Math.min(AVERAGED_AT_ONCE, scratch);
+        } else if (!direct || step.copies().size() > 1) {
+            block = scratch;
+        } else {
+            // Each block of what is transposed would read all of it.
+            boolean inOrder =
+                    step.copies().getFirst().origins().over(low, high).stream()
+                            .allMatch(origin -> origin.moves().keepsOrder());
+            block = inOrder ? SUMMED_AT_ONCE / from.width() : high - low;
+        }
         for (long first = low; first < high; first += block) {
             long last = Math.min(high, first + block);
             int index = at + (int) ((first - low) * step.to().width());

@@ -199,6 +199,36 @@ class PlanExecutorTest {
         return new Layout(files, Map.of(t.name(), copies));
     }
 
+    /// It lies in one window, but is more than is summed at once.
+    @Test
+    void aTransposedTensorIsReadOnce() throws IOException {
+        IndexedJob job = IndexedJob.of("w", DType.FLOAT32, 300, 700);
+        Tensor w = job.tensors().getFirst();
+        IndexedJob.write(job.whole(), in);
+        Piece turned =
+                Piece.of(w.shape().dims(), new long[2], w.shape().dims(), 0, new long[] {1, 300});
+        Layout layout =
+                new Layout(
+                        List.of(
+                                new IndexedJob.RankFile(
+                                        "turned",
+                                        300 * 700 * 4,
+                                        List.of(
+                                                new IndexedJob.Held(
+                                                        w, 0, 0, 300 * 700, List.of(turned))))),
+                        Map.of("w", 1));
+        ExecutionResult result =
+                PlanExecutor.execute(
+                        Planner.plan(
+                                job.inventory(job.whole(), in, Agreement.EQUAL),
+                                IndexedJob.targets(layout)),
+                        out,
+                        Options.standard(),
+                        Progress.NONE);
+        assertThat(IndexedJob.wrong(layout, out)).isEmpty();
+        assertThat(result.counts().bytesRead()).isEqualTo(300 * 700 * 4);
+    }
+
     @Test
     void aReplicaThatDiffersIsMeasured() throws IOException {
         IndexedJob job = IndexedJob.of("w", DType.FLOAT32, 8, 8);

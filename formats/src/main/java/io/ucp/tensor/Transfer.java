@@ -143,6 +143,17 @@ public final class Transfer {
         return true;
     }
 
+    /// Whether walking the index in order visits source positions in rising order, too: nothing is
+    /// transposed, and stretches of the target come from stretches of the source.
+    public boolean keepsOrder() {
+        for (int d = 1; d < extent.length; d++) {
+            if (fromStride[d] > fromStride[d - 1]) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     /// Some elements in a line, a stride apart on each side.
     @FunctionalInterface
     public interface Line<X extends Exception> {
