@@ -55,20 +55,20 @@ final class Distribution {
         }
     }
 
-    /// The folder appears under its final name only when all the launcher needs is in it: it is the
-    /// sign of a build. The start-up caches come after that, and each at once: the JVM looks for
-    /// the jars where they lay when it was recorded, and where none is it looks again for every
-    /// class, which is 4 % of a small conversion.
+    /// The folder appears under its final name only when it is complete: the launcher takes it as
+    /// the sign of a build. A link stays where the start-up caches were recorded: the JVM looks for
+    /// the jars there, and where they are not it looks again for every class (docs/decisions/0003).
     private void application(String version) throws IOException {
         Path jdk = Path.of(System.getProperty("java.home"));
+        Path application = target.resolve("app");
         Path unfinished = target.resolve("app.unfinished");
         delete(unfinished);
         libraries(unfinished.resolve("lib"), version);
         Files.writeString(unfinished.resolve("jdk"), jdk + "\n");
-        Path application = target.resolve("app");
+        recordStartUpCaches(unfinished.resolve("lib"), jdk);
         delete(application);
         Files.move(unfinished, application);
-        recordStartUpCaches(application.resolve("lib"), jdk);
+        Files.createSymbolicLink(unfinished, application.getFileName());
     }
 
     private void distribution(String version) throws IOException {
@@ -173,8 +173,6 @@ final class Distribution {
     /// Runs the rehearsal with the launcher's own flags, which the cache is bound to as well.
     private void recordStartUpCache(Path cache, Path java, String rehearsal) throws IOException {
         Path configuration = target.resolve("start-up-cache.config");
-        Path made = target.resolve("start-up-cache.aot");
-        Files.deleteIfExists(made);
         Path jar = cache.resolveSibling("ucp.jar");
         java(
                 java,
@@ -188,14 +186,13 @@ final class Distribution {
                 java,
                 "-XX:AOTMode=create",
                 "-XX:AOTConfiguration=" + configuration,
-                "-XX:AOTCache=" + made,
+                "-XX:AOTCache=" + cache,
                 "-jar",
                 jar);
         Files.delete(configuration);
-        if (!Files.exists(made)) {
-            throw new IllegalStateException("the JVM wrote no start-up cache " + made);
+        if (!Files.exists(cache)) {
+            throw new IllegalStateException("the JVM wrote no start-up cache " + cache);
         }
-        Files.move(made, cache);
     }
 
     /// Runs a JVM in the fresh folder `target/rehearsal`, from where a rehearsal reaches the
@@ -259,7 +256,7 @@ final class Distribution {
     }
 
     private static void delete(Path tree) throws IOException {
-        if (!Files.exists(tree)) {
+        if (!Files.exists(tree, LinkOption.NOFOLLOW_LINKS)) {
             return;
         }
         Files.walkFileTree(

@@ -43,33 +43,7 @@ public final class CompressBenchmark {
     private record Piece(Path file, long at, int size, int width) {}
 
     /// What a run took, and the bytes that came out.
-    ///
-    /// @param user seconds of CPU; `system` the kernel's
-    private record Run(double seconds, double user, double system, long bytes) {}
-
-    /// Times so far: of the wall, of this process (user, system) and of its children.
-    private record Clock(double wall, double[] own, double[] children) {
-        static Clock now() throws IOException {
-            String stat = Files.readString(Path.of("/proc/self/stat"));
-            String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ");
-            double[] ticks = new double[4];
-            for (int k = 0; k < ticks.length; k++) {
-                ticks[k] = Long.parseLong(fields[11 + k]) / 100.0;
-            }
-            return new Clock(
-                    System.nanoTime() / 1e9,
-                    new double[] {ticks[0], ticks[1]},
-                    new double[] {ticks[2], ticks[3]});
-        }
-
-        /// A run that began at `start` and ends now.
-        static Run since(Clock start, boolean child, long bytes) throws IOException {
-            Clock end = now();
-            double[] from = child ? start.children : start.own;
-            double[] to = child ? end.children : end.own;
-            return new Run(end.wall - start.wall, to[0] - from[0], to[1] - from[1], bytes);
-        }
-    }
+    private record Run(double seconds, Cpu cpu, long bytes) {}
 
     /// `UCP SOURCE PLACE ROUNDS LEVEL[,LEVEL..]`
     public static void main(String[] args) throws Exception {
@@ -120,9 +94,12 @@ public final class CompressBenchmark {
         loop(files, level, false); // compiled by now
         for (int round = 0; round < rounds; round++) {
             Pages.touch(size(files));
-            Clock start = Clock.now();
+            Cpu before = Cpu.children();
+            long start = System.nanoTime();
             convert(out, List.of("--compress", "zstd:" + level));
-            ours.add(Clock.since(start, true, size(files(out, ".arrow"))));
+            double seconds = (System.nanoTime() - start) / 1e9;
+            Cpu cpu = Cpu.children().since(before);
+            ours.add(new Run(seconds, cpu, size(files(out, ".arrow"))));
             delete(out);
             Pages.touch(size(files));
             loops.add(loop(files, level, false));
@@ -136,11 +113,11 @@ public final class CompressBenchmark {
                 "zstd:%-2d %6.2f %6.2f %6.2f  %6.2f %6.2f %6.2f  %8.2f  %12.3f%n",
                 level,
                 median(ours, Run::seconds),
-                median(ours, Run::user),
-                median(ours, Run::system),
+                median(ours, run -> run.cpu().user()),
+                median(ours, run -> run.cpu().system()),
                 median(loops, Run::seconds),
-                median(loops, Run::user),
-                median(loops, Run::system),
+                median(loops, run -> run.cpu().user()),
+                median(loops, run -> run.cpu().system()),
                 median(shares),
                 (double) ours.getFirst().bytes() / size(files));
     }
@@ -161,7 +138,8 @@ public final class CompressBenchmark {
     private Run loop(List<Path> files, int level, boolean planes)
             throws IOException, InterruptedException, ExecutionException {
         Path out = Files.createDirectories(place.resolve("loop"));
-        Clock start = Clock.now();
+        Cpu before = Cpu.own();
+        long start = System.nanoTime();
         AtomicLong bytes = new AtomicLong();
         try (ExecutorService workers = Executors.newFixedThreadPool(THREADS)) {
             List<Future<?>> running = new ArrayList<>();
@@ -187,7 +165,8 @@ public final class CompressBenchmark {
                 one.get();
             }
         }
-        Run run = Clock.since(start, false, bytes.get());
+        double seconds = (System.nanoTime() - start) / 1e9;
+        Run run = new Run(seconds, Cpu.own().since(before), bytes.get());
         delete(out);
         return run;
     }

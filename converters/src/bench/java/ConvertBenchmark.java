@@ -207,7 +207,7 @@ public final class ConvertBenchmark {
 
     private Cost run(List<String> command) throws IOException, InterruptedException {
         Path output = place.resolve("output");
-        double spent = waited();
+        Cpu before = Cpu.children();
         long start = System.nanoTime();
         Process process =
                 new ProcessBuilder(command)
@@ -225,7 +225,8 @@ public final class ConvertBenchmark {
             throw new IOException(
                     String.join(" ", command) + " ended with " + process.exitValue() + printed);
         }
-        return new Cost(wall, waited() - spent, peak[0], peak[1], peak[2], printed);
+        double cpu = Cpu.children().since(before).both();
+        return new Cost(wall, cpu, peak[0], peak[1], peak[2], printed);
     }
 
     private static final Pattern RESIDENT = Pattern.compile("Rss(Anon|File|Shmem):\\s+(\\d+) kB");
@@ -240,13 +241,6 @@ public final class ConvertBenchmark {
         } catch (IOException ended) {
             // Between waiting and reading.
         }
-    }
-
-    /// CPU seconds of the children that were waited for, so far.
-    private static double waited() throws IOException {
-        String stat = Files.readString(Path.of("/proc/self/stat"));
-        String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ");
-        return (Long.parseLong(fields[13]) + Long.parseLong(fields[14])) / 100.0;
     }
 
     private static long number(String json, String field) {

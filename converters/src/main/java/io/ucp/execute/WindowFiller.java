@@ -108,19 +108,7 @@ final class WindowFiller {
             throws IOException {
         DType from = step.from();
         boolean direct = from == step.to();
-        long scratch = replica.capacity() / from.width();
-        long block;
-        if (step.averages()) {
-            block = Math.min(AVERAGED_AT_ONCE, scratch);
-        } else if (!direct || step.copies().size() > 1) {
-            block = scratch;
-        } else {
-            // Each block of what is transposed would read all of it.
-            boolean inOrder =
-                    step.copies().getFirst().origins().over(low, high).stream()
-                            .allMatch(origin -> origin.moves().keepsOrder());
-            block = inOrder ? SUMMED_AT_ONCE / from.width() : high - low;
-        }
+        long block = block(step, low, high);
         for (long first = low; first < high; first += block) {
             long last = Math.min(high, first + block);
             int index = at + (int) ((first - low) * step.to().width());
@@ -146,6 +134,22 @@ final class WindowFiller {
                 compare(step, step.kept().get(), first, last, window, index);
             }
         }
+    }
+
+    /// How many elements are filled at a time. What is transposed is gathered at once where it can
+    /// be: each block would read all of it.
+    private long block(Step.Elements step, long low, long high) {
+        long scratch = replica.capacity() / step.from().width();
+        if (step.averages()) {
+            return Math.min(AVERAGED_AT_ONCE, scratch);
+        }
+        if (step.from() != step.to() || step.copies().size() > 1) {
+            return scratch;
+        }
+        long summed = SUMMED_AT_ONCE / step.from().width();
+        return high - low > summed && step.copies().getFirst().keepsOrder(low, high)
+                ? summed
+                : high - low;
     }
 
     /// Holds what the source kept against what was cast.

@@ -20,8 +20,8 @@ final class WindowSums {
 
     /// Begins with another window, that is about to be filled: what was asked for is not to change
     /// any more.
-    void of(ByteBuffer filled) {
-        window = filled;
+    void of(ByteBuffer next) {
+        window = next;
         zip.count = 0;
         castagnoli.count = 0;
     }

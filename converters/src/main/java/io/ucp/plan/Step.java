@@ -97,7 +97,12 @@ public sealed interface Step {
 
     /// Where one copy (replica) holds the elements of a step: origins whose moves tile `[0,
     /// of.count())` exactly, found by target position.
-    record Copy(Spans<Origin> origins, Rule rule) {}
+    record Copy(Spans<Origin> origins, Rule rule) {
+        /// Whether elements `[low, high)` lie in their sources in the target's order.
+        public boolean keepsOrder(long low, long high) {
+            return origins.over(low, high).stream().allMatch(origin -> origin.moves().keepsOrder());
+        }
+    }
 
     /// The model's own weights, where a step makes weights of their master.
     ///
