@@ -4,6 +4,7 @@ import io.ucp.bind.TargetRequest;
 import io.ucp.convert.Conversion;
 import io.ucp.convert.Described;
 import io.ucp.convert.Layouts;
+import io.ucp.convert.Names;
 import io.ucp.convert.Part;
 import io.ucp.convert.Prepared;
 import io.ucp.convert.Request;
@@ -20,6 +21,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -139,6 +141,7 @@ final class TargetOptions {
 
     private Request request(Path source, SourceOptions reading) {
         threads();
+        requireOneForNames(reading);
         Map<String, String> options = new LinkedHashMap<>();
         compress.ifPresent(method -> options.put("compress", method(method)));
         maxShardSize.ifPresent(size -> options.put("max-shard-size", bytes(size)));
@@ -206,6 +209,19 @@ final class TargetOptions {
                         "--%s is not for --to %s; expected it with --to %s"
                                 .formatted(option, to, String.join(" or ", taking)));
             }
+        }
+    }
+
+    /// A spec for the target has the target's names.
+    private void requireOneForNames(SourceOptions reading) {
+        if (targetSpec.isPresent() && reading.names() != Names.AUTO) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    ("--names %s and --target-spec %s; expected one of them: the target has the"
+                                    + " names of its spec")
+                            .formatted(
+                                    reading.names().name().toLowerCase(Locale.ROOT),
+                                    Printable.of(targetSpec.get())));
         }
     }
 

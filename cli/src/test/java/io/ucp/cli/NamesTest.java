@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.nio.file.Path;
 import java.util.List;
@@ -108,6 +110,29 @@ final class NamesTest {
         Path model = converted("model", whole, "--to", "safetensors", "--target-spec", FAMILY);
         assertThat(Run.ucp("inspect", model).isDone().out())
                 .contains("self_attention.query_key_value.weight");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"hf", "keep"})
+    void namesAndASpecForTheTargetAreNotBothTaken(String names) {
+        Path out = folder.resolve("out");
+        Run run =
+                Run.ucp(
+                        "convert",
+                        SOURCE,
+                        "-o",
+                        out,
+                        "--to",
+                        "universal",
+                        "--names",
+                        names,
+                        "--target-spec",
+                        "megatron_core_llama_hf");
+        assertThat(run.endsWith(ExitCode.USAGE).err())
+                .contains(
+                        "--names %s and --target-spec megatron_core_llama_hf; expected one of them: the target has the names of its spec"
+                                .formatted(names));
+        assertThat(out).doesNotExist();
     }
 
     @Test
