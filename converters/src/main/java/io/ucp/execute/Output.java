@@ -36,6 +36,11 @@ abstract sealed class Output implements AutoCloseable {
                     StandardOpenOption.WRITE,
                     LinkOption.NOFOLLOW_LINKS);
 
+    /// Bytes that one call writes at most, up to a multiple of them in the file. Linux takes memory
+    /// in blocks as large as a call is, where the file system can (ext4 since 6.16, xfs), and has
+    /// no ready ones above eight pages (`PAGE_ALLOC_COSTLY_ORDER`).
+    private static final int AT_ONCE = 32 << 10;
+
     private final Path path;
     private final FileChannel channel;
     private final LongAdder bytesWritten;
@@ -70,8 +75,11 @@ abstract sealed class Output implements AutoCloseable {
     /// Writes all of `bytes` at `offset` of the file.
     final void write(long offset, ByteBuffer bytes) throws IOException {
         long at = offset;
+        int end = bytes.limit();
         try {
-            while (bytes.hasRemaining()) {
+            while (bytes.position() < end) {
+                int most = AT_ONCE - (int) (at % AT_ONCE);
+                bytes.limit(Math.min(end, bytes.position() + most));
                 at += channel.write(bytes, at);
             }
         } catch (FileSystemException named) {
