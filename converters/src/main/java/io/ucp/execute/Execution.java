@@ -4,6 +4,7 @@ import io.ucp.plan.CopyPlan;
 import io.ucp.plan.TargetPlan;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.CancellationException;
@@ -26,6 +27,7 @@ final class Execution {
     private final LongAdder filesWritten = new LongAdder();
     private final LongAdder windows = new LongAdder();
     private final AtomicBoolean stopped = new AtomicBoolean();
+    private int atOnce;
 
     /// @param folder absent where nothing is written
     Execution(
@@ -71,10 +73,24 @@ final class Execution {
                     "target `%s` is outside the output folder".formatted(target.path()));
         }
         Optional<Journal.Windowed> journal = options.journal().map(j -> j.of(number));
+        int most = atOnce(root);
         return target.assembler().isPresent()
                 ? new Output.Encoded(
-                        path, bytesWritten, journal, target.assembler().get(), this::isStopped)
-                : new Output.Plain(path, bytesWritten, journal, target);
+                        path,
+                        most,
+                        bytesWritten,
+                        journal,
+                        target.assembler().get(),
+                        this::isStopped)
+                : new Output.Plain(path, most, bytesWritten, journal, target);
+    }
+
+    /// Asked once: the JDK reads the table of all mounts for it.
+    private synchronized int atOnce(Path root) throws IOException {
+        if (atOnce == 0) {
+            atOnce = Output.atOnce(Files.createDirectories(root));
+        }
+        return atOnce;
     }
 
     void done(long bytes) {

@@ -36,23 +36,39 @@ abstract sealed class Output implements AutoCloseable {
                     StandardOpenOption.WRITE,
                     LinkOption.NOFOLLOW_LINKS);
 
-    /// Bytes that one call writes at most, up to a multiple of them in the file. Linux takes memory
-    /// in blocks as large as a call is, where the file system can (ext4 since 6.16, xfs), and has
-    /// no ready ones above eight pages (`PAGE_ALLOC_COSTLY_ORDER`).
-    private static final int AT_ONCE = 32 << 10;
+    /// File systems of Linux that take memory in blocks as large as a call is (ext4 since 6.16). Of
+    /// blocks above eight pages the kernel has no ready ones (`PAGE_ALLOC_COSTLY_ORDER`).
+    private static final Set<String> BY_THE_CALL = Set.of("ext4", "xfs");
+
+    private static final int EIGHT_PAGES = 32 << 10;
 
     private final Path path;
     private final FileChannel channel;
+    private final int atOnce;
     private final LongAdder bytesWritten;
     final Optional<Journal.Windowed> journal;
 
-    private Output(Path path, LongAdder bytesWritten, Optional<Journal.Windowed> journal)
+    private Output(
+            Path path, int atOnce, LongAdder bytesWritten, Optional<Journal.Windowed> journal)
             throws IOException {
         this.path = path;
+        this.atOnce = atOnce;
         this.bytesWritten = bytesWritten;
         this.journal = journal;
         Files.createDirectories(path.resolveSibling("."));
         this.channel = FileChannel.open(path, journal.isPresent() ? JOURNALED : FRESH);
+    }
+
+    /// Bytes that one call writes at most, up to a multiple of them in the file. Elsewhere a call
+    /// may be a message to a server, so there are as few as there can be.
+    static int atOnce(Path folder) {
+        try {
+            return BY_THE_CALL.contains(Files.getFileStore(folder).type())
+                    ? EIGHT_PAGES
+                    : Integer.MAX_VALUE;
+        } catch (IOException _) { // a folder of a container, whose mount it cannot see
+            return Integer.MAX_VALUE;
+        }
     }
 
     /// Fills `into` with a window that is in the file already, as [#take] would have got it.
@@ -78,8 +94,8 @@ abstract sealed class Output implements AutoCloseable {
         int end = bytes.limit();
         try {
             while (bytes.position() < end) {
-                int most = AT_ONCE - (int) (at % AT_ONCE);
-                bytes.limit(Math.min(end, bytes.position() + most));
+                int most = atOnce - (int) (at % atOnce);
+                bytes.limit(bytes.position() + Math.min(end - bytes.position(), most));
                 at += channel.write(bytes, at);
             }
         } catch (FileSystemException named) {
@@ -151,11 +167,12 @@ abstract sealed class Output implements AutoCloseable {
 
         Plain(
                 Path path,
+                int atOnce,
                 LongAdder bytesWritten,
                 Optional<Journal.Windowed> journal,
                 TargetPlan plan)
                 throws IOException {
-            super(path, bytesWritten, journal);
+            super(path, atOnce, bytesWritten, journal);
             this.plan = plan;
             this.fields =
                     journal.isPresent() && journal.get().resumes()
@@ -223,12 +240,13 @@ abstract sealed class Output implements AutoCloseable {
 
         Encoded(
                 Path path,
+                int atOnce,
                 LongAdder bytesWritten,
                 Optional<Journal.Windowed> journal,
                 WindowAssembler assembler,
                 BooleanSupplier stopped)
                 throws IOException {
-            super(path, bytesWritten, journal);
+            super(path, atOnce, bytesWritten, journal);
             this.assembler = assembler;
             this.stopped = stopped;
             this.sizes = new long[assembler.cuts().size()];
