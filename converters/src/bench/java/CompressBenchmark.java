@@ -24,6 +24,9 @@ public final class CompressBenchmark {
     /// Of the values that ucp compresses at a time.
     private static final int PIECE = 4 << 20;
 
+    /// Of what one call writes, as ucp's are on ext4: larger ones cost more there.
+    private static final int CALL = 32 << 10;
+
     private static final double MIB = 1 << 20;
     private static final int THREADS = Runtime.getRuntime().availableProcessors();
 
@@ -200,7 +203,10 @@ public final class CompressBenchmark {
                 }
                 frame.flip();
                 written += frame.remaining();
-                while (frame.hasRemaining()) {
+                int end = frame.limit();
+                while (frame.position() < end) {
+                    int most = CALL - (int) (out.position() % CALL);
+                    frame.limit(Math.min(end, frame.position() + most));
                     out.write(frame);
                 }
             }
