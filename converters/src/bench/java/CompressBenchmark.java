@@ -1,3 +1,4 @@
+import com.github.luben.zstd.EndDirective;
 import com.github.luben.zstd.ZstdCompressCtx;
 
 import java.io.IOException;
@@ -8,8 +9,10 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -26,6 +29,9 @@ public final class CompressBenchmark {
 
     /// Of what one call writes, as ucp's are on ext4: larger ones cost more there.
     private static final int CALL = 32 << 10;
+
+    /// That zstd gets at a time from ucp at levels 3 and 4.
+    private static final int BLOCK = 127 << 10;
 
     private static final double MIB = 1 << 20;
     private static final int THREADS = Runtime.getRuntime().availableProcessors();
@@ -45,6 +51,14 @@ public final class CompressBenchmark {
     /// @param width bytes of an element
     private record Piece(Path file, long at, int size, int width) {}
 
+    /// What the loop does with a piece: compresses it, by one call or in the blocks in which ucp
+    /// has it compressed, or once its bytes are sorted by their place in the element.
+    private enum Way {
+        PLAIN,
+        BLOCKS,
+        PLANES
+    }
+
     /// What a run took, and the bytes that came out.
     private record Run(double seconds, Cpu cpu, long bytes) {}
 
@@ -61,7 +75,7 @@ public final class CompressBenchmark {
                 rounds,
                 Files.readString(Path.of("/proc/loadavg")).strip());
         System.out.println(
-                "level   ucp s   user    sys  loop s   user    sys  loop/ucp   ucp's ratio");
+                "level    ucp s   user    sys  loop s   user    sys  loop/ucp   ratio: ucp   loop");
         for (String level : args[4].split(",")) {
             bench.level(Integer.parseInt(level), rounds, files);
         }
@@ -76,8 +90,8 @@ public final class CompressBenchmark {
                 "\nstate                     MiB   ratio       s   planes       s (zstd:1)");
         for (Path file : files(plain, ".arrow")) {
             double before = Files.size(file);
-            Run run = loop(List.of(file), 1, false);
-            Run planes = loop(List.of(file), 1, true);
+            Run run = loop(List.of(file), 1, Way.PLAIN);
+            Run planes = loop(List.of(file), 1, Way.PLANES);
             System.out.printf(
                     Locale.ROOT,
                     "%-20s %8.1f %7.3f %7.2f  %7.3f %7.2f%n",
@@ -91,10 +105,15 @@ public final class CompressBenchmark {
     }
 
     private void level(int level, int rounds, List<Path> files) throws Exception {
+        List<Way> ways =
+                level == 3 || level == 4 ? List.of(Way.PLAIN, Way.BLOCKS) : List.of(Way.PLAIN);
         List<Run> ours = new ArrayList<>();
-        List<Run> loops = new ArrayList<>();
+        Map<Way, List<Run>> loops = new EnumMap<>(Way.class);
         Path out = place.resolve("out");
-        loop(files, level, false); // compiled by now
+        for (Way way : ways) {
+            loop(files, level, way); // compiled by now
+            loops.put(way, new ArrayList<>());
+        }
         for (int round = 0; round < rounds; round++) {
             Pages.touch(size(files));
             Cpu before = Cpu.children();
@@ -104,17 +123,29 @@ public final class CompressBenchmark {
             Cpu cpu = Cpu.children().since(before);
             ours.add(new Run(seconds, cpu, size(files(out, ".arrow"))));
             delete(out);
-            Pages.touch(size(files));
-            loops.add(loop(files, level, false));
+            for (Way way : ways) {
+                Pages.touch(size(files));
+                loops.get(way).add(loop(files, level, way));
+            }
         }
-        double[] shares = new double[rounds];
-        for (int k = 0; k < rounds; k++) {
+        for (Way way : ways) {
+            row(
+                    "zstd:" + level + (way == Way.BLOCKS ? "b" : ""),
+                    ours,
+                    loops.get(way),
+                    size(files));
+        }
+    }
+
+    private static void row(String name, List<Run> ours, List<Run> loops, long size) {
+        double[] shares = new double[ours.size()];
+        for (int k = 0; k < shares.length; k++) {
             shares[k] = loops.get(k).seconds() / ours.get(k).seconds();
         }
         System.out.printf(
                 Locale.ROOT,
-                "zstd:%-2d %6.2f %6.2f %6.2f  %6.2f %6.2f %6.2f  %8.2f  %12.3f%n",
-                level,
+                "%-7s %6.2f %6.2f %6.2f  %6.2f %6.2f %6.2f  %8.2f  %11.4f %6.4f%n",
+                name,
                 median(ours, Run::seconds),
                 median(ours, run -> run.cpu().user()),
                 median(ours, run -> run.cpu().system()),
@@ -122,7 +153,8 @@ public final class CompressBenchmark {
                 median(loops, run -> run.cpu().user()),
                 median(loops, run -> run.cpu().system()),
                 median(shares),
-                (double) ours.getFirst().bytes() / size(files));
+                (double) ours.getFirst().bytes() / size,
+                (double) loops.getFirst().bytes() / size);
     }
 
     private void convert(Path out, List<String> options) throws IOException, InterruptedException {
@@ -137,8 +169,7 @@ public final class CompressBenchmark {
 
     // ---- the loop ----
 
-    /// @param planes whether the bytes of the elements are sorted by their place first
-    private Run loop(List<Path> files, int level, boolean planes)
+    private Run loop(List<Path> files, int level, Way way)
             throws IOException, InterruptedException, ExecutionException {
         Path out = Files.createDirectories(place.resolve("loop"));
         Cpu before = Cpu.own();
@@ -162,7 +193,7 @@ public final class CompressBenchmark {
             for (int t = 0; t < THREADS; t++) {
                 Path to = out.resolve(Integer.toString(t));
                 List<Piece> share = shares.get(t);
-                running.add(workers.submit(() -> bytes.addAndGet(write(share, to, level, planes))));
+                running.add(workers.submit(() -> bytes.addAndGet(write(share, to, level, way))));
             }
             for (Future<?> one : running) {
                 one.get();
@@ -174,8 +205,7 @@ public final class CompressBenchmark {
         return run;
     }
 
-    private static long write(List<Piece> pieces, Path to, int level, boolean planes)
-            throws IOException {
+    private static long write(List<Piece> pieces, Path to, int level, Way way) throws IOException {
         ByteBuffer raw = ByteBuffer.allocateDirect(PIECE);
         ByteBuffer sorted = ByteBuffer.allocateDirect(PIECE);
         ByteBuffer frame = ByteBuffer.allocateDirect(PIECE + (PIECE >> 4));
@@ -193,13 +223,15 @@ public final class CompressBenchmark {
                 }
                 raw.flip();
                 frame.clear();
-                if (planes) {
-                    raw.get(from, 0, piece.size());
-                    sort(from, by, piece.size(), piece.width());
-                    sorted.clear().put(by, 0, piece.size()).flip();
-                    context.compress(frame, sorted);
-                } else {
-                    context.compress(frame, raw);
+                switch (way) {
+                    case PLAIN -> context.compress(frame, raw);
+                    case BLOCKS -> blocks(context, frame, raw);
+                    case PLANES -> {
+                        raw.get(from, 0, piece.size());
+                        sort(from, by, piece.size(), piece.width());
+                        sorted.clear().put(by, 0, piece.size()).flip();
+                        context.compress(frame, sorted);
+                    }
                 }
                 frame.flip();
                 written += frame.remaining();
@@ -212,6 +244,17 @@ public final class CompressBenchmark {
             }
         }
         return written;
+    }
+
+    private static void blocks(ZstdCompressCtx context, ByteBuffer frame, ByteBuffer raw) {
+        int end = raw.limit();
+        context.setPledgedSrcSize(end);
+        for (int at = 0; at < end; at += BLOCK) {
+            raw.limit(Math.min(end, at + BLOCK));
+            boolean last = raw.limit() == end;
+            context.compressDirectByteBufferStream(
+                    frame, raw, last ? EndDirective.END : EndDirective.FLUSH);
+        }
     }
 
     private static void sort(byte[] from, byte[] to, int size, int width) {

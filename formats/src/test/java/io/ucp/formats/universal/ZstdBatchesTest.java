@@ -1,0 +1,75 @@
+package io.ucp.formats.universal;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ucp.io.WindowAssembler;
+import io.ucp.tensor.DType;
+import io.ucp.tensor.Shape;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+
+class ZstdBatchesTest {
+    /// Of a whole batch, and some.
+    private static final int ELEMENTS = (1 << 20) + 12_345;
+
+    @ParameterizedTest
+    @ValueSource(ints = {2, 3, 4, 5, 6})
+    void higherLevelsMakeWeightsNoLarger(int level) {
+        int least = encoded(level, 1).remaining();
+        assertThat(least).isLessThanOrEqualTo(encoded(1, 1).remaining());
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 3, 4, 5, 22})
+    void givesBackWhatItWasGiven(int level) {
+        for (int window = 1; window <= 2; window++) {
+            ByteBuffer raw = window(window);
+            ByteBuffer back = ByteBuffer.allocateDirect(raw.remaining());
+            assertThat(assembler(level).decode(window, encoded(level, window), back)).isTrue();
+            assertThat(back.flip()).isEqualTo(raw);
+        }
+    }
+
+    @Test
+    void encodesAWindowAlikeWhateverCameBefore() {
+        try (WindowAssembler.Encoder encoder = assembler(3).encoder()) {
+            encoder.encode(1, window(1));
+            encoder.encode(2, window(2));
+            assertThat(encoder.encode(1, window(1))).isEqualTo(encoded(3, 1));
+        }
+    }
+
+    private static ByteBuffer encoded(int level, int window) {
+        try (WindowAssembler.Encoder encoder = assembler(level).encoder()) {
+            ByteBuffer bytes = encoder.encode(window, window(window));
+            return ByteBuffer.allocateDirect(bytes.remaining()).put(bytes).flip();
+        }
+    }
+
+    /// Windows 1 and 2 are the two batches.
+    private static WindowAssembler assembler(int level) {
+        var noise = Samples.parameter("noise", Shape.of(ELEMENTS), Map.of("fp32", DType.FLOAT32));
+        StateFile file = StateFile.pack(List.of(noise), Limits.STANDARD, true).getFirst();
+        return StateFileLayout.of(file, level).target().assembler().orElseThrow();
+    }
+
+    /// As weights are: their signs and exponents can be compressed, the rest is noise.
+    private static ByteBuffer window(int window) {
+        List<Long> cuts = assembler(1).cuts();
+        int size = Math.toIntExact(cuts.get(window) - cuts.get(window - 1));
+        ByteBuffer raw = ByteBuffer.allocateDirect(size).order(ByteOrder.LITTLE_ENDIAN);
+        Random random = new Random(window);
+        while (raw.hasRemaining()) {
+            raw.putFloat((float) (0.02 * random.nextGaussian()));
+        }
+        return raw.flip();
+    }
+}
