@@ -46,7 +46,7 @@ public final class Binder {
     private final StateRules states;
     private final GroupRules groups;
     private final List<Holding> holdings;
-    private final Set<String> dataAxes;
+    private final ParameterBinder parameters;
     private final Aliases aliases;
     private final Map<String, Gathered> gathered = new LinkedHashMap<>();
     private final Map<String, String> dropped = new LinkedHashMap<>();
@@ -69,7 +69,8 @@ public final class Binder {
         this.states = new StateRules(spec, index, reader, problems);
         this.groups = new GroupRules(spec, problems);
         this.holdings = Holding.of(index, mesh);
-        this.dataAxes = dataAxes();
+        this.parameters =
+                ParameterBinder.on(mesh, dataAxes(), index.hints().vocabularyRows(), problems);
         this.aliases = new Aliases(index.hints().aliases());
         SettingNames.check(spec, mesh, settings, problems);
     }
@@ -200,9 +201,7 @@ public final class Binder {
         boolean isFrozen = isFrozen(parameter, reading);
         Optional<States> block = blockOf(parameter, reading);
         checkStates(parameter, reading, block, isFrozen);
-        ParameterBinder binder =
-                ParameterBinder.on(mesh, dataAxes, index.hints().vocabularyRows(), problems);
-        return new StateBinder(mesh, reader, binder, problems)
+        return new StateBinder(mesh, reader, parameters, problems)
                 .place(parameter, reading, block)
                 .map(b -> bound(parameter, reading, b, isFrozen));
     }

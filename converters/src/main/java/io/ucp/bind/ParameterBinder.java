@@ -13,6 +13,7 @@ import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -24,7 +25,7 @@ import java.util.Set;
 import java.util.SortedSet;
 import java.util.TreeSet;
 
-/// Lays one parameter out as its rule says and holds that against what the ranks' files say.
+/// Lays a parameter out as its rule says and holds that against what the ranks' files say.
 final class ParameterBinder {
     /// What a parameter comes to.
     ///
@@ -36,6 +37,9 @@ final class ParameterBinder {
     private final Set<String> dataAxes;
     private final OptionalLong vocabularyRows;
     private final Problems problems;
+
+    /// Axes -> their coordinates; the parameters of a model have few such lists.
+    private final Map<List<String>, List<Coordinate>> coordinates = new HashMap<>();
 
     private ParameterBinder(
             Mesh mesh, Set<String> dataAxes, OptionalLong vocabularyRows, Problems problems) {
@@ -237,7 +241,8 @@ final class ParameterBinder {
             List<String> order = new ArrayList<>();
             chain.axes().forEach(a -> order.addAll(mesh.factors(a)));
             Set<Holding> taken = new LinkedHashSet<>();
-            for (Coordinate at : mesh.coordinates(inMeshOrder(order))) {
+            for (Coordinate at :
+                    coordinates.computeIfAbsent(inMeshOrder(order), mesh::coordinates)) {
                 if (!holds(chain, at)) {
                     continue;
                 }

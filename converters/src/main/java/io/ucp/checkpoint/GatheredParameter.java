@@ -131,6 +131,9 @@ final class GatheredParameter {
             scalarPlace = at;
             scalars.putAll(held);
         }
+        if (scalars.equals(held)) {
+            return;
+        }
         Set<String> names = new TreeSet<>(scalars.keySet());
         names.addAll(held.keySet());
         for (String name : names) {

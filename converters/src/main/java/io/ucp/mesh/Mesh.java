@@ -66,12 +66,11 @@ public record Mesh(List<AxisDegree> axes, Map<String, List<String>> products) {
     public int degree(String name) {
         int degree = 1;
         for (String factor : factors(name)) {
-            degree *=
-                    axes.stream()
-                            .filter(a -> a.axis().equals(factor))
-                            .mapToInt(AxisDegree::degree)
-                            .findFirst()
-                            .orElse(1);
+            for (AxisDegree axis : axes) {
+                if (axis.axis().equals(factor)) {
+                    degree *= axis.degree();
+                }
+            }
         }
         return degree;
     }
@@ -120,9 +119,10 @@ public record Mesh(List<AxisDegree> axes, Map<String, List<String>> products) {
     public List<Coordinate> coordinates(List<String> names) {
         List<Coordinate> all = List.of(Coordinate.NONE);
         for (String name : names) {
-            List<Coordinate> next = new ArrayList<>();
+            int degree = degree(name);
+            List<Coordinate> next = new ArrayList<>(all.size() * degree);
             for (Coordinate at : all) {
-                for (int i = 0; i < degree(name); i++) {
+                for (int i = 0; i < degree; i++) {
                     next.add(at.with(name, i));
                 }
             }
