@@ -52,19 +52,20 @@ final class PieceCut {
     /// Their local positions count from `from`.
     List<Piece> pieces() {
         if (piece.count() > 0) {
-            cut(0, piece.localOffset, piece.start.clone(), piece.extent.clone());
+            cut(0, piece.localOffset, piece.start, piece.extent);
         }
         return out;
     }
 
     /// @param level place in `order` of the dim to cut; those before it are cut to one row
     /// @param base local position of the box's first element
+    /// @param start like `extent` shared by pieces, and not to be changed
     private void cut(int level, long base, long[] start, long[] extent) {
         if (base >= to || base + span[level] <= from) {
             return;
         }
         if (from <= base && base + span[level] <= to) {
-            add(start.clone(), extent.clone(), base);
+            add(start, extent, base);
             return;
         }
         int d = order[level];

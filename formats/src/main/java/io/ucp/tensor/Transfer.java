@@ -10,6 +10,9 @@ import java.util.function.LongConsumer;
 /// visits the target in order), and dims that continue each other on both sides merged; so a
 /// contiguous move has one dim with both strides 1, and a single element has none.
 public final class Transfer {
+    /// The strides of a contiguous move, which most are: a plan holds millions.
+    private static final long[] ONE = {1};
+
     private final long[] extent;
     private final long from;
     private final long[] fromStride;
@@ -58,8 +61,10 @@ public final class Transfer {
                 n++;
             }
         }
-        return new Transfer(
-                Arrays.copyOf(e, n), from, Arrays.copyOf(f, n), to, Arrays.copyOf(t, n));
+        return n == 1 && f[0] == 1 && t[0] == 1
+                ? new Transfer(n == kept ? e : new long[] {e[0]}, from, ONE, to, ONE)
+                : new Transfer(
+                        Arrays.copyOf(e, n), from, Arrays.copyOf(f, n), to, Arrays.copyOf(t, n));
     }
 
     /// The same elements, moved the other way.
