@@ -80,7 +80,7 @@ public final class CheckpointGenerator {
     private record Model(long hidden, long ffn, long heads, int layers, long vocab) {
         static Model of(long bytes) {
             long count = bytes / ELEMENT;
-            long hidden = bytes < 512L << 20 ? 512 : bytes < 8L << 30 ? 2048 : 4096;
+            long hidden = bytes < 1L << 30 ? 512 : bytes < 8L << 30 ? 2048 : 4096;
             long vocab = Math.max(256, Long.highestOneBit(count / 4 / (2 * hidden)));
             long rest = count - 2 * vocab * hidden;
             long usual = 12 * hidden * hidden;
