@@ -61,10 +61,13 @@ public final class Transfer {
                 n++;
             }
         }
-        return n == 1 && f[0] == 1 && t[0] == 1
-                ? new Transfer(n == kept ? e : new long[] {e[0]}, from, ONE, to, ONE)
-                : new Transfer(
-                        Arrays.copyOf(e, n), from, Arrays.copyOf(f, n), to, Arrays.copyOf(t, n));
+        boolean contiguous = n == 1 && f[0] == 1 && t[0] == 1;
+        return new Transfer(
+                Arrays.copyOf(e, n),
+                from,
+                contiguous ? ONE : Arrays.copyOf(f, n),
+                to,
+                contiguous ? ONE : Arrays.copyOf(t, n));
     }
 
     /// The same elements, moved the other way.

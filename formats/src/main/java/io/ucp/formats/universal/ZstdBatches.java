@@ -98,8 +98,8 @@ final class ZstdBatches implements WindowAssembler {
         }
 
         /// Gives the bytes of the frame. Levels 3 and 4 of zstd 1.5.7 cut a block where a few of
-        /// its bytes seem to change (`zstd_preSplit.c`), which those of floats do all the time:
-        /// eight blocks with a table each, for a fifth of the time. So they get the blocks made.
+        /// its bytes seem to change (`zstd_preSplit.c`), which those of floats do all the time: a
+        /// block becomes eight with a table each, larger and slower. So they get the blocks made.
         private int compress(ByteBuffer raw, ByteBuffer into) {
             if (level != 3 && level != 4) {
                 return context.compress(into, raw);
