@@ -28,6 +28,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 
@@ -103,7 +104,7 @@ public final class Binder {
         Set<String> names = new LinkedHashSet<>();
         holdings.forEach(h -> names.add(h.name()));
         rules.reportUnused(names, aliases.tiedPatterns(spec));
-        rules.reportUnmatched(places(), spec.span());
+        rules.reportUnmatched(this::placesOf, spec.span());
         switch (rules.fit(names)) {
             case OTHER -> {
                 problems.sole(rules.place(), rules.misfit(names), better(advising));
@@ -119,7 +120,9 @@ public final class Binder {
         for (Gathered parameter : gathered.values()) {
             bind(parameter).ifPresent(bound::add);
         }
-        groups.check(membersByGroup());
+        if (!spec.groups().isEmpty()) {
+            groups.check(membersByGroup());
+        }
         Map<String, Sharding.Flatten> flatten = states.flatten();
         List<BoundParameter> all = aliases.attach(bound, problems);
         List<Renamed> renames =
@@ -153,14 +156,10 @@ public final class Binder {
         return plain;
     }
 
-    private Map<String, String> places() {
-        Map<String, List<Holding>> byName = new LinkedHashMap<>();
-        holdings.forEach(h -> byName.computeIfAbsent(h.name(), _ -> new ArrayList<>()).add(h));
+    private String placesOf(String name) {
         Set<String> axes = new LinkedHashSet<>();
         mesh.axes().forEach(a -> axes.add(a.axis()));
-        Map<String, String> places = new HashMap<>();
-        byName.forEach((name, held) -> places.put(name, Places.of(held, axes)));
-        return places;
+        return Places.of(holdings.stream().filter(h -> h.name().equals(name)).toList(), axes);
     }
 
     private void frozenRules() {
@@ -330,49 +329,34 @@ public final class Binder {
                 }
             }
         }
+        Set<String> names = new HashSet<>();
+        parameter.holdings().forEach(h -> names.add(h.name()));
         Set<FlatGroup> all = Collections.newSetFromMap(new IdentityHashMap<>());
-        for (Holding h : parameter.holdings()) {
-            all.addAll(flatByName.getOrDefault(h.name(), Set.of()));
-        }
+        names.forEach(n -> all.addAll(flatByName.getOrDefault(n, Set.of())));
         return all;
     }
 
+    /// A name in the files of one rank.
+    private record Local(String name, Coordinate at) {}
+
     /// The members of the checkpoint's flat groups by their global names.
     private List<GroupRules.Members> membersByGroup() {
-        Map<String, List<Gathered>> byLocal = new HashMap<>();
+        Map<Local, String> global = new HashMap<>();
         for (Gathered g : gathered.values()) {
             for (Holding h : g.holdings()) {
-                byLocal.computeIfAbsent(h.name(), _ -> new ArrayList<>()).add(g);
+                global.putIfAbsent(new Local(h.name(), h.at()), g.name());
             }
         }
         List<GroupRules.Members> members = new ArrayList<>();
         for (FlatGroup group : index.flatGroups()) {
-            List<String> names = new ArrayList<>();
-            Coordinate at = group.at();
-            for (FlatGroup.Member m : group.members()) {
-                byLocal.getOrDefault(m.name(), List.of()).stream()
-                        .filter(
-                                g ->
-                                        g.holdings().stream()
-                                                .anyMatch(
-                                                        h ->
-                                                                h.name().equals(m.name())
-                                                                        && sameRank(h.at(), at)))
-                        .findFirst()
-                        .ifPresent(g -> names.add(g.name()));
-            }
+            Coordinate at = Holding.onAxes(group.at(), mesh);
+            List<String> names =
+                    group.members().stream()
+                            .map(m -> global.get(new Local(m.name(), at)))
+                            .filter(Objects::nonNull)
+                            .toList();
             members.add(new GroupRules.Members(group, names));
         }
         return members;
-    }
-
-    private boolean sameRank(Coordinate held, Coordinate at) {
-        return mesh.axes().stream()
-                .allMatch(
-                        a -> {
-                            var mine = mesh.index(a.axis(), held);
-                            var theirs = mesh.index(a.axis(), at);
-                            return mine.isEmpty() || theirs.isEmpty() || mine.equals(theirs);
-                        });
     }
 }

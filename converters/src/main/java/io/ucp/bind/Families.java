@@ -9,8 +9,8 @@ import io.ucp.mesh.Mesh;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
-import java.util.HashMap;
 import java.util.HashSet;
+import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -60,7 +60,7 @@ final class Families implements MemberPlaces {
     private final Numbers numbers;
     private final Problems problems;
     private final Map<Key, Family> families = new LinkedHashMap<>();
-    private final Map<Clause, Optional<Key>> keys = new HashMap<>();
+    private final IdentityHashMap<Clause, Optional<Key>> keys = new IdentityHashMap<>();
 
     Families(Mesh mesh, Numbers numbers, Problems problems) {
         this.mesh = mesh;

@@ -25,6 +25,13 @@ record Gathered(
     }
 
     boolean isTrained() {
-        return states().stream().anyMatch(s -> !s.equals(StateRules.WEIGHT));
+        for (Holding h : holdings) {
+            for (String state : h.states()) {
+                if (!state.equals(StateRules.WEIGHT)) {
+                    return true;
+                }
+            }
+        }
+        return false;
     }
 }

@@ -2,8 +2,11 @@ package io.ucp.bind;
 
 import io.ucp.bind.Rules.Chosen;
 import io.ucp.lang.ast.Clause;
+import io.ucp.lang.ast.ParamRule;
 import io.ucp.mesh.Mesh;
 
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -32,61 +35,80 @@ final class Gathering {
 
     /// Gives every name to its rule and every holding to its parameter.
     Result of(List<Holding> holdings) {
-        Map<String, Optional<Chosen>> chosen = new LinkedHashMap<>();
+        Map<String, Optional<Named>> names = new LinkedHashMap<>();
         for (Holding h : holdings) {
             if (aliases.isAlias(h.name())) {
                 aliases.note(h);
                 continue;
             }
-            chosen.computeIfAbsent(h.name(), rules::choose).ifPresent(c -> note(c, h));
+            names.computeIfAbsent(h.name(), n -> rules.choose(n).map(Named::of))
+                    .ifPresent(named -> note(named, h));
         }
         families.settle();
         for (Holding h : holdings) {
-            Chosen c = chosen.getOrDefault(h.name(), Optional.empty()).orElse(null);
-            if (c == null) {
+            Named named = names.getOrDefault(h.name(), Optional.empty()).orElse(null);
+            if (named == null) {
                 continue;
             }
-            if (c.rule().param().isEmpty()) {
-                dropped.putIfAbsent(h.name(), c.rule().label());
+            if (named.chosen.rule().param().isEmpty()) {
+                dropped.putIfAbsent(h.name(), named.chosen.rule().label());
                 continue;
             }
-            Map<String, String> global = globalCaptures(c, h);
-            String name = c.match().with(global);
-            Map<String, String> captures = new LinkedHashMap<>(c.match().captures());
-            captures.putAll(global);
-            gathered.computeIfAbsent(name, n -> Gathered.of(n, c, captures)).holdings().add(h);
+            named.meant
+                    .computeIfAbsent(globals(named, h), globals -> gathered(named, globals))
+                    .holdings()
+                    .add(h);
         }
         return new Result(gathered, dropped);
     }
 
-    private void note(Chosen chosen, Holding holding) {
-        for (Clause clause : placings(chosen)) {
-            String captured = chosen.match().captures().get(capture(clause));
-            if (captured != null) {
-                families.note(
-                        clause, captured, mesh.index(axis(clause), holding.at()), holding.name());
+    /// A capture of a name by which it is placed.
+    private record Placing(Clause clause, String captured) {}
+
+    /// A name in the files.
+    ///
+    /// @param placings by the clauses of its rule that capture
+    /// @param meant the parameters that it stands for, by the global values of `placings`
+    private record Named(Chosen chosen, List<Placing> placings, Map<List<String>, Gathered> meant) {
+        static Named of(Chosen chosen) {
+            Map<String, String> captures = chosen.match().captures();
+            List<Placing> placings = new ArrayList<>();
+            for (Clause clause : chosen.rule().param().map(ParamRule::layout).orElse(List.of())) {
+                String captured = captures.get(capture(clause));
+                if (captured != null) {
+                    placings.add(new Placing(clause, captured));
+                }
             }
+            return new Named(chosen, placings, new HashMap<>());
         }
     }
 
-    private Map<String, String> globalCaptures(Chosen chosen, Holding holding) {
+    private void note(Named named, Holding holding) {
+        for (Placing p : named.placings) {
+            families.note(
+                    p.clause, p.captured, mesh.index(axis(p.clause), holding.at()), holding.name());
+        }
+    }
+
+    private List<String> globals(Named named, Holding holding) {
+        List<String> globals = new ArrayList<>(named.placings.size());
+        for (Placing p : named.placings) {
+            globals.add(
+                    families.global(
+                            p.clause, p.captured, mesh.index(axis(p.clause), holding.at())));
+        }
+        return globals;
+    }
+
+    private Gathered gathered(Named named, List<String> globals) {
         Map<String, String> global = new LinkedHashMap<>();
-        for (Clause clause : placings(chosen)) {
-            String captured = chosen.match().captures().get(capture(clause));
-            if (captured != null) {
-                global.put(
-                        capture(clause),
-                        families.global(clause, captured, mesh.index(axis(clause), holding.at())));
-            }
+        for (int k = 0; k < globals.size(); k++) {
+            global.put(capture(named.placings.get(k).clause), globals.get(k));
         }
-        return global;
-    }
-
-    private static List<Clause> placings(Chosen chosen) {
-        return chosen.rule().param().stream()
-                .flatMap(p -> p.layout().stream())
-                .filter(c -> c instanceof Clause.StageOf || c instanceof Clause.Expert)
-                .toList();
+        Map<String, String> captures = new LinkedHashMap<>(named.chosen.match().captures());
+        captures.putAll(global);
+        return gathered.computeIfAbsent(
+                named.chosen.match().with(global), n -> Gathered.of(n, named.chosen, captures));
     }
 
     private static String capture(Clause clause) {

@@ -41,19 +41,24 @@ record Holding(
         List<Holding> all = new ArrayList<>();
         Map<Member, OptimizerMember> members = new HashMap<>();
         index.members().forEach(m -> members.put(new Member(m.name(), m.at()), m));
+        Map<Coordinate, Coordinate> onAxes = new HashMap<>();
         for (HeldTensor t : index.tensors()) {
-            Set<String> states = new LinkedHashSet<>(Set.of(t.state()));
+            Set<String> own = Set.of(t.state());
+            Set<String> states = own;
             Optional<OptimizerMember> member =
                     Optional.ofNullable(members.get(new Member(t.name(), t.at())))
                             .filter(_ -> !t.state().equals(StateRules.WEIGHT));
-            member.ifPresent(m -> states.addAll(m.scalars().keySet()));
+            if (member.isPresent()) {
+                states = new LinkedHashSet<>(own);
+                states.addAll(member.get().scalars().keySet());
+            }
             all.add(
                     new Holding(
                             t.name(),
-                            onAxes(t.at(), mesh),
+                            onAxes.computeIfAbsent(t.at(), at -> onAxes(at, mesh)),
                             t.shape(),
                             states,
-                            Set.of(t.state()),
+                            own,
                             member.map(OptimizerMember::optimizerGroup).orElse(-1)));
         }
         for (FlatGroup g : index.flatGroups()) {
@@ -63,7 +68,7 @@ record Holding(
             for (FlatGroup.Part part : g.parts()) {
                 states.addAll(part.scalars().keySet());
             }
-            Coordinate at = onAxes(g.at(), mesh);
+            Coordinate at = onAxes.computeIfAbsent(g.at(), a -> onAxes(a, mesh));
             for (FlatGroup.Member m : g.members()) {
                 all.add(new Holding(m.name(), at, m.shape(), states, tensors, g.optimizerGroup()));
             }
@@ -71,7 +76,8 @@ record Holding(
         return all;
     }
 
-    private static Coordinate onAxes(Coordinate at, Mesh mesh) {
+    /// What a label says of the plain axes.
+    static Coordinate onAxes(Coordinate at, Mesh mesh) {
         Coordinate on = Coordinate.NONE;
         for (var axis : mesh.axes()) {
             OptionalInt index = mesh.index(axis.axis(), at);

@@ -107,7 +107,7 @@ public record Naming(
             }
         }
         rules.reportUnused(names, tied);
-        rules.reportUnmatched(places, spec.span());
+        rules.reportUnmatched(name -> places.getOrDefault(name, "some rank"), spec.span());
         if (rules.fit(names) == Rules.Fit.OTHER) {
             problems.sole(rules.place(), rules.misfit(names), "`ucp spec list` has others");
         }

@@ -1,9 +1,10 @@
 package io.ucp.bind;
 
+import io.ucp.bind.LaidChain.Numbered;
+import io.ucp.bind.LaidChain.Share;
 import io.ucp.formats.Coordinate;
 import io.ucp.lang.diagnostic.Span;
 import io.ucp.layout.Chain;
-import io.ucp.layout.Chain.Held;
 import io.ucp.layout.Chain.Step;
 import io.ucp.layout.ImpossibleLayoutException;
 import io.ucp.layout.Layout;
@@ -13,13 +14,13 @@ import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
+import java.util.IdentityHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.SortedSet;
@@ -38,8 +39,7 @@ final class ParameterBinder {
     private final OptionalLong vocabularyRows;
     private final Problems problems;
 
-    /// Axes -> their coordinates; the parameters of a model have few such lists.
-    private final Map<List<String>, List<Coordinate>> coordinates = new HashMap<>();
+    private final Map<Chain, LaidChain> chains = new HashMap<>();
 
     private ParameterBinder(
             Mesh mesh, Set<String> dataAxes, OptionalLong vocabularyRows, Problems problems) {
@@ -109,37 +109,36 @@ final class ParameterBinder {
             if (!isSaid(chain)) {
                 return Optional.empty();
             }
-            Map<Coordinate, List<Holding>> byPlace = new LinkedHashMap<>();
-            if (!collect(chain, byPlace)) {
+            LaidChain laid = chains.computeIfAbsent(chain, c -> new LaidChain(c, mesh));
+            List<List<Holding>> byPlace = new ArrayList<>();
+            if (!collect(laid.places(), byPlace)) {
                 return Optional.empty();
             }
-            Map<Coordinate, Shape> local = new LinkedHashMap<>();
-            byPlace.forEach((at, held) -> local.put(labelled(chain, at), held.getFirst().shape()));
-            Shape shape = chain.whole(local, mesh);
+            Shape shape = laid.whole(byPlace.stream().map(h -> h.getFirst().shape()).toList());
             Optional<Shape> real = realShape(shape);
             if (real.isEmpty()) {
                 return Optional.empty();
             }
-            Copies copies = Copies.of(chain, mesh, reading.takeFirst());
+            Numbered copies = laid.copies(reading.takeFirst());
             List<Shard> shards = new ArrayList<>();
-            for (var place : byPlace.entrySet()) {
-                Coordinate at = place.getKey();
-                Shape held = place.getValue().getFirst().shape();
-                Held laid = chain.at(shape, mesh, at).orElseThrow();
-                boolean otherDims = held.rank() != laid.shape().rank();
-                if (!laid.shape().equals(held)
-                        && !(otherDims && held.count() == laid.shape().count())) {
+            for (int p = 0; p < byPlace.size(); p++) {
+                Coordinate at = laid.places().get(p);
+                Shape held = byPlace.get(p).getFirst().shape();
+                Share share = laid.share(shape, p);
+                boolean otherDims = held.rank() != share.shape().rank();
+                if (!share.shape().equals(held)
+                        && !(otherDims && held.count() == share.shape().count())) {
                     fail(
                             "width",
                             "is %s at %s; the rule gives that rank %s of %s"
-                                    .formatted(held, at, laid.shape(), shape),
+                                    .formatted(held, at, share.shape(), shape),
                             widthsHeld());
                     return Optional.empty();
                 }
-                var pieces = laid.region().pieces();
-                Labels labels = labels(place.getValue(), at);
+                Labels labels = labels(byPlace.get(p), at);
                 for (String onDisk : labels.names) {
-                    shards.add(new Shard(onDisk, labels.at, held, pieces, copies.number(at)));
+                    int copy = copies.ofPlace().get(p);
+                    shards.add(new Shard(onDisk, labels.at, held, share.pieces(), copy));
                 }
             }
             return Optional.of(new Placed(chain, shape, real.get(), shards, copies.replicas()));
@@ -237,16 +236,17 @@ final class ParameterBinder {
         }
 
         /// Finds the holdings of every place that the chain gives.
-        private boolean collect(Chain chain, Map<Coordinate, List<Holding>> byPlace) {
-            List<String> order = new ArrayList<>();
-            chain.axes().forEach(a -> order.addAll(mesh.factors(a)));
-            Set<Holding> taken = new LinkedHashSet<>();
-            for (Coordinate at :
-                    coordinates.computeIfAbsent(inMeshOrder(order), mesh::coordinates)) {
-                if (!holds(chain, at)) {
-                    continue;
+        private boolean collect(List<Coordinate> places, List<List<Holding>> byPlace) {
+            List<int[]> held = holdings.stream().map(h -> indices(h.at())).toList();
+            Set<Holding> taken = Collections.newSetFromMap(new IdentityHashMap<>());
+            for (Coordinate at : places) {
+                int[] place = indices(at);
+                List<Holding> here = new ArrayList<>();
+                for (int h = 0; h < held.size(); h++) {
+                    if (compatible(held.get(h), place)) {
+                        here.add(holdings.get(h));
+                    }
                 }
-                List<Holding> here = holdings.stream().filter(h -> compatible(h, at)).toList();
                 if (here.isEmpty()) {
                     fail(
                             "missing",
@@ -265,16 +265,14 @@ final class ParameterBinder {
                     }
                 }
                 taken.addAll(here);
-                byPlace.put(at, here);
+                byPlace.add(here);
             }
             for (Holding h : holdings) {
                 if (!taken.contains(h)) {
                     fail(
                             "elsewhere",
                             "is held at %s; the rule places it at %s"
-                                    .formatted(
-                                            Places.of(List.of(h), axes),
-                                            Places.join(byPlace.keySet())),
+                                    .formatted(Places.of(List.of(h), axes), Places.join(places)),
                             Optional.empty());
                     return false;
                 }
@@ -282,45 +280,23 @@ final class ParameterBinder {
             return true;
         }
 
-        private List<String> inMeshOrder(List<String> names) {
-            List<String> ordered = new ArrayList<>();
-            for (var axis : mesh.axes()) {
-                if (names.contains(axis.axis())) {
-                    ordered.add(axis.axis());
-                }
-            }
-            names.stream().filter(n -> !ordered.contains(n)).forEach(ordered::add);
-            return ordered;
-        }
-
-        private boolean holds(Chain chain, Coordinate at) {
-            for (Step step : chain.steps()) {
-                if (step.layout() instanceof Layout.Placed(var indices)
-                        && !indices.contains(mesh.index(step.axis(), at).orElse(0))) {
-                    return false;
-                }
-            }
-            return true;
-        }
-
-        private boolean compatible(Holding h, Coordinate at) {
+        /// By the axes of the model; -1 on those that it does not say.
+        private int[] indices(Coordinate at) {
+            int[] indices = new int[axes.size()];
+            int k = 0;
             for (String axis : axes) {
-                OptionalInt held = mesh.index(axis, h.at());
-                OptionalInt here = mesh.index(axis, at);
-                if (held.isPresent() && here.isPresent() && held.getAsInt() != here.getAsInt()) {
+                indices[k++] = mesh.index(axis, at).orElse(-1);
+            }
+            return indices;
+        }
+
+        private static boolean compatible(int[] a, int[] b) {
+            for (int k = 0; k < a.length; k++) {
+                if (a[k] >= 0 && b[k] >= 0 && a[k] != b[k]) {
                     return false;
                 }
             }
             return true;
-        }
-
-        /// A coordinate by the names that the chain uses: a product under its own name.
-        private Coordinate labelled(Chain chain, Coordinate at) {
-            Coordinate label = Coordinate.NONE;
-            for (String axis : chain.axes()) {
-                label = label.with(axis, mesh.index(axis, at).orElse(0));
-            }
-            return label;
         }
 
         /// A place on every axis of the model, and the names on disk that stand for it.
@@ -337,18 +313,15 @@ final class ParameterBinder {
                 }
             }
             Set<String> names = new LinkedHashSet<>();
-            for (Holding h : here) {
-                boolean global =
-                        axes.stream()
-                                .anyMatch(
-                                        axis ->
-                                                !says(h.name(), axis)
-                                                        && here.stream()
-                                                                .anyMatch(
-                                                                        o -> says(o.name(), axis)));
-                if (!global) {
-                    names.add(h.name());
+            here.forEach(h -> names.add(h.name()));
+            if (names.size() > 1) {
+                Set<String> said = new LinkedHashSet<>();
+                for (String axis : axes) {
+                    if (names.stream().anyMatch(n -> says(n, axis))) {
+                        said.add(axis);
+                    }
                 }
+                names.removeIf(n -> said.stream().anyMatch(axis -> !says(n, axis)));
             }
             return new Labels(full, names);
         }

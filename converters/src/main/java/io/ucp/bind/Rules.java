@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.UnaryOperator;
 
 /// Which rule of a spec decides over a name. An exact name goes before a pattern, a pattern before
 /// a `default` rule; with `first match wins` the rule that is written first goes before all others.
@@ -227,9 +228,9 @@ final class Rules {
 
     /// Says which names no rule matches, those that differ in numbers only together.
     ///
-    /// @param places name -> where it is held, for the message
+    /// @param place where a name is held, for the message
     /// @param fallback span of the spec where there are no rules
-    void reportUnmatched(Map<String, String> places, Span fallback) {
+    void reportUnmatched(UnaryOperator<String> place, Span fallback) {
         List<String> texts =
                 rules.stream()
                         .flatMap(r -> r.patterns.stream())
@@ -251,8 +252,7 @@ final class Rules {
                     problems.error(
                             pattern.map(NamePattern::span).orElse(fallback),
                             "no rule matches '%s'%s, held at %s; expected one"
-                                    .formatted(
-                                            first, more, places.getOrDefault(first, "some rank")),
+                                    .formatted(first, more, place.apply(first)),
                             "%sadd: param %s { .. }"
                                     .formatted(
                                             pattern.map(

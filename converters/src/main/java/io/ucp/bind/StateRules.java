@@ -10,6 +10,8 @@ import io.ucp.lang.ast.States;
 import io.ucp.mesh.Mesh;
 
 import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -26,6 +28,7 @@ final class StateRules {
     private final CheckpointIndex index;
     private final RuleReader rules;
     private final Problems problems;
+    private final IdentityHashMap<FlatGroup, Set<String>> flatStates = new IdentityHashMap<>();
     private final Set<String> reported = new LinkedHashSet<>();
 
     StateRules(Spec spec, CheckpointIndex index, RuleReader rules, Problems problems) {
@@ -152,14 +155,12 @@ final class StateRules {
             Optional<Clause.Flatten> own,
             Set<String> expertAxes,
             Mesh mesh) {
+        Set<String> states = flatStates.computeIfAbsent(group, StateRules::states);
         for (var entry : block.entries()) {
-            boolean held =
-                    entry.node().states().stream()
-                            .anyMatch(
-                                    s ->
-                                            group.parts().stream()
-                                                    .anyMatch(
-                                                            p -> p.states().containsKey(s.text())));
+            boolean held = false;
+            for (Name state : entry.node().states()) {
+                held |= states.contains(state.text());
+            }
             if (!held) {
                 continue;
             }
@@ -172,6 +173,12 @@ final class StateRules {
                                             .findFirst());
             checkFlat(group, entry.node(), said, expertAxes, mesh);
         }
+    }
+
+    private static Set<String> states(FlatGroup group) {
+        Set<String> states = new HashSet<>();
+        group.parts().forEach(p -> states.addAll(p.states().keySet()));
+        return states;
     }
 
     private void checkFlat(

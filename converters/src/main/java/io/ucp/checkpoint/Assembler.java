@@ -194,6 +194,7 @@ public final class Assembler {
             long from,
             long to)
             throws IncompleteCheckpointException {
+        List<Piece> common = Span.cut(found.shard().pieces(), from, to);
         for (Map.Entry<String, TensorEntry> state : part.states().entrySet()) {
             TensorEntry tensor = state.getValue();
             if (at + to - from > tensor.shape().count()) {
@@ -209,6 +210,8 @@ public final class Assembler {
                         "");
             }
             Shard shard = lookup.of(found, state.getKey(), member.name(), part.at()).shard();
+            List<Piece> pieces =
+                    shard.equals(found.shard()) ? common : Span.cut(shard.pieces(), from, to);
             gathered.get(found.parameter())
                     .add(
                             Span.flat(
@@ -217,9 +220,8 @@ public final class Assembler {
                                     shard.copy(),
                                     found.bound().name(),
                                     state.getKey(),
-                                    shard.pieces(),
-                                    from,
-                                    to));
+                                    pieces,
+                                    to - from));
         }
     }
 
@@ -257,8 +259,7 @@ public final class Assembler {
                                 found.get().shard().copy(),
                                 bound.name(),
                                 held.state(),
-                                found.get().shard().pieces(),
-                                held.from(),
-                                held.to()));
+                                Span.cut(found.get().shard().pieces(), held.from(), held.to()),
+                                held.to() - held.from()));
     }
 }

@@ -84,6 +84,8 @@ final class GatheredParameter {
     }
 
     /// Which elements a tensor holds, and where it lies.
+    ///
+    /// @param strides none where it is dense
     private record Lying(
             ByteSource source,
             long offset,
@@ -98,7 +100,7 @@ final class GatheredParameter {
                     tensor.offset(),
                     tensor.dtype(),
                     tensor.shape(),
-                    Arrays.stream(tensor.strides()).boxed().toList(),
+                    tensor.isDense() ? List.of() : Arrays.stream(tensor.strides()).boxed().toList(),
                     span.of().pieces());
         }
     }
@@ -191,13 +193,17 @@ final class GatheredParameter {
     /// The copies of the stages that hold any of `held`, and under the same names.
     private static Set<Integer> alongside(Set<Integer> held, List<Shard> shards) {
         Set<StageName> stages = new HashSet<>();
-        shards.stream()
-                .filter(s -> held.contains(s.copy()))
-                .forEach(s -> stages.add(StageName.of(s)));
+        for (Shard shard : shards) {
+            if (held.contains(shard.copy())) {
+                stages.add(StageName.of(shard));
+            }
+        }
         Set<Integer> copies = new TreeSet<>();
-        shards.stream()
-                .filter(s -> stages.contains(StageName.of(s)))
-                .forEach(s -> copies.add(s.copy()));
+        for (Shard shard : shards) {
+            if (stages.contains(StageName.of(shard))) {
+                copies.add(shard.copy());
+            }
+        }
         return copies;
     }
 

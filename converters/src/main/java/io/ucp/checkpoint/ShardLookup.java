@@ -10,16 +10,34 @@ import io.ucp.tensor.Shape;
 
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /// Finds the shard that a name in a file stands for, by the name and the rank that wrote it.
 final class ShardLookup {
     /// @param parameter position in [Sharding#parameters]
     record Found(int parameter, BoundParameter bound, Shard shard) {}
 
-    private final Map<String, List<Found>> byLocalName = new HashMap<>();
+    /// What a name on disk may stand for.
+    ///
+    /// @param axes that tell its shards apart
+    private record Named(List<Found> shards, Set<String> axes) {
+        static final Named NOTHING = new Named(List.of(), Set.of());
+
+        static Named empty() {
+            return new Named(new ArrayList<>(), new HashSet<>());
+        }
+
+        void add(Found found) {
+            shards.add(found);
+            axes.addAll(found.shard.at().indices().keySet());
+        }
+    }
+
+    private final Map<String, Named> byLocalName = new HashMap<>();
     private final Map<String, List<Found>> byGlobalName = new HashMap<>();
 
     /// Shards of states that have a layout of their own.
@@ -35,7 +53,7 @@ final class ShardLookup {
             BoundParameter bound = sharding.parameters().get(p);
             for (Shard shard : bound.shards()) {
                 Found found = new Found(p, bound, shard);
-                byLocalName.computeIfAbsent(shard.localName(), _ -> new ArrayList<>()).add(found);
+                byLocalName.computeIfAbsent(shard.localName(), _ -> Named.empty()).add(found);
                 byGlobalName.computeIfAbsent(bound.name(), _ -> new ArrayList<>()).add(found);
             }
             int parameter = p;
@@ -54,15 +72,22 @@ final class ShardLookup {
     /// By the name on disk at that coordinate; else, and in files that no rank of an axis owns (of
     /// experts, which are then numbered globally), by the global name.
     Optional<Found> find(String name, Coordinate at) throws IncompleteCheckpointException {
-        List<Found> local = byLocalName.getOrDefault(name, List.of());
+        Named named = byLocalName.getOrDefault(name, Named.NOTHING);
+        List<Found> local = named.shards;
         List<Found> global = byGlobalName.getOrDefault(name, List.of());
-        boolean owned =
-                local.stream()
-                        .flatMap(f -> f.shard().at().indices().keySet().stream())
-                        .allMatch(axis -> mesh.index(axis, at).isPresent());
+        boolean owned = says(at, named.axes);
         List<Found> first = owned ? local : global;
         Optional<Found> found = matching(first, name, at);
         return found.isPresent() ? found : matching(owned ? global : local, name, at);
+    }
+
+    private boolean says(Coordinate at, Set<String> axes) {
+        for (String axis : axes) {
+            if (mesh.index(axis, at).isEmpty()) {
+                return false;
+            }
+        }
+        return true;
     }
 
     /// As [#find], where the file's shape must be the shard's.
@@ -141,12 +166,17 @@ final class ShardLookup {
                     "one parameter",
                     "say in the spec on which stage or expert rank the name is local");
         }
-        return matching.stream().findFirst();
+        return matching.isEmpty() ? Optional.empty() : Optional.of(matching.getFirst());
     }
 
     /// The files may say an axis, a product that holds it, or neither.
     private boolean compatible(Coordinate shard, Coordinate held) {
-        return shard.indices().entrySet().stream()
-                .allMatch(e -> mesh.index(e.getKey(), held).orElse(e.getValue()) == e.getValue());
+        for (Map.Entry<String, Integer> own : shard.indices().entrySet()) {
+            int index = own.getValue();
+            if (mesh.index(own.getKey(), held).orElse(index) != index) {
+                return false;
+            }
+        }
+        return true;
     }
 }

@@ -12,25 +12,31 @@ import java.util.List;
 /// @param tensor the tensor it lies in
 /// @param offset bytes from the start of the source, where the tensor is dense; else as if it were
 record Span(TensorEntry tensor, long offset, int copy, Elementwise of) {
-    /// Local positions `[from, to)` of a shard, lying from element `at` of a flat tensor.
+    /// Elements of a shard, lying from element `at` of a flat tensor.
+    ///
+    /// @param pieces that tile local positions `[0, count)`
     static Span flat(
             TensorEntry tensor,
             long at,
             int copy,
             String parameter,
             String state,
-            List<Piece> shard,
-            long from,
-            long to) {
-        List<Piece> pieces = new ArrayList<>();
-        for (Piece piece : shard) {
-            pieces.addAll(piece.cut(from, to));
-        }
+            List<Piece> pieces,
+            long count) {
         return new Span(
                 tensor,
                 tensor.offset() + at * tensor.dtype().width(),
                 copy,
-                new Elementwise(parameter, state, tensor.dtype(), to - from, pieces));
+                new Elementwise(parameter, state, tensor.dtype(), count, pieces));
+    }
+
+    /// Local positions `[from, to)` of a shard; those of what is cut out count from `from`.
+    static List<Piece> cut(List<Piece> shard, long from, long to) {
+        List<Piece> pieces = new ArrayList<>(shard.size());
+        for (Piece piece : shard) {
+            pieces.addAll(piece.cut(from, to));
+        }
+        return List.copyOf(pieces);
     }
 
     /// Bytes.

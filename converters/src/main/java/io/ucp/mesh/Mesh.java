@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.stream.IntStream;
 
 /// The ranks of a job as a grid: axes outermost first, each with its degree; a rank is one
 /// coordinate.
@@ -22,6 +23,10 @@ import java.util.Set;
 /// @param axes that are no products
 /// @param products name -> its axes, outermost first
 public record Mesh(List<AxisDegree> axes, Map<String, List<String>> products) {
+    /// Indices of most meshes: planning asks for one millions of times.
+    private static final OptionalInt[] SMALL =
+            IntStream.range(0, 256).mapToObj(OptionalInt::of).toArray(OptionalInt[]::new);
+
     public Mesh {
         axes = List.copyOf(axes);
         products = Collections.unmodifiableMap(new LinkedHashMap<>(products));
@@ -85,7 +90,7 @@ public record Mesh(List<AxisDegree> axes, Map<String, List<String>> products) {
     public OptionalInt index(String name, Coordinate at) {
         Integer own = at.indices().get(name);
         if (own != null) {
-            return OptionalInt.of(own);
+            return some(own);
         }
         if (products.containsKey(name)) {
             int index = 0;
@@ -96,15 +101,19 @@ public record Mesh(List<AxisDegree> axes, Map<String, List<String>> products) {
                 }
                 index = index * degree(factor) + i;
             }
-            return OptionalInt.of(index);
+            return some(index);
         }
         for (var product : products.entrySet()) {
             Integer index = at.indices().get(product.getKey());
             if (index != null && product.getValue().contains(name)) {
-                return OptionalInt.of(factorIndex(product.getValue(), name, index));
+                return some(factorIndex(product.getValue(), name, index));
             }
         }
         return OptionalInt.empty();
+    }
+
+    private static OptionalInt some(int index) {
+        return index >= 0 && index < SMALL.length ? SMALL[index] : OptionalInt.of(index);
     }
 
     private int factorIndex(List<String> factors, String name, int index) {

@@ -31,13 +31,23 @@ public final class Spans<T> {
             ToLongFunction<? super T> end) {
         List<T> items = new ArrayList<>(unordered);
         items.sort(Comparator.comparingLong(start));
-        long[] starts = items.stream().mapToLong(start).toArray();
-        long[] ends = items.stream().mapToLong(end).toArray();
+        long[] starts = new long[items.size()];
+        long[] ends = new long[items.size()];
+        boolean rising = true;
+        for (int k = 0; k < ends.length; k++) {
+            starts[k] = start.applyAsLong(items.get(k));
+            ends[k] = end.applyAsLong(items.get(k));
+            rising &= k == 0 || ends[k - 1] <= ends[k];
+        }
+        return new Spans<>(List.copyOf(items), starts, ends, rising ? ends : reach(ends));
+    }
+
+    private static long[] reach(long[] ends) {
         long[] reach = ends.clone();
         for (int k = 1; k < reach.length; k++) {
             reach[k] = Math.max(reach[k - 1], reach[k]);
         }
-        return new Spans<>(List.copyOf(items), starts, ends, reach);
+        return reach;
     }
 
     /// All of them, by start.

@@ -37,6 +37,9 @@ final class StatePlanner {
     /// the same in every factorisation of the parameter's shape.
     private final IdentityHashMap<Copy, Spans<Fragment>> placed = new IdentityHashMap<>();
 
+    /// Layers that are alike are moved alike: one object for each move that comes up.
+    private final Map<Transfer, Transfer> moved = new HashMap<>();
+
     StatePlanner(Inventory source, Planner.Labels labels) {
         this.labels = labels;
         source.parameters().forEach(p -> parameters.put(p.name(), p));
@@ -148,7 +151,8 @@ final class StatePlanner {
                             dtype.torchName());
                 }
                 for (Transfer moves : fragment.piece().intersect(piece)) {
-                    origins.add(new Step.Origin(fragment.source(), fragment.offset(), moves));
+                    Transfer known = moved.computeIfAbsent(moves, m -> m);
+                    origins.add(new Step.Origin(fragment.source(), fragment.offset(), known));
                     held += moves.count();
                 }
             }
@@ -168,10 +172,13 @@ final class StatePlanner {
     }
 
     private static Spans<Fragment> place(Copy copy) {
-        return Spans.of(
-                copy.fragments().stream().filter(f -> f.piece().count() > 0).toList(),
-                f -> f.piece().firstIndex(),
-                f -> f.piece().endIndex());
+        List<Fragment> held = new ArrayList<>(copy.fragments().size());
+        for (Fragment fragment : copy.fragments()) {
+            if (fragment.piece().count() > 0) {
+                held.add(fragment);
+            }
+        }
+        return Spans.of(held, f -> f.piece().firstIndex(), f -> f.piece().endIndex());
     }
 
     /// Runs that continue each other on both sides, as those of a flat range cut into boxes do,

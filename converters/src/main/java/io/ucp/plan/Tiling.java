@@ -71,32 +71,43 @@ final class Tiling {
 
     private static void proveElements(String target, Step.Elements step) {
         int copy = 0;
-        List<Step.Copy> all = new ArrayList<>(step.copies());
-        step.kept().ifPresent(k -> all.add(k.copy()));
-        for (Step.Copy c : all) {
-            List<Transfer> moves = c.origins().items().stream().map(Step.Origin::moves).toList();
-            String what =
-                    "of copy %d of %s/%s "
-                            .formatted(copy++, step.of().parameter(), step.of().state());
-            long count = step.of().count();
-            int width = step.of().dtype().width();
-            for (Transfer t : moves) {
-                if (!t.isNested() || t.to() < 0 || t.toEnd() > count) {
-                    throw new BrokenPlanException(
-                            target, step.offset() + t.to() * width, what + "is out of order");
-                }
-            }
-            if (!exact(moves, count)) {
-                throw new BrokenPlanException(
-                        target,
-                        step.offset() + firstFault(moves, count) * width,
-                        what + "is not written exactly once");
+        for (Step.Copy c : step.copies()) {
+            proveCopy(target, step, copy++, c);
+        }
+        if (step.kept().isPresent()) {
+            proveCopy(target, step, copy, step.kept().get().copy());
+        }
+    }
+
+    private static void proveCopy(String target, Step.Elements step, int number, Step.Copy copy) {
+        List<Transfer> moves = new ArrayList<>(copy.origins().items().size());
+        copy.origins().items().forEach(origin -> moves.add(origin.moves()));
+        long count = step.of().count();
+        for (Transfer t : moves) {
+            if (!t.isNested() || t.to() < 0 || t.toEnd() > count) {
+                throw broken(target, step, number, t.to(), "is out of order");
             }
         }
+        if (!exact(moves, count)) {
+            long fault = firstFault(moves, count);
+            throw broken(target, step, number, fault, "is not written exactly once");
+        }
+    }
+
+    private static BrokenPlanException broken(
+            String target, Step.Elements step, int copy, long position, String what) {
+        return new BrokenPlanException(
+                target,
+                step.offset() + position * step.of().dtype().width(),
+                "of copy %d of %s/%s %s"
+                        .formatted(copy, step.of().parameter(), step.of().state(), what));
     }
 
     /// Whether the target positions of the moves are `[0, count)`, each once.
     static boolean exact(List<Transfer> moves, long count) {
+        if (isEndToEnd(moves, count)) {
+            return true;
+        }
         for (long x : POINTS) {
             long sum = 0;
             for (Transfer t : moves) {
@@ -111,6 +122,19 @@ final class Tiling {
             }
         }
         return true;
+    }
+
+    /// Whether they are runs that each begin where the one before ends, which needs no arithmetic.
+    private static boolean isEndToEnd(List<Transfer> moves, long count) {
+        long at = 0;
+        for (Transfer t : moves) {
+            boolean run = t.rank() == 0 || (t.rank() == 1 && t.toStride(0) == 1);
+            if (!run || t.to() != at) {
+                return false;
+            }
+            at += t.count();
+        }
+        return at == count;
     }
 
     /// The first position that is not covered once: the prefix up to it tiles, the next does not.

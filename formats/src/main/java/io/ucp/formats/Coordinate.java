@@ -11,7 +11,7 @@ public record Coordinate(Map<String, Integer> indices) {
     public static final Coordinate NONE = new Coordinate(Map.of());
 
     public Coordinate {
-        indices = Collections.unmodifiableMap(new TreeMap<>(indices));
+        indices = Collections.unmodifiableSortedMap(new TreeMap<>(indices));
     }
 
     public static Coordinate of(String axis, int index) {

@@ -4,8 +4,6 @@ import io.ucp.io.ByteSource;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 
-import java.util.Arrays;
-
 /// What a file says it holds: one tensor, as it lies there. `offset` is in bytes from the start of
 /// the source to the element at index 0; `strides` are in elements.
 public record TensorEntry(
@@ -16,7 +14,17 @@ public record TensorEntry(
     }
 
     public boolean isDense() {
-        return Arrays.equals(strides, shape.strides());
+        if (strides.length != shape.rank()) {
+            return false;
+        }
+        long stride = 1;
+        for (int d = shape.rank() - 1; d >= 0; d--) {
+            if (strides[d] != stride) {
+                return false;
+            }
+            stride *= shape.dim(d);
+        }
+        return true;
     }
 
     /// Bytes of its elements.

@@ -51,6 +51,9 @@ final class PieceCut {
 
     /// Their local positions count from `from`.
     List<Piece> pieces() {
+        if (from == 0 && piece.localOffset >= 0 && piece.localOffset + span[0] <= to) {
+            return piece.count() == 0 ? out : List.of(piece);
+        }
         if (piece.count() > 0) {
             cut(0, piece.localOffset, piece.start, piece.extent);
         }
