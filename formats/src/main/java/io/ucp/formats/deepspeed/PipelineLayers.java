@@ -10,10 +10,13 @@ import io.ucp.tensor.Shape;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -23,9 +26,20 @@ import java.util.regex.Pattern;
 /// stage that builds it, which is the first that has it.
 ///
 /// Source: DeepSpeed `runtime/pipe/module.py`.
-record PipelineLayers(CheckpointFiles files, Degrees degrees, Weights.Collector weights) {
+final class PipelineLayers {
     private static final Pattern TIED = Pattern.compile("(tied_modules\\.[^.]+\\.)(.+)");
     private static final Pattern NUMBERED = Pattern.compile("(\\d+)\\..+");
+
+    private final CheckpointFiles files;
+    private final Degrees degrees;
+    private final Weights.Collector weights;
+    private final Map<Integer, Listed> listed = new HashMap<>();
+
+    PipelineLayers(CheckpointFiles files, Degrees degrees, Weights.Collector weights) {
+        this.files = files;
+        this.degrees = degrees;
+        this.weights = weights;
+    }
 
     void read() throws IOException {
         if (files.layers().isEmpty()) {
@@ -80,7 +94,7 @@ record PipelineLayers(CheckpointFiles files, Degrees degrees, Weights.Collector 
                                 ? degrees.at(layer.tp())
                                 : Coordinate.of("tp", layer.tp());
         Map<String, Shape> shapes =
-                stage.isPresent() ? shapes(stage.getAsInt(), layer.tp()) : Map.of();
+                stage.isPresent() ? listed(stage.getAsInt(), layer.tp()).shapes : Map.of();
         weights.place(file, at, stage.isPresent() || degrees.pp() == 1);
         for (Map.Entry<String, TensorEntry> e : module.entrySet()) {
             String name = prefix + e.getKey();
@@ -99,9 +113,7 @@ record PipelineLayers(CheckpointFiles files, Degrees degrees, Weights.Collector 
     /// The stage whose parameters (or buffers) are numbered so.
     private OptionalInt stageOf(String numbered, int tp) throws IOException {
         for (int stage = 0; stage < degrees.pp(); stage++) {
-            ModelStates model = files.model(stage * degrees.tp() + tp);
-            if (shapes(stage, tp).keySet().stream().anyMatch(n -> n.startsWith(numbered))
-                    || model.buffers().stream().anyMatch(n -> n.startsWith(numbered))) {
+            if (listed(stage, tp).numbered.contains(numbered)) {
                 return OptionalInt.of(stage);
             }
         }
@@ -113,7 +125,7 @@ record PipelineLayers(CheckpointFiles files, Degrees degrees, Weights.Collector 
         Map<String, Integer> found = new LinkedHashMap<>();
         for (int stage = 0; stage < degrees.pp(); stage++) {
             Map<String, Map<String, Shape>> byKey = new TreeMap<>();
-            for (Map.Entry<String, Shape> e : shapes(stage, tp).entrySet()) {
+            for (Map.Entry<String, Shape> e : listed(stage, tp).shapes.entrySet()) {
                 Matcher m = TIED.matcher(e.getKey());
                 if (m.matches()) {
                     byKey.computeIfAbsent(m.group(1), _ -> new LinkedHashMap<>())
@@ -137,11 +149,30 @@ record PipelineLayers(CheckpointFiles files, Degrees degrees, Weights.Collector 
         return found;
     }
 
-    private Map<String, Shape> shapes(int stage, int tp) throws IncompleteCheckpointException {
-        ModelStates model = files.model(stage * degrees.tp() + tp);
-        Map<String, Shape> shapes = new LinkedHashMap<>(model.trainable());
-        model.frozen().ifPresent(shapes::putAll);
-        return shapes;
+    /// What the model states of a rank list.
+    ///
+    /// @param shapes of its parameters
+    /// @param numbered what names of its parameters and buffers begin with, `12.`
+    private record Listed(Map<String, Shape> shapes, Set<String> numbered) {
+        static Listed of(ModelStates model) {
+            Map<String, Shape> shapes = new LinkedHashMap<>(model.trainable());
+            model.frozen().ifPresent(shapes::putAll);
+            Set<String> numbered = new HashSet<>();
+            shapes.keySet().forEach(n -> numbered.add(n.substring(0, n.indexOf('.') + 1)));
+            model.buffers().forEach(n -> numbered.add(n.substring(0, n.indexOf('.') + 1)));
+            return new Listed(shapes, numbered);
+        }
+    }
+
+    /// Asked for once a layer and stage, which may be thousands of times.
+    private Listed listed(int stage, int tp) throws IncompleteCheckpointException {
+        int mp = stage * degrees.tp() + tp;
+        Listed known = listed.get(mp);
+        if (known == null) {
+            known = Listed.of(files.model(mp));
+            listed.put(mp, known);
+        }
+        return known;
     }
 
     /// A layer none of whose files is there is missed by its parameters.
