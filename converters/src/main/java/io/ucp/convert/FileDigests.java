@@ -3,10 +3,10 @@ package io.ucp.convert;
 import io.ucp.convert.DigestFile.FileState;
 import io.ucp.formats.CarriedFile;
 import io.ucp.formats.CheckpointIndex;
+import io.ucp.io.Parallel;
 import io.ucp.tensor.TensorDigest;
 
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.SeekableByteChannel;
 import java.nio.file.Files;
@@ -38,14 +38,10 @@ final class FileDigests {
         }
         // One file is named by its path, all others relative to their folder.
         Path base = Files.isDirectory(folder) ? folder : folder.resolveSibling("");
-        try {
-            return files.parallelStream().map(path -> state(base, path)).toList();
-        } catch (UncheckedIOException e) {
-            throw e.getCause() == null ? new IOException(e) : e.getCause();
-        }
+        return Parallel.map(List.copyOf(files), path -> state(base, path));
     }
 
-    private static FileState state(Path base, Path path) {
+    private static FileState state(Path base, Path path) throws IOException {
         List<String> names = new ArrayList<>();
         base.relativize(path).forEach(name -> names.add(name.toString()));
         try (SeekableByteChannel channel = Files.newByteChannel(path)) {
@@ -60,8 +56,6 @@ final class FileDigests {
                 digest.add(at, block.flip());
             }
             return new FileState(String.join("/", names), size, digest.toString());
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
         }
     }
 

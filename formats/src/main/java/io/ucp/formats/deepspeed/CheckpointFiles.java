@@ -1,9 +1,9 @@
 package io.ucp.formats.deepspeed;
 
 import io.ucp.formats.IncompleteCheckpointException;
+import io.ucp.io.Parallel;
 
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -67,7 +67,7 @@ record CheckpointFiles(
                         new ArrayList<>(),
                         others,
                         folders);
-        for (CheckpointFile file : open(named)) {
+        for (CheckpointFile file : Parallel.map(named, CheckpointFile::open)) {
             files.add(file);
         }
         if (files.models.isEmpty()) {
@@ -82,23 +82,6 @@ record CheckpointFiles(
 
     private static boolean isModelOfRank(Path path) {
         return FileName.of(TagFolder.nameOf(path)) instanceof FileName.ModelOfRank;
-    }
-
-    /// Reading a pickle is work for a processor: all take part.
-    private static List<CheckpointFile> open(List<Path> paths) throws IOException {
-        try {
-            return paths.parallelStream().map(CheckpointFiles::open).toList();
-        } catch (UncheckedIOException e) {
-            throw e.getCause() == null ? new IOException(e) : e.getCause();
-        }
-    }
-
-    private static CheckpointFile open(Path path) {
-        try {
-            return CheckpointFile.open(path);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
     }
 
     private void add(CheckpointFile file) throws IOException {

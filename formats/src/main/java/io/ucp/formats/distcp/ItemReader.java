@@ -12,10 +12,10 @@ import io.ucp.io.ByteReader;
 import io.ucp.io.ByteSource;
 import io.ucp.io.Checksummed;
 import io.ucp.io.MalformedFileException;
+import io.ucp.io.Parallel;
 import io.ucp.io.PlainFile;
 
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -70,11 +70,7 @@ public final class ItemReader {
         for (List<Item> items : files) {
             reader.check(items);
         }
-        try {
-            files.parallelStream().forEach(reader::openAll);
-        } catch (UncheckedIOException e) {
-            throw e.getCause();
-        }
+        Parallel.map(files, reader::openAll);
         return reader;
     }
 
@@ -156,20 +152,17 @@ public final class ItemReader {
         }
     }
 
-    private void openAll(List<Item> items) {
-        try {
-            String name = items.getFirst().place().file();
-            PlainFile file = PlainFile.of(folder.resolve(name));
-            files.put(name, file);
-            try (ByteReader reader = file.open()) {
-                WindowedSource windowed = new WindowedSource(file, reader);
-                for (Item item : items) {
-                    open(file, windowed, item);
-                }
+    private PlainFile openAll(List<Item> items) throws IOException {
+        String name = items.getFirst().place().file();
+        PlainFile file = PlainFile.of(folder.resolve(name));
+        files.put(name, file);
+        try (ByteReader reader = file.open()) {
+            WindowedSource windowed = new WindowedSource(file, reader);
+            for (Item item : items) {
+                open(file, windowed, item);
             }
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
         }
+        return file;
     }
 
     private void open(PlainFile file, WindowedSource windowed, Item item) throws IOException {

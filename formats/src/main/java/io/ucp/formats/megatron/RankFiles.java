@@ -8,9 +8,9 @@ import io.ucp.formats.torch.pickle.PickleValue;
 import io.ucp.formats.torch.pickle.PyDict;
 import io.ucp.formats.torch.pickle.PyInt;
 import io.ucp.io.MalformedFileException;
+import io.ucp.io.Parallel;
 
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -82,7 +82,7 @@ record RankFiles(
                 }
             }
         }
-        List<Opened> opened = open(named);
+        List<Opened> opened = Parallel.map(named, RankFiles::open);
         if (opened.isEmpty()) {
             throw missing(folder.resolve("mp_rank_00").resolve(MODEL));
         }
@@ -114,31 +114,18 @@ record RankFiles(
         }
     }
 
-    /// Reading a pickle is work for a processor: all take part.
-    private static List<Opened> open(List<RankFolder> folders) throws IOException {
-        try {
-            return folders.parallelStream().map(RankFiles::open).toList();
-        } catch (UncheckedIOException e) {
-            throw e.getCause() == null ? new IOException(e) : e.getCause();
+    private static Opened open(RankFolder folder) throws IOException {
+        Path model = folder.path().resolve(MODEL);
+        if (!Files.isRegularFile(model)) {
+            throw missing(model);
         }
-    }
-
-    private static Opened open(RankFolder folder) {
-        try {
-            Path model = folder.path().resolve(MODEL);
-            if (!Files.isRegularFile(model)) {
-                throw missing(model);
-            }
-            Path optimizer = folder.path().resolve(OPTIMIZER);
-            return new Opened(
-                    folder,
-                    RankFile.open(model),
-                    Files.isRegularFile(optimizer)
-                            ? Optional.of(RankFile.open(optimizer))
-                            : Optional.empty());
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
+        Path optimizer = folder.path().resolve(OPTIMIZER);
+        return new Opened(
+                folder,
+                RankFile.open(model),
+                Files.isRegularFile(optimizer)
+                        ? Optional.of(RankFile.open(optimizer))
+                        : Optional.empty());
     }
 
     private static void sameJob(RankFile first, RankFile other)

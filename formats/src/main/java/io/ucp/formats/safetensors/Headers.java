@@ -1,10 +1,10 @@
 package io.ucp.formats.safetensors;
 
 import io.ucp.formats.hub.WeightMap;
+import io.ucp.io.Parallel;
 import io.ucp.io.PlainFile;
 
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -15,11 +15,7 @@ final class Headers {
     private Headers() {}
 
     static List<Header> read(Path folder, List<String> files) throws IOException {
-        try {
-            return files.parallelStream().map(file -> read(folder.resolve(file))).toList();
-        } catch (UncheckedIOException e) {
-            throw e.getCause() == null ? new IOException(e) : e.getCause();
-        }
+        return Parallel.map(files, file -> Header.read(PlainFile.of(folder.resolve(file))));
     }
 
     /// What each file holds, for its index.
@@ -32,13 +28,5 @@ final class Headers {
                             return new WeightMap.Holder(header.source().path(), tensors);
                         })
                 .toList();
-    }
-
-    private static Header read(Path file) {
-        try {
-            return Header.read(PlainFile.of(file));
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
     }
 }

@@ -11,6 +11,7 @@ import io.ucp.formats.TargetTree;
 import io.ucp.formats.TargetTree.SmallFile;
 import io.ucp.formats.WriteRequest;
 import io.ucp.io.MalformedFileException;
+import io.ucp.io.Parallel;
 import io.ucp.io.WholeFile;
 
 import java.io.IOException;
@@ -130,9 +131,9 @@ public final class UniversalFormat implements CheckpointFormat {
         }
         // Pickling and printing the trees of a thousand ranks takes seconds: all processors do it.
         files.addAll(
-                request.carried().parallelStream()
-                        .map(carried -> CarriedArchive.layout(archive(carried), carried))
-                        .toList());
+                Parallel.map(
+                        request.carried(),
+                        carried -> CarriedArchive.layout(archive(carried), carried)));
         return new TargetTree(
                 files,
                 outcome ->

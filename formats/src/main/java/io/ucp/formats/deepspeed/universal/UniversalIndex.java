@@ -15,17 +15,20 @@ import io.ucp.formats.deepspeed.CheckpointFile;
 import io.ucp.formats.deepspeed.Hints;
 import io.ucp.formats.deepspeed.ModelStates;
 import io.ucp.formats.deepspeed.universal.UniversalFolder.RankFile;
+import io.ucp.io.Parallel;
 import io.ucp.io.PlainFile;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.SequencedMap;
 
 /// Reads a universal folder: names, then model states, then every parameter's folder, then how they
 /// fit together.
@@ -74,8 +77,15 @@ final class UniversalIndex {
         List<ModelStates> states =
                 ranks.stream().filter(r -> r.name().dp() <= 0).map(Rank::states).toList();
         LayoutHints hints = Hints.of(states, candidate.folder(), findings);
-        Map<String, StateFolder> folders =
-                Parallel.map(folder.parameters(), path -> StateFolder.read(path, job.tensor() > 1));
+        List<String> names = List.copyOf(folder.parameters().keySet());
+        List<StateFolder> opened =
+                Parallel.map(
+                        List.copyOf(folder.parameters().values()),
+                        path -> StateFolder.read(path, job.tensor() > 1));
+        SequencedMap<String, StateFolder> folders = new LinkedHashMap<>();
+        for (int k = 0; k < opened.size(); k++) {
+            folders.put(names.get(k), opened.get(k));
+        }
         Map<String, TensorEntry> weights = job.modelParallel() == 1 ? first().module() : Map.of();
         Assembly assembly =
                 new Assembly(
