@@ -39,20 +39,25 @@ import java.util.zip.CRC32;
 /// (arguments, schedulers, RNG) is that of a real small checkpoint of the same layout, with the
 /// sizes changed. Values are pseudo-random, replicas equal, weights the rounded fp32.
 ///
+/// With `headers` in place of a size: TP8·PP16·DP32, 10^12 elements or a share of them, and holes
+/// where the elements would be, of which files take no room. That can be planned, and no more.
+///
 /// ```
-/// java -cp JARS CheckpointGenerator.java TEMPLATE OUT BYTES
+/// java -cp JARS CheckpointGenerator.java TEMPLATE OUT BYTES|headers[/SHARE]
 /// java -cp JARS CheckpointGenerator.java samples/llama-tp2-pp2-dp2/checkpoint /tmp/ckpt 1073741824
 /// ```
 public final class CheckpointGenerator {
-    private static final int TP = 2;
-    private static final int PP = 2;
-    private static final int DP = 2;
     private static final String TAG = "global_step3";
 
     /// Bytes that a parameter's element takes: fp32, two moments, bf16.
     private static final int ELEMENT = 14;
 
     private static final int BLOCK = 1 << 18;
+
+    /// Of the template, for ranks that it lacks.
+    private static final String MODEL = "mp_rank_00_model_states.pt";
+
+    private static final String OPTIMIZER = "bf16_zero_pp_rank_0_mp_rank_00_optim_states.pt";
 
     private final Path template;
     private final Path folder;
@@ -67,7 +72,14 @@ public final class CheckpointGenerator {
     public static void main(String[] args) throws IOException {
         Path template = Path.of(args[0], TAG);
         Path root = Path.of(args[1]);
-        Model model = Model.of(Long.parseLong(args[2]));
+        Model model =
+                args[2].startsWith("headers")
+                        ? Model.headers(
+                                Integer.parseInt(
+                                        args[2].equals("headers")
+                                                ? "1"
+                                                : args[2].substring("headers/".length())))
+                        : Model.of(Long.parseLong(args[2]));
         Path folder = Files.createDirectories(root.resolve(TAG));
         new CheckpointGenerator(template, folder, model).write();
         Files.writeString(root.resolve("latest"), TAG);
@@ -75,21 +87,41 @@ public final class CheckpointGenerator {
         System.out.println(model);
     }
 
-    /// The sizes of the model. The head and the embedding take about a quarter of it; the width of
-    /// the MLP makes up the rest.
-    private record Model(long hidden, long ffn, long heads, int layers, long vocab) {
+    /// The sizes of the model and the degrees it is trained at.
+    ///
+    /// @param filled whether the elements are written
+    private record Model(
+            long hidden,
+            long ffn,
+            long heads,
+            int layers,
+            long vocab,
+            int tp,
+            int pp,
+            int dp,
+            boolean filled) {
+        /// Of 20,000 parameters and 10^12 elements, or a share of the layers.
+        static Model headers(int share) {
+            return new Model(5120, 13312, 80, 3328 / share, 131072, 8, 16, 32, false);
+        }
+
+        /// The head and the embedding take about a quarter of it; the width of the MLP makes up the
+        /// rest.
         static Model of(long bytes) {
+            int tp = 2;
+            int pp = 2;
+            int dp = 2;
             long count = bytes / ELEMENT;
             long hidden = bytes < 1L << 30 ? 512 : bytes < 8L << 30 ? 2048 : 4096;
             long vocab = Math.max(256, Long.highestOneBit(count / 4 / (2 * hidden)));
             long rest = count - 2 * vocab * hidden;
             long usual = 12 * hidden * hidden;
-            int layers = PP * (int) Math.max(1, rest / usual / PP);
+            int layers = pp * (int) Math.max(1, rest / usual / pp);
             long ffn = ffn(rest, layers, hidden);
             if (ffn < 64) {
                 throw new IllegalArgumentException(bytes + " bytes; expected 128 MiB or more");
             }
-            return new Model(hidden, ffn, hidden / 64, layers, vocab);
+            return new Model(hidden, ffn, hidden / 64, layers, vocab, tp, pp, dp, true);
         }
 
         private static long ffn(long rest, int layers, long hidden) {
@@ -100,27 +132,27 @@ public final class CheckpointGenerator {
         List<Tensor> tensors(int stage) {
             List<Tensor> all = new ArrayList<>();
             if (stage == 0) {
-                all.add(new Tensor("1.word_embeddings.weight", Shape.of(vocab / TP, hidden)));
+                all.add(new Tensor("1.word_embeddings.weight", Shape.of(vocab / tp, hidden)));
             }
-            for (int layer = layers / PP * stage; layer < layers / PP * (stage + 1); layer++) {
+            for (int layer = layers / pp * stage; layer < layers / pp * (stage + 1); layer++) {
                 String at = layer + 2 + ".";
                 all.add(new Tensor(at + "input_layernorm.weight", Shape.of(hidden)));
                 all.add(
                         new Tensor(
                                 at + "self_attention.query_key_value.weight",
-                                Shape.of(3 * hidden / TP, hidden)));
+                                Shape.of(3 * hidden / tp, hidden)));
                 all.add(
                         new Tensor(
-                                at + "self_attention.dense.weight", Shape.of(hidden, hidden / TP)));
+                                at + "self_attention.dense.weight", Shape.of(hidden, hidden / tp)));
                 all.add(new Tensor(at + "post_attention_layernorm.weight", Shape.of(hidden)));
                 all.add(
                         new Tensor(
-                                at + "mlp.dense_h_to_4h.weight", Shape.of(2 * ffn / TP, hidden)));
-                all.add(new Tensor(at + "mlp.dense_4h_to_h.weight", Shape.of(hidden, ffn / TP)));
+                                at + "mlp.dense_h_to_4h.weight", Shape.of(2 * ffn / tp, hidden)));
+                all.add(new Tensor(at + "mlp.dense_4h_to_h.weight", Shape.of(hidden, ffn / tp)));
             }
-            if (stage == PP - 1) {
+            if (stage == pp - 1) {
                 all.add(new Tensor(layers + 2 + ".weight", Shape.of(hidden)));
-                all.add(new Tensor(layers + 3 + ".lm_head.weight", Shape.of(vocab / TP, hidden)));
+                all.add(new Tensor(layers + 3 + ".lm_head.weight", Shape.of(vocab / tp, hidden)));
             }
             return all;
         }
@@ -152,8 +184,16 @@ public final class CheckpointGenerator {
 
     /// A file being put together.
     private static final class Save {
+        /// Larger storages are left out where elements are not written.
+        private static final long SMALL = 1 << 16;
+
+        private final boolean filled;
         private final SequencedMap<String, Content> contents = new LinkedHashMap<>();
         private final List<TorchStorage> storages = new ArrayList<>();
+
+        Save(boolean filled) {
+            this.filled = filled;
+        }
 
         PyObject tensor(DType dtype, Shape shape, Content content) {
             String key = Integer.toString(storages.size());
@@ -178,6 +218,9 @@ public final class CheckpointGenerator {
                     put(channel, literal.offset(), ByteBuffer.wrap(literal.bytes()));
                 }
                 for (TorchStorage storage : storages) {
+                    if (!filled && storage.size() > SMALL) {
+                        continue;
+                    }
                     long start = layout.storageOffset(storage.key());
                     int crc = copy(channel, start, storage);
                     ChecksumField field = fields.get(start);
@@ -272,13 +315,13 @@ public final class CheckpointGenerator {
 
     private void write() {
         List<Job> jobs = new ArrayList<>();
-        for (int stage = 0; stage < PP; stage++) {
-            for (int tp = 0; tp < TP; tp++) {
+        for (int stage = 0; stage < model.pp(); stage++) {
+            for (int tp = 0; tp < model.tp(); tp++) {
                 int pp = stage;
                 int rank = tp;
                 jobs.add(() -> modelStates(pp, rank));
                 jobs.add(() -> layers(pp, rank));
-                for (int dp = 0; dp < DP; dp++) {
+                for (int dp = 0; dp < model.dp(); dp++) {
                     int part = dp;
                     jobs.add(() -> optimizer(pp, rank, part));
                 }
@@ -295,10 +338,15 @@ public final class CheckpointGenerator {
                         });
     }
 
+    private TorchFile template(String name, String other) throws IOException {
+        Path own = template.resolve(name);
+        return TorchFile.open(Files.exists(own) ? own : template.resolve(other));
+    }
+
     private void modelStates(int stage, int tp) throws IOException {
-        String name = "mp_rank_%02d_model_states.pt".formatted(stage * TP + tp);
-        TorchFile real = TorchFile.open(template.resolve(name));
-        Save save = new Save();
+        String name = "mp_rank_%02d_model_states.pt".formatted(stage * model.tp() + tp);
+        TorchFile real = template(name, MODEL);
+        Save save = new Save(model.filled());
         byte[] all = Files.readAllBytes(real.path());
         String data = real.root() + "/data/";
         for (TorchRecord record : real.records()) {
@@ -328,6 +376,10 @@ public final class CheckpointGenerator {
                 arguments
                         .attributes()
                         .orElseThrow()
+                        .with("tensor_model_parallel_size", PyInt.of(model.tp()))
+                        .with("pipeline_model_parallel_size", PyInt.of(model.pp()))
+                        .with("data_parallel_size", PyInt.of(model.dp()))
+                        .with("world_size", PyInt.of(model.tp() * model.pp() * model.dp()))
                         .with("num_layers", PyInt.of(model.layers()))
                         .with("encoder_num_layers", PyInt.of(model.layers()))
                         .with("hidden_size", PyInt.of(model.hidden()))
@@ -339,12 +391,22 @@ public final class CheckpointGenerator {
         save.write(
                 folder.resolve(name),
                 root.with("param_shapes", PyList.of(shapes))
+                        .with("mp_world_size", PyInt.of(model.tp() * model.pp()))
+                        .with("dp_world_size", PyInt.of(model.dp()))
+                        .with("checkpoint_parallel_dimensions", degrees())
                         .with("args", arguments.withState(numbers))
                         .with(
                                 "universal_checkpoint_info",
                                 described
                                         .with("original_vocab_size", PyInt.of(model.vocab() - 99))
                                         .with("padded_vocab_size", PyInt.of(model.vocab()))));
+    }
+
+    private PyDict degrees() {
+        SequencedMap<String, PickleValue> degrees = new LinkedHashMap<>();
+        degrees.put("pp_degree", PyInt.of(model.pp()));
+        degrees.put("tp_degree", PyInt.of(model.tp()));
+        return PyDict.of(degrees);
     }
 
     private void layers(int stage, int tp) throws IOException {
@@ -354,7 +416,7 @@ public final class CheckpointGenerator {
             layers.computeIfAbsent(layer, _ -> new ArrayList<>()).add(tensor);
         }
         for (var layer : layers.entrySet()) {
-            Save save = new Save();
+            Save save = new Save(model.filled());
             SequencedMap<String, PickleValue> items = new LinkedHashMap<>();
             for (Tensor tensor : layer.getValue()) {
                 items.put(
@@ -368,15 +430,17 @@ public final class CheckpointGenerator {
 
     private void optimizer(int stage, int tp, int dp) throws IOException {
         String name =
-                "bf16_zero_pp_rank_%d_mp_rank_%02d_optim_states.pt".formatted(dp, stage * TP + tp);
-        PyDict root = (PyDict) TorchFile.open(template.resolve(name)).tree();
+                "bf16_zero_pp_rank_%d_mp_rank_%02d_optim_states.pt"
+                        .formatted(dp, stage * model.tp() + tp);
+        PyDict root = (PyDict) template(name, OPTIMIZER).tree();
         PyDict optimizer = (PyDict) root.find("optimizer_state_dict").orElseThrow();
         PyDict base = (PyDict) optimizer.find("base_optimizer_state").orElseThrow();
-        Save save = new Save();
+        Save save = new Save(model.filled());
         List<PyDict.Entry> states = new ArrayList<>();
         List<PickleValue> masters = new ArrayList<>();
         List<PickleValue> slices = new ArrayList<>();
         List<PickleValue> paddings = new ArrayList<>();
+        List<PickleValue> counts = new ArrayList<>();
         List<List<Tensor>> groups = groups(model.tensors(stage));
         for (int g = 0; g < groups.size(); g++) {
             List<Run> runs = new ArrayList<>();
@@ -386,12 +450,13 @@ public final class CheckpointGenerator {
                 at += tensor.shape().count();
             }
             // BF16_Optimizer aligns to twice the degree; these shapes need no padding for it.
-            if (at % (2 * DP) != 0) {
+            if (at % (2 * model.dp()) != 0) {
                 throw new IllegalStateException("a group of " + at);
             }
-            long part = at / DP;
+            long part = at / model.dp();
             long from = part * dp;
             paddings.add(PyInt.of(0));
+            counts.add(PyInt.of(model.dp()));
             Map<String, PickleValue> state = new LinkedHashMap<>();
             state.put(
                     "step",
@@ -413,6 +478,7 @@ public final class CheckpointGenerator {
                                 .with("base_optimizer_state", base.with("state", PyDict.of(states)))
                                 .with("single_partition_of_fp32_groups", PyList.of(masters))
                                 .with("group_paddings", PyList.of(paddings))
+                                .with("partition_count", PyList.of(counts))
                                 .with("param_slice_mappings", PyList.of(slices))));
     }
 
