@@ -35,7 +35,7 @@ public final class Parallel {
                 .forEach(
                         _ -> {
                             int k = next.getAndIncrement();
-                            while (k < values.size() && failed.isEmpty()) {
+                            while (k < values.size() && failed.headMap(k).isEmpty()) {
                                 try {
                                     done.put(k, task.of(values.get(k)));
                                 } catch (Exception e) { // one that the caller gets
@@ -45,20 +45,14 @@ public final class Parallel {
                             }
                         });
         if (!failed.isEmpty()) {
-            throw Parallel.<X>own(failed.firstEntry().getValue());
+            @SuppressWarnings("unchecked") // what a task throws is X or unchecked
+            X first = (X) failed.firstEntry().getValue();
+            throw first;
         }
         List<B> all = new ArrayList<>(values.size());
         for (int k = 0; k < values.size(); k++) {
             all.add(Objects.requireNonNull(done.get(k)));
         }
         return all;
-    }
-
-    @SuppressWarnings("unchecked") // a task throws nothing else that is checked
-    private static <X extends Exception> X own(Exception e) {
-        if (e instanceof RuntimeException unchecked) {
-            throw unchecked;
-        }
-        return (X) e;
     }
 }
