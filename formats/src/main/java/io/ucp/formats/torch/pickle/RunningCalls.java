@@ -57,6 +57,7 @@ public final class RunningCalls {
     private static final String PARTIAL = "partial";
 
     private static final Pattern DOT = Pattern.compile("\\.");
+    private static final Pattern UNDERSCORES = Pattern.compile("^_+");
 
     private RunningCalls() {}
 
@@ -126,7 +127,7 @@ public final class RunningCalls {
         String[] parts = DOT.split(name, -1);
         for (String part : parts) {
             boolean behind = parts.length > 1 && part.startsWith("__");
-            if (behind || MODULES.contains(part.replaceFirst("^_+", ""))) {
+            if (behind || MODULES.contains(UNDERSCORES.matcher(part).replaceFirst(""))) {
                 return true;
             }
         }
