@@ -21,19 +21,22 @@ final class RenamedCarried {
     private static final int MOST_RUNS = 4096;
 
     private final Map<String, Renamed> byName;
+    private final Carrying carrying;
 
     /// The bytes that references stand for, by file and storage; none where the source has only the
     /// references.
     private final Map<String, Map<String, Storage>> bytes = new HashMap<>();
 
-    private RenamedCarried(Inventory inventory, Map<String, Renamed> byName) {
+    private RenamedCarried(Inventory inventory, Map<String, Renamed> byName, Carrying carrying) {
         this.byName = byName;
+        this.carrying = carrying;
         inventory.index().carried().forEach(f -> bytes.put(f.path(), f.storages()));
     }
 
     /// @param byName the renames by the names of the parameters before
-    static List<CarriedFile> of(Inventory inventory, Map<String, Renamed> byName) {
-        RenamedCarried renamed = new RenamedCarried(inventory, byName);
+    static List<CarriedFile> of(
+            Inventory inventory, Map<String, Renamed> byName, Carrying carrying) {
+        RenamedCarried renamed = new RenamedCarried(inventory, byName, carrying);
         return inventory.carried().stream().map(renamed::file).toList();
     }
 
@@ -79,8 +82,7 @@ final class RenamedCarried {
         }
         List<Content> out = new ArrayList<>();
         for (Run run : runs) {
-            List<Piece> pieces =
-                    run.pieces.stream().flatMap(p -> p.cut(run.from, run.to).stream()).toList();
+            List<Piece> pieces = Span.cut(run.pieces, run.from, run.to);
             out.add(
                     new Content.Elements(
                             offset + run.from * of.dtype().width(),
@@ -97,7 +99,7 @@ final class RenamedCarried {
     /// Local positions `[from, to)` that are elements of one parameter on the right.
     private record Run(int right, long from, long to, List<Piece> pieces) {}
 
-    private static List<Run> runs(Renamed renamed, Elementwise of) {
+    private List<Run> runs(Renamed renamed, Elementwise of) {
         List<Piece> pieces = new ArrayList<>();
         int left = 0;
         while (!renamed.left().get(left).name().equals(of.parameter())) {
@@ -106,13 +108,13 @@ final class RenamedCarried {
         List<Run> all = new ArrayList<>();
         if (renamed.right().size() == 1) {
             for (Piece piece : of.pieces()) {
-                pieces.addAll(renamed.carry(left, 0, piece));
+                pieces.addAll(carrying.carry(renamed, left, 0, piece));
             }
             return List.of(new Run(0, 0, of.count(), pieces));
         }
         for (int j = 0; j < renamed.right().size(); j++) {
             for (Piece piece : of.pieces()) {
-                for (Piece carried : renamed.carry(left, j, piece)) {
+                for (Piece carried : carrying.carry(renamed, left, j, piece)) {
                     addRuns(j, carried, all);
                 }
             }

@@ -24,6 +24,7 @@ public final class Renaming {
     private final Inventory inventory;
     private final Map<String, Renamed> byName = new HashMap<>();
     private final Map<String, Parameter> parameters = new HashMap<>();
+    private final Carrying carrying = new Carrying();
 
     private Renaming(Inventory inventory, List<Renamed> renames) {
         this.inventory = inventory;
@@ -106,7 +107,7 @@ public final class Renaming {
                 }
             }
         }
-        List<CarriedFile> carried = RenamedCarried.of(inventory, byName);
+        List<CarriedFile> carried = RenamedCarried.of(inventory, byName, carrying);
         return new Inventory(
                 inventory.index(), out, carried, inventory.origin(), inventory.findings());
     }
@@ -148,7 +149,7 @@ public final class Renaming {
         }
     }
 
-    private static Parameter right(Renamed renamed, List<Parameter> left, int j)
+    private Parameter right(Renamed renamed, List<Parameter> left, int j)
             throws IncompleteCheckpointException {
         ParameterFacts facts = left.getFirst().facts();
         Side side = renamed.right().get(j);
@@ -186,7 +187,7 @@ public final class Renaming {
 
     /// A copy for each of those that the most copied one has: where another has one copy, that is
     /// in all of them.
-    private static List<Copy> copies(Renamed renamed, List<StateHolding> left, int j, String state)
+    private List<Copy> copies(Renamed renamed, List<StateHolding> left, int j, String state)
             throws IncompleteCheckpointException {
         StateHolding most = left.getFirst();
         for (StateHolding holding : left) {
@@ -211,7 +212,7 @@ public final class Renaming {
                             "leave out the join of " + renamed.rule());
                 }
                 for (Fragment fragment : copy.fragments()) {
-                    for (Piece piece : renamed.carry(i, j, fragment.piece())) {
+                    for (Piece piece : carrying.carry(renamed, i, j, fragment.piece())) {
                         fragments.add(
                                 new Fragment(
                                         fragment.source(),
