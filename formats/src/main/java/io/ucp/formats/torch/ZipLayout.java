@@ -2,10 +2,10 @@ package io.ucp.formats.torch;
 
 import io.ucp.formats.TargetFile;
 import io.ucp.io.ChecksumField;
+import io.ucp.io.LittleEndianBytes;
 
 import org.jspecify.annotations.Nullable;
 
-import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
@@ -21,10 +21,16 @@ final class ZipLayout {
     private static final long MAX_U4 = 0xffff_ffffL;
     private static final int MAX_U2 = 0xffff;
 
+    /// Of the frame of a file with one storage.
+    private static final int BLOCK = 1024;
+
+    /// Of an extra field with every number.
+    private static final int WIDE = 28;
+
     private final List<TargetFile.Part.Literal> literals = new ArrayList<>();
     private final List<ChecksumField> checksums = new ArrayList<>();
     private final List<Entry> entries = new ArrayList<>();
-    private Bytes block = new Bytes();
+    private LittleEndianBytes block = new LittleEndianBytes(BLOCK);
 
     /// Where `block` begins in the file.
     private long start;
@@ -66,16 +72,13 @@ final class ZipLayout {
             throw new IllegalArgumentException("a name of %d bytes".formatted(utf8.length));
         }
         long header = position();
-        Bytes extra = wide(size, header);
+        LittleEndianBytes extra = wide(size, header);
         boolean wide = extra.size() > 0;
         int unpadded = 30 + utf8.length + extra.size() + 4;
         int padding = (int) Math.floorMod(-(header + unpadded), (long) ALIGNMENT);
         block.u4(0x04034b50).u2(0).u2(flags(size)).u2(0).u4(0).u4(0).u4(0).u4(0);
         block.u2(utf8.length).u2(extra.size() + 4 + padding).bytes(utf8).bytes(extra.toByteArray());
-        block.u1('F').u1('B').u2(padding);
-        for (int i = 0; i < padding; i++) {
-            block.u1('Z');
-        }
+        block.u1('F').u1('B').u2(padding).fill('Z', padding);
         long data = position();
         if (bytes != null) {
             block.bytes(bytes);
@@ -102,15 +105,15 @@ final class ZipLayout {
     }
 
     /// The zip64 extra field, empty where every number fits in 4 bytes.
-    private static Bytes wide(long size, long header) {
-        Bytes fields = new Bytes();
+    private static LittleEndianBytes wide(long size, long header) {
+        LittleEndianBytes fields = new LittleEndianBytes(WIDE);
         if (size >= MAX_U4) {
             fields.u8(size).u8(size);
         }
         if (header >= MAX_U4) {
             fields.u8(header);
         }
-        Bytes extra = new Bytes();
+        LittleEndianBytes extra = new LittleEndianBytes(WIDE);
         if (fields.size() > 0) {
             extra.u2(1).u2(fields.size()).bytes(fields.toByteArray());
         }
@@ -121,7 +124,7 @@ final class ZipLayout {
     private void skip(long size) {
         literals.add(new TargetFile.Part.Literal(start, block.toByteArray()));
         start = Math.addExact(position(), size);
-        block = new Bytes();
+        block = new LittleEndianBytes(BLOCK);
     }
 
     /// Writes the directory and what ends the file.
@@ -148,7 +151,7 @@ final class ZipLayout {
 
     private void central(Entry entry) {
         long at = position();
-        Bytes extra = wide(entry.size(), entry.header());
+        LittleEndianBytes extra = wide(entry.size(), entry.header());
         long size = Math.min(entry.size(), MAX_U4);
         block.u4(0x02014b50).u2(0).u2(0).u2(flags(entry.size())).u2(0).u4(0);
         block.u4(entry.crc()).u4(size).u4(size).u2(entry.name().length).u2(extra.size());
@@ -167,40 +170,5 @@ final class ZipLayout {
 
     List<ChecksumField> checksums() {
         return checksums;
-    }
-
-    /// Little-endian bytes.
-    private static final class Bytes {
-        private final ByteArrayOutputStream out = new ByteArrayOutputStream();
-
-        int size() {
-            return out.size();
-        }
-
-        Bytes u1(int value) {
-            out.write(value);
-            return this;
-        }
-
-        Bytes u2(int value) {
-            return u1(value).u1(value >> 8);
-        }
-
-        Bytes u4(long value) {
-            return u2((int) value).u2((int) (value >> 16));
-        }
-
-        Bytes u8(long value) {
-            return u4(value).u4(value >> 32);
-        }
-
-        Bytes bytes(byte[] bytes) {
-            out.writeBytes(bytes);
-            return this;
-        }
-
-        byte[] toByteArray() {
-            return out.toByteArray();
-        }
     }
 }

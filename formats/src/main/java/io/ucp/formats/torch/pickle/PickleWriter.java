@@ -1,14 +1,14 @@
 package io.ucp.formats.torch.pickle;
 
-import java.io.ByteArrayOutputStream;
+import io.ucp.io.LittleEndianBytes;
+
 import java.math.BigInteger;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.Map;
+import java.util.OptionalLong;
 
 /// Writes a tree as a protocol 2 pickle, opcode for opcode as CPython's C pickler does: a file of
 /// torch's that is read and written again unchanged has the same bytes.
@@ -21,7 +21,7 @@ import java.util.Map;
 public final class PickleWriter {
     static final int BATCH = 1000;
 
-    private final ByteArrayOutputStream out = new ByteArrayOutputStream();
+    private final LittleEndianBytes out = new LittleEndianBytes(1024);
     private final IdentityHashMap<PickleValue, Integer> memo = new IdentityHashMap<>();
     private final Map<PyGlobal, Integer> globals = new HashMap<>();
     private final PickleLowering lowering = new PickleLowering();
@@ -110,24 +110,20 @@ public final class PickleWriter {
     }
 
     void op(int code) {
-        out.write(code);
+        out.u1(code);
     }
 
     private void u4(int value) {
-        out.writeBytes(littleEndian(Integer.BYTES).putInt(value).array());
-    }
-
-    private static ByteBuffer littleEndian(int size) {
-        return ByteBuffer.allocate(size).order(ByteOrder.LITTLE_ENDIAN);
+        out.u4(value);
     }
 
     private void integer(PyInt i) {
-        BigInteger value = i.value();
-        if (value.bitLength() >= Integer.SIZE) {
-            longInteger(value);
+        OptionalLong small = i.asLong();
+        if (small.isEmpty() || small.getAsLong() != (int) small.getAsLong()) {
+            longInteger(i.value());
             return;
         }
-        int n = value.intValue();
+        int n = (int) small.getAsLong();
         if (n >= 0 && n <= 0xff) {
             op('K');
             op(n);
@@ -157,25 +153,22 @@ public final class PickleWriter {
 
     private void real(double value) {
         op('G');
-        out.writeBytes(
-                ByteBuffer.allocate(Double.BYTES)
-                        .putLong(Double.doubleToRawLongBits(value))
-                        .array());
+        out.u8(Long.reverseBytes(Double.doubleToRawLongBits(value)));
     }
 
     private void text(PyText text) {
         byte[] utf8 = SurrogateUtf8.encode(text.value());
         op('X');
         u4(utf8.length);
-        out.writeBytes(utf8);
+        out.bytes(utf8);
         memoize(text);
     }
 
     private void global(PyGlobal global) {
         op('c');
-        out.writeBytes(SurrogateUtf8.encode(global.module()));
+        out.bytes(SurrogateUtf8.encode(global.module()));
         op('\n');
-        out.writeBytes(SurrogateUtf8.encode(global.name()));
+        out.bytes(SurrogateUtf8.encode(global.name()));
         op('\n');
         memoize(global);
     }

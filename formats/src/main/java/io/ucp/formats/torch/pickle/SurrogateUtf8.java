@@ -10,7 +10,7 @@ final class SurrogateUtf8 {
     private SurrogateUtf8() {}
 
     static byte[] encode(String text) {
-        if (text.codePoints().noneMatch(SurrogateUtf8::isSurrogate)) {
+        if (!hasSurrogates(text)) {
             return text.getBytes(StandardCharsets.UTF_8);
         }
         ByteArrayOutputStream out = new ByteArrayOutputStream();
@@ -27,6 +27,16 @@ final class SurrogateUtf8 {
                             }
                         });
         return out.toByteArray();
+    }
+
+    /// Whether any char is one, of a pair too.
+    private static boolean hasSurrogates(String text) {
+        for (int i = 0; i < text.length(); i++) {
+            if (Character.isSurrogate(text.charAt(i))) {
+                return true;
+            }
+        }
+        return false;
     }
 
     /// Empty where the bytes are not UTF-8.
