@@ -72,13 +72,10 @@ public final class CheckpointGenerator {
     public static void main(String[] args) throws IOException {
         Path template = Path.of(args[0], TAG);
         Path root = Path.of(args[1]);
+        String[] size = args[2].split("/");
         Model model =
-                args[2].startsWith("headers")
-                        ? Model.headers(
-                                Integer.parseInt(
-                                        args[2].equals("headers")
-                                                ? "1"
-                                                : args[2].substring("headers/".length())))
+                size[0].equals("headers")
+                        ? Model.headers(size.length == 1 ? 1 : Integer.parseInt(size[1]))
                         : Model.of(Long.parseLong(args[2]));
         Path folder = Files.createDirectories(root.resolve(TAG));
         new CheckpointGenerator(template, folder, model).write();
@@ -102,6 +99,11 @@ public final class CheckpointGenerator {
             boolean filled) {
         /// Of 20,000 parameters and 10^12 elements, or a share of the layers.
         static Model headers(int share) {
+            if (share < 1 || 3328 / 16 % share != 0) {
+                throw new IllegalArgumentException(
+                        "headers/%d; expected a divisor of the 208 layers of a stage"
+                                .formatted(share));
+            }
             return new Model(5120, 13312, 80, 3328 / share, 131072, 8, 16, 32, false);
         }
 

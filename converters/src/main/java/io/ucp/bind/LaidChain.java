@@ -47,20 +47,7 @@ final class LaidChain {
             }
         }
         ordered.addAll(named);
-        List<Coordinate> all = List.of(Coordinate.NONE);
-        for (String axis : ordered) {
-            List<Coordinate> next = new ArrayList<>();
-            for (Coordinate at : all) {
-                for (int i = 0; i < mesh.degree(axis); i++) {
-                    Coordinate further = at.with(axis, i);
-                    if (mayHold(further)) {
-                        next.add(further);
-                    }
-                }
-            }
-            all = next;
-        }
-        this.places = all;
+        this.places = mesh.coordinates(ordered, this::mayHold);
     }
 
     /// Whether no step places the parameter elsewhere, as far as the coordinate says.

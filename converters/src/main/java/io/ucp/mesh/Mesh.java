@@ -11,7 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
-import java.util.stream.IntStream;
+import java.util.function.Predicate;
 
 /// The ranks of a job as a grid: axes outermost first, each with its degree; a rank is one
 /// coordinate.
@@ -23,10 +23,6 @@ import java.util.stream.IntStream;
 /// @param axes that are no products
 /// @param products name -> its axes, outermost first
 public record Mesh(List<AxisDegree> axes, Map<String, List<String>> products) {
-    /// Indices of most meshes: planning asks for one millions of times.
-    private static final OptionalInt[] SMALL =
-            IntStream.range(0, 256).mapToObj(OptionalInt::of).toArray(OptionalInt[]::new);
-
     public Mesh {
         axes = List.copyOf(axes);
         products = Collections.unmodifiableMap(new LinkedHashMap<>(products));
@@ -90,7 +86,7 @@ public record Mesh(List<AxisDegree> axes, Map<String, List<String>> products) {
     public OptionalInt index(String name, Coordinate at) {
         Integer own = at.indices().get(name);
         if (own != null) {
-            return some(own);
+            return OptionalInt.of(own);
         }
         if (products.containsKey(name)) {
             int index = 0;
@@ -101,19 +97,15 @@ public record Mesh(List<AxisDegree> axes, Map<String, List<String>> products) {
                 }
                 index = index * degree(factor) + i;
             }
-            return some(index);
+            return OptionalInt.of(index);
         }
         for (var product : products.entrySet()) {
             Integer index = at.indices().get(product.getKey());
             if (index != null && product.getValue().contains(name)) {
-                return some(factorIndex(product.getValue(), name, index));
+                return OptionalInt.of(factorIndex(product.getValue(), name, index));
             }
         }
         return OptionalInt.empty();
-    }
-
-    private static OptionalInt some(int index) {
-        return index >= 0 && index < SMALL.length ? SMALL[index] : OptionalInt.of(index);
     }
 
     private int factorIndex(List<String> factors, String name, int index) {
@@ -126,13 +118,21 @@ public record Mesh(List<AxisDegree> axes, Map<String, List<String>> products) {
 
     /// Every coordinate on some axes or products, the first varying slowest.
     public List<Coordinate> coordinates(List<String> names) {
+        return coordinates(names, _ -> true);
+    }
+
+    /// Those of which `may` is true, and was of the same without its last axes.
+    public List<Coordinate> coordinates(List<String> names, Predicate<Coordinate> may) {
         List<Coordinate> all = List.of(Coordinate.NONE);
         for (String name : names) {
             int degree = degree(name);
-            List<Coordinate> next = new ArrayList<>(all.size() * degree);
+            List<Coordinate> next = new ArrayList<>();
             for (Coordinate at : all) {
                 for (int i = 0; i < degree; i++) {
-                    next.add(at.with(name, i));
+                    Coordinate further = at.with(name, i);
+                    if (may.test(further)) {
+                        next.add(further);
+                    }
                 }
             }
             all = next;

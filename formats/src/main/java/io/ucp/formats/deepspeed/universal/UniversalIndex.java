@@ -77,14 +77,15 @@ final class UniversalIndex {
         List<ModelStates> states =
                 ranks.stream().filter(r -> r.name().dp() <= 0).map(Rank::states).toList();
         LayoutHints hints = Hints.of(states, candidate.folder(), findings);
-        List<String> names = List.copyOf(folder.parameters().keySet());
-        List<StateFolder> opened =
-                Parallel.map(
-                        List.copyOf(folder.parameters().values()),
-                        path -> StateFolder.read(path, job.tensor() > 1));
         SequencedMap<String, StateFolder> folders = new LinkedHashMap<>();
-        for (int k = 0; k < opened.size(); k++) {
-            folders.put(names.get(k), opened.get(k));
+        for (var read :
+                Parallel.map(
+                        List.copyOf(folder.parameters().entrySet()),
+                        e ->
+                                Map.entry(
+                                        e.getKey(),
+                                        StateFolder.read(e.getValue(), job.tensor() > 1)))) {
+            folders.put(read.getKey(), read.getValue());
         }
         Map<String, TensorEntry> weights = job.modelParallel() == 1 ? first().module() : Map.of();
         Assembly assembly =
