@@ -1,9 +1,6 @@
 package io.ucp.formats.universal;
 
-import com.github.luben.zstd.EndDirective;
-import com.github.luben.zstd.Zstd;
 import com.github.luben.zstd.ZstdCompressCtx;
-import com.github.luben.zstd.ZstdException;
 
 import io.ucp.io.WindowAssembler;
 
@@ -14,14 +11,11 @@ import java.util.List;
 
 /// Compresses a state file window by window. The header is windows of its own, unchanged; then
 /// every record batch is one: its message, and its values as Arrow's buffer compression has them
-/// (the number of raw bytes as a little-endian i64, then a zstd frame; or -1, then the raw bytes
-/// where a frame would be no smaller). Frames end with zstd's own checksum.
+/// (the number of raw bytes as a little-endian i64, then [ZstdFrames]; or -1, then the raw bytes
+/// where frames would be no smaller).
 final class ZstdBatches implements WindowAssembler {
     private static final int HEADER_WINDOW = 8 << 20;
     private static final int RAW_LENGTH = 8;
-
-    /// The largest blocks, of 128 KiB, are those that zstd cuts further.
-    private static final int BLOCK = 127 << 10;
 
     private final StateFile file;
     private final int headerWindows;
@@ -80,14 +74,15 @@ final class ZstdBatches implements WindowAssembler {
                 return ByteBuffer.wrap(ArrowFraming.batch(rows, 0, true));
             }
             int values = messageSize + RAW_LENGTH;
-            long bound = Zstd.compressBound(size);
-            ByteBuffer encoded = room(Math.toIntExact(values + ArrowFraming.padded(bound)));
-            int frame = compress(direct(raw), encoded.position(values));
-            boolean smaller = frame < size;
+            long most = values + ArrowFraming.padded(ZstdFrames.bound(size));
+            ByteBuffer encoded = room(Math.toIntExact(most)).position(values);
+            ZstdFrames.compress(context, direct(raw), encoded);
+            int frames = encoded.position() - values;
+            boolean smaller = frames < size;
             if (!smaller) {
                 encoded.put(values, raw, raw.position(), size);
             }
-            int stored = RAW_LENGTH + (smaller ? frame : size);
+            int stored = RAW_LENGTH + (smaller ? frames : size);
             encoded.put(0, ArrowFraming.batch(rows, stored, true))
                     .putLong(messageSize, smaller ? size : -1);
             int end = Math.toIntExact(messageSize + ArrowFraming.padded(stored));
@@ -95,31 +90,6 @@ final class ZstdBatches implements WindowAssembler {
                 encoded.put(at, (byte) 0);
             }
             return encoded.position(0).limit(end);
-        }
-
-        /// Gives the bytes of the frame. Levels 3 and 4 of zstd 1.5.7 cut a block where a few of
-        /// its bytes seem to change (`zstd_preSplit.c`), which those of floats do all the time: a
-        /// block becomes eight with a table each, larger and slower. So they get the blocks made.
-        private int compress(ByteBuffer raw, ByteBuffer into) {
-            if (level != 3 && level != 4) {
-                return context.compress(into, raw);
-            }
-            int start = into.position();
-            int end = raw.limit();
-            context.setPledgedSrcSize(raw.remaining());
-            while (end - raw.position() > BLOCK) {
-                raw.limit(raw.position() + BLOCK);
-                require(context.compressDirectByteBufferStream(into, raw, EndDirective.FLUSH));
-            }
-            raw.limit(end);
-            require(context.compressDirectByteBufferStream(into, raw, EndDirective.END));
-            return into.position() - start;
-        }
-
-        private static void require(boolean fits) {
-            if (!fits) {
-                throw new IllegalStateException("more than the bound of zstd");
-            }
         }
 
         private ByteBuffer room(int size) {
@@ -160,13 +130,10 @@ final class ZstdBatches implements WindowAssembler {
             raw.put(values.limit(size));
             return true;
         }
-        long frame = Zstd.findFrameCompressedSize(values);
-        if (Zstd.isError(frame) || frame > values.remaining()) {
-            return false;
-        }
         try {
-            return Zstd.decompress(raw, values.limit((int) frame)) == size;
-        } catch (ZstdException e) {
+            ZstdFrames.decompress(values, raw);
+            return true;
+        } catch (ZstdFrames.DamagedException e) {
             return false;
         }
     }

@@ -1,8 +1,5 @@
 package io.ucp.formats.universal;
 
-import com.github.luben.zstd.Zstd;
-import com.github.luben.zstd.ZstdException;
-
 import io.ucp.io.ByteReader;
 import io.ucp.io.MalformedFileException;
 
@@ -21,12 +18,6 @@ import java.util.List;
 final class ZstdReader implements ByteReader {
     private static final int SLOTS = 16;
     private static final int RAW_LENGTH = 8;
-
-    /// The frame header descriptor, after the magic number: zstd ignores this bit of it, we do not,
-    /// so that no flipped bit goes unnoticed.
-    private static final int DESCRIPTOR = RAW_LENGTH + 4;
-
-    private static final int UNUSED = 0x10;
 
     /// Least recently used first; guarded by itself.
     private static final List<Slot> POOL = new ArrayList<>();
@@ -137,21 +128,16 @@ final class ZstdReader implements ByteReader {
             slot.raw.put(slot.stored).flip();
             return;
         }
-        long content = Zstd.getFrameContentSize(slot.stored.slice());
-        if (content != rawSize) {
-            throw wrong(body + RAW_LENGTH, "a zstd frame of %d bytes".formatted(content), rawSize);
-        }
-        if ((slot.stored.get(DESCRIPTOR) & UNUSED) != 0) {
-            throw wrong(body + DESCRIPTOR, "a zstd frame with its unused bit set", rawSize);
-        }
         try {
-            int n = Zstd.decompress(slot.raw, slot.stored);
-            if (n != rawSize) {
-                throw wrong(body, "%d bytes when decompressed".formatted(n), rawSize);
-            }
-        } catch (ZstdException e) {
+            ZstdFrames.decompress(slot.stored, slot.raw);
+        } catch (ZstdFrames.DamagedException e) {
+            throw wrong(body + RAW_LENGTH + e.at, e.found, rawSize);
+        }
+        if (slot.stored.hasRemaining()) {
             throw wrong(
-                    body, "a zstd frame that is damaged (%s)".formatted(e.getMessage()), rawSize);
+                    body + slot.stored.position(),
+                    "%d bytes behind the last zstd frame".formatted(slot.stored.remaining()),
+                    rawSize);
         }
         slot.raw.flip();
     }

@@ -190,7 +190,11 @@ class HostileArrowTest {
                 file,
                 compressed(32, Arrays.copyOf(frame, frame.length - 1)),
                 "a zstd frame that is damaged");
-        refuses(file, compressed(32, new byte[20]), "a zstd frame of");
+        refuses(
+                file,
+                compressed(32, Arrays.copyOf(frame, frame.length + 3)),
+                "3 bytes behind the last zstd frame");
+        refuses(file, compressed(32, new byte[20]), "no zstd frame");
         refuses(file, compressed(32, new byte[40]), "48 bytes for 8 rows");
         refuses(file, compressed(32, new byte[0]), "8 bytes for 8 rows");
     }
