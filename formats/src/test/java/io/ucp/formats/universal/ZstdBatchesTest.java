@@ -2,10 +2,14 @@ package io.ucp.formats.universal;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.github.luben.zstd.Zstd;
+
 import io.ucp.io.WindowAssembler;
 import io.ucp.tensor.DType;
 import io.ucp.tensor.Shape;
 
+import org.apache.arrow.flatbuf.Message;
+import org.apache.arrow.flatbuf.RecordBatch;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -36,6 +40,24 @@ class ZstdBatchesTest {
             assertThat(assembler(level).decode(window, encoded(level, window), back)).isTrue();
             assertThat(back.flip()).isEqualTo(raw);
         }
+    }
+
+    /// As Arrow's readers do.
+    @Test
+    void isOneCallToDecompress() {
+        ByteBuffer encoded = encoded(3, 1).order(ByteOrder.LITTLE_ENDIAN);
+        int body = 8 + encoded.getInt(4); // the message and the eight bytes before it
+        int size = Math.toIntExact(encoded.getLong(body));
+        byte[] frames = new byte[length(encoded.slice(0, body))];
+        encoded.get(body + 8, frames);
+        assertThat(ByteBuffer.wrap(Zstd.decompress(frames, size))).isEqualTo(window(1));
+    }
+
+    /// Bytes of the frames, as the message of the batch says it.
+    private static int length(ByteBuffer message) {
+        Message root = Message.getRootAsMessage(message.position(8).slice());
+        RecordBatch batch = (RecordBatch) root.header(new RecordBatch());
+        return Math.toIntExact(batch.buffers(1).length() - 8);
     }
 
     @Test
