@@ -91,10 +91,10 @@ public final class BareLoop {
 
     private static long write(List<Piece> pieces, Path to, int level, Way way) throws IOException {
         ByteBuffer raw = ByteBuffer.allocateDirect(PIECE);
-        ByteBuffer sorted = ByteBuffer.allocateDirect(PIECE);
         ByteBuffer frame = ByteBuffer.allocateDirect(PIECE + (PIECE >> 4));
-        byte[] from = new byte[PIECE];
-        byte[] by = new byte[PIECE];
+        int sorted = way == Way.PLANES ? PIECE : 0;
+        byte[] from = new byte[sorted];
+        byte[] by = new byte[sorted];
         long written = 0;
         try (ZstdCompressCtx context = new ZstdCompressCtx();
                 FileChannel out =
@@ -113,8 +113,8 @@ public final class BareLoop {
                     case PLANES -> {
                         raw.get(from, 0, piece.size());
                         sort(from, by, piece.size(), piece.width());
-                        sorted.clear().put(by, 0, piece.size()).flip();
-                        context.compress(frame, sorted);
+                        raw.flip().put(by, 0, piece.size()).flip();
+                        context.compress(frame, raw);
                     }
                 }
                 frame.flip();
