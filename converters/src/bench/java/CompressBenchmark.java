@@ -4,10 +4,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.EnumMap;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.Stream;
 
@@ -79,25 +77,20 @@ public final class CompressBenchmark {
     }
 
     private void level(String level, int rounds, long size) throws Exception {
-        List<BareLoop.Way> ways = List.of(BareLoop.Way.PLAIN, BareLoop.Way.FRAMES);
         List<Run> ours = new ArrayList<>();
-        Map<BareLoop.Way, List<Run>> loops = new EnumMap<>(BareLoop.Way.class);
-        for (BareLoop.Way way : ways) {
-            loops.put(way, new ArrayList<>());
-        }
+        List<Run> plain = new ArrayList<>();
+        List<Run> frames = new ArrayList<>();
+        List<Run> warm = new ArrayList<>();
+        warm(level, size); // compiled by now
         for (int round = 0; round < rounds; round++) {
             ours.add(ours(level, size));
-            for (BareLoop.Way way : ways) {
-                loops.get(way).add(loop(level, way, size));
-            }
+            plain.add(loop(level, BareLoop.Way.PLAIN, size));
+            frames.add(loop(level, BareLoop.Way.FRAMES, size));
+            warm.add(warm(level, size));
         }
-        for (BareLoop.Way way : ways) {
-            row(
-                    "zstd:" + level + (way == BareLoop.Way.FRAMES ? "f" : ""),
-                    ours,
-                    loops.get(way),
-                    size);
-        }
+        row("zstd:" + level, ours, plain, size);
+        row("zstd:" + level + "f", ours, frames, size);
+        row("zstd:" + level + "w", ours, warm, size);
     }
 
     private Run ours(String level, long size) throws IOException, InterruptedException {
@@ -139,6 +132,18 @@ public final class CompressBenchmark {
         delete(out);
         String[] parts = said.strip().split(" ");
         return new Run(seconds, Double.parseDouble(parts[0]), cpu, Long.parseLong(parts[1]));
+    }
+
+    /// The plain loop in this JVM.
+    private Run warm(String level, long size) throws Exception {
+        Path out = place.resolve("loop");
+        List<Path> files = BareLoop.files(source, "");
+        Pages.touch(size);
+        Cpu before = Cpu.own();
+        BareLoop.Run run = BareLoop.run(files, out, Integer.parseInt(level), BareLoop.Way.PLAIN);
+        Cpu cpu = Cpu.own().since(before);
+        delete(out);
+        return new Run(run.seconds(), run.seconds(), cpu, run.bytes());
     }
 
     private static void row(String name, List<Run> ours, List<Run> loops, long size) {
