@@ -60,6 +60,14 @@ final class TargetOptions {
     private Optional<String> compress = Optional.empty();
 
     @Option(
+            names = "--shuffle",
+            description =
+                    "Sort the bytes of the elements by their place before they are compressed: a"
+                            + " tenth smaller and no slower, but Arrow's readers see the bytes of"
+                            + " an element apart.")
+    private boolean shuffle;
+
+    @Option(
             names = "--max-shard-size",
             paramLabel = "SIZE",
             description =
@@ -143,7 +151,13 @@ final class TargetOptions {
         threads();
         requireOneForNames(reading);
         Map<String, String> options = new LinkedHashMap<>();
-        compress.ifPresent(method -> options.put("compress", method(method)));
+        if (shuffle && compress.isEmpty()) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--shuffle without --compress; expected --compress zstd beside it");
+        }
+        compress.ifPresent(
+                method -> options.put("compress", method(method) + (shuffle ? "+shuffle" : "")));
         maxShardSize.ifPresent(size -> options.put("max-shard-size", bytes(size)));
         if (withOptimizer) {
             options.put("with-optimizer", "true");

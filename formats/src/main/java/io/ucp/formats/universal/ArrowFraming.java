@@ -57,6 +57,11 @@ final class ArrowFraming {
     /// @param body bytes, padding included
     record Place(long offset, int metadata, long body) {}
 
+    /// The name of the field, in a column of structs, that holds byte `p` of every element.
+    static String plane(int p) {
+        return "byte" + p;
+    }
+
     static byte[] magic() {
         return MAGIC.clone();
     }
@@ -68,9 +73,9 @@ final class ArrowFraming {
     /// The magic and the schema message.
     ///
     /// @param index JSON
-    static byte[] header(DType dtype, String index) {
+    static byte[] header(DType dtype, Compression compression, String index) {
         FlatBufferBuilder builder = new FlatBufferBuilder(512 + index.length());
-        int schema = schema(builder, dtype, index);
+        int schema = schema(builder, dtype, compression, index);
         Message.startMessage(builder);
         Message.addVersion(builder, MetadataVersion.V5);
         Message.addHeaderType(builder, MessageHeader.Schema);
@@ -83,22 +88,34 @@ final class ArrowFraming {
         return header;
     }
 
-    /// The message of a record batch: no validity bitmap, one buffer of values. All have one size
-    /// for one kind of compression, whatever the numbers.
+    /// The message of a record batch: no validity bitmaps, and the values in one buffer, or in one
+    /// for each byte of an element. All have one size for one kind of compression and dtype,
+    /// whatever the numbers.
     ///
-    /// @param stored bytes of the buffer as it lies in the file, padding excluded
-    static byte[] batch(long rows, long stored, boolean compressed) {
+    /// @param stored bytes of each buffer as it lies in the file, padding excluded
+    static byte[] batch(Compression compression, long rows, long... stored) {
+        boolean struct = compression == Compression.SHUFFLED;
         FlatBufferBuilder builder = new FlatBufferBuilder(256);
         builder.forceDefaults(true);
-        RecordBatch.startBuffersVector(builder, 2);
-        Buffer.createBuffer(builder, 0, stored);
-        Buffer.createBuffer(builder, 0, 0);
+        // Vectors are built from their end.
+        RecordBatch.startBuffersVector(builder, 2 * stored.length + (struct ? 1 : 0));
+        for (int b = stored.length - 1; b >= 0; b--) {
+            long offset = offset(stored, b);
+            Buffer.createBuffer(builder, offset, stored[b]);
+            Buffer.createBuffer(builder, offset, 0);
+        }
+        if (struct) {
+            Buffer.createBuffer(builder, 0, 0);
+        }
         int buffers = builder.endVector();
-        RecordBatch.startNodesVector(builder, 1);
-        FieldNode.createFieldNode(builder, rows, 0);
+        int columns = stored.length + (struct ? 1 : 0);
+        RecordBatch.startNodesVector(builder, columns);
+        for (int n = 0; n < columns; n++) {
+            FieldNode.createFieldNode(builder, rows, 0);
+        }
         int nodes = builder.endVector();
-        int compression =
-                compressed
+        int codec =
+                compression.compresses()
                         ? BodyCompression.createBodyCompression(
                                 builder, CompressionType.ZSTD, BodyCompressionMethod.BUFFER)
                         : 0;
@@ -106,24 +123,37 @@ final class ArrowFraming {
         RecordBatch.addLength(builder, rows);
         RecordBatch.addNodes(builder, nodes);
         RecordBatch.addBuffers(builder, buffers);
-        if (compressed) {
-            RecordBatch.addCompression(builder, compression);
+        if (compression.compresses()) {
+            RecordBatch.addCompression(builder, codec);
         }
         int batch = RecordBatch.endRecordBatch(builder);
         Message.startMessage(builder);
         Message.addVersion(builder, MetadataVersion.V5);
         Message.addHeaderType(builder, MessageHeader.RecordBatch);
         Message.addHeader(builder, batch);
-        Message.addBodyLength(builder, padded(stored));
+        Message.addBodyLength(builder, padded(offset(stored, stored.length)));
         builder.finish(Message.endMessage(builder));
         return message(builder.sizedByteArray(), 0);
     }
 
+    /// Where buffer `b` of a body begins, or all of them end: each at a multiple of 8 bytes.
+    static long offset(long[] stored, int b) {
+        long at = 0;
+        for (int before = 0; before < b; before++) {
+            at = Math.addExact(aligned(at), stored[before]);
+        }
+        return b < stored.length ? aligned(at) : at;
+    }
+
+    private static long aligned(long size) {
+        return Math.addExact(size, 7) / 8 * 8;
+    }
+
     /// The end of stream mark and the footer.
-    static byte[] end(DType dtype, String index, Place[] batches) {
+    static byte[] end(DType dtype, Compression compression, String index, Place[] batches) {
         FlatBufferBuilder builder =
                 new FlatBufferBuilder(512 + index.length() + 24 * batches.length);
-        int schema = schema(builder, dtype, index);
+        int schema = schema(builder, dtype, compression, index);
         Footer.startRecordBatchesVector(builder, batches.length);
         for (int i = batches.length - 1; i >= 0; i--) {
             Block.createBlock(builder, batches[i].offset, batches[i].metadata, batches[i].body);
@@ -147,18 +177,19 @@ final class ArrowFraming {
         return end;
     }
 
-    private static int schema(FlatBufferBuilder builder, DType dtype, String index) {
-        ColumnType column = ColumnType.of(dtype);
-        int name = builder.createString(COLUMN);
-        int type = column.write(builder);
-        int children = Field.createChildrenVector(builder, new int[0]);
-        Field.startField(builder);
-        Field.addName(builder, name);
-        Field.addNullable(builder, false);
-        Field.addTypeType(builder, column.type());
-        Field.addType(builder, type);
-        Field.addChildren(builder, children);
-        int fields = Schema.createFieldsVector(builder, new int[] {Field.endField(builder)});
+    private static int schema(
+            FlatBufferBuilder builder, DType dtype, Compression compression, String index) {
+        int column;
+        if (compression == Compression.SHUFFLED) {
+            int[] planes = new int[dtype.width()];
+            for (int p = 0; p < planes.length; p++) {
+                planes[p] = field(builder, plane(p), ColumnType.BYTE);
+            }
+            column = field(builder, COLUMN, ColumnType.STRUCT, planes);
+        } else {
+            column = field(builder, COLUMN, ColumnType.of(dtype));
+        }
+        int fields = Schema.createFieldsVector(builder, new int[] {column});
         int entry =
                 KeyValue.createKeyValue(
                         builder, builder.createString(INDEX_KEY), builder.createString(index));
@@ -168,6 +199,20 @@ final class ArrowFraming {
         Schema.addFields(builder, fields);
         Schema.addCustomMetadata(builder, metadata);
         return Schema.endSchema(builder);
+    }
+
+    private static int field(
+            FlatBufferBuilder builder, String text, ColumnType column, int... fields) {
+        int name = builder.createString(text);
+        int type = column.write(builder);
+        int children = Field.createChildrenVector(builder, fields);
+        Field.startField(builder);
+        Field.addName(builder, name);
+        Field.addNullable(builder, false);
+        Field.addTypeType(builder, column.type());
+        Field.addType(builder, type);
+        Field.addChildren(builder, children);
+        return Field.endField(builder);
     }
 
     private static byte[] message(byte[] flatbuffer, int before) {

@@ -4,6 +4,7 @@ import io.ucp.formats.universal.StateFileFaults.Region;
 import io.ucp.io.MalformedFileException;
 
 import org.apache.arrow.flatbuf.BodyCompressionMethod;
+import org.apache.arrow.flatbuf.Buffer;
 import org.apache.arrow.flatbuf.CompressionType;
 import org.apache.arrow.flatbuf.Message;
 import org.apache.arrow.flatbuf.MessageHeader;
@@ -22,8 +23,13 @@ final class BatchCheck {
         this.faults = faults;
     }
 
-    /// @param stored bytes that the values take in the file
-    record Values(long rows, long stored) {}
+    /// @param stored bytes that each buffer of values takes in the file
+    record Values(long rows, long[] stored) {
+        /// Bytes of the body without what pads it.
+        long size() {
+            return ArrowFraming.offset(stored, stored.length);
+        }
+    }
 
     /// Checks the message of a batch.
     ///
@@ -52,28 +58,47 @@ final class BatchCheck {
                     region,
                     rows >= 0 && rows <= left && (rows > 0 || left == 0),
                     "%d rows in batch %d where %d are left".formatted(rows, number, left));
-            faults.require(
-                    region,
-                    batch.nodesLength() == 1
-                            && batch.nodes(0).length() == rows
-                            && batch.nodes(0).nullCount() == 0
-                            && batch.buffersLength() == 2
-                            && batch.buffers(0).length() == 0
-                            && batch.buffers(1).offset() == 0,
-                    "batch %d is not one column without nulls".formatted(number));
-            long stored = batch.buffers(1).length();
-            faults.require(region, stored >= 0 && stored <= body, "values longer than the body");
-            lengths(region, batch, rows, stored);
-            return new Values(rows, stored);
+            Values values = new Values(rows, stored(region, batch, body, number));
+            lengths(region, batch, values);
+            return values;
         } catch (RuntimeException e) {
             throw faults.damaged(region, e);
         }
     }
 
-    private void lengths(Region region, RecordBatch batch, long rows, long stored)
+    /// The lengths of the buffers of values, each of which is to begin where the one before ends.
+    private long[] stored(Region region, RecordBatch batch, long body, int number)
             throws MalformedFileException {
+        long[] stored = new long[file.compression().buffers(file.dtype())];
+        int structs = file.compression() == Compression.SHUFFLED ? 1 : 0;
+        boolean plain =
+                batch.nodesLength() == structs + stored.length
+                        && batch.buffersLength() == structs + 2 * stored.length
+                        && (structs == 0 || batch.buffers(0).length() == 0);
+        for (int n = 0; plain && n < batch.nodesLength(); n++) {
+            plain = batch.nodes(n).length() == batch.length() && batch.nodes(n).nullCount() == 0;
+        }
+        for (int b = 0; plain && b < stored.length; b++) {
+            Buffer values = batch.buffers(structs + 2 * b + 1);
+            stored[b] = values.length();
+            faults.require(
+                    region,
+                    stored[b] >= 0 && stored[b] <= body - ArrowFraming.offset(stored, b),
+                    "values longer than the body");
+            plain =
+                    batch.buffers(structs + 2 * b).length() == 0
+                            && values.offset() == ArrowFraming.offset(stored, b);
+        }
+        faults.require(region, plain, "batch %d is not one column without nulls".formatted(number));
+        return stored;
+    }
+
+    private void lengths(Region region, RecordBatch batch, Values values)
+            throws MalformedFileException {
+        long rows = values.rows();
         long raw = Math.multiplyExact(rows, file.dtype().width());
-        if (!file.compressed()) {
+        if (!file.compression().compresses()) {
+            long stored = values.stored()[0];
             faults.require(region, batch.compression() == null, "a compressed batch");
             faults.require(region, raw <= Integer.MAX_VALUE, "a buffer of 2 GiB or more");
             faults.require(region, stored == raw, "%d bytes for %d rows".formatted(stored, rows));
@@ -87,9 +112,12 @@ final class BatchCheck {
                 "no zstd buffers");
         faults.require(region, raw <= Limits.MAX_COMPRESSED_BATCH, "%d raw bytes".formatted(raw));
         // No frame is kept that is not smaller than what it holds.
-        faults.require(
-                region,
-                raw == 0 ? stored == 0 : stored > 8 && stored <= 8 + raw,
-                "%d bytes for %d rows".formatted(stored, rows));
+        long each = raw / values.stored().length;
+        for (long stored : values.stored()) {
+            faults.require(
+                    region,
+                    raw == 0 ? stored == 0 : stored > 8 && stored <= 8 + each,
+                    "%d bytes for %d rows".formatted(stored, rows));
+        }
     }
 }

@@ -9,6 +9,7 @@ import org.apache.arrow.flatbuf.FixedSizeBinary;
 import org.apache.arrow.flatbuf.FloatingPoint;
 import org.apache.arrow.flatbuf.Int;
 import org.apache.arrow.flatbuf.Precision;
+import org.apache.arrow.flatbuf.Struct_;
 import org.apache.arrow.flatbuf.Type;
 
 /// The Arrow type of the column that holds elements of a dtype: the same width always, the same
@@ -18,6 +19,11 @@ import org.apache.arrow.flatbuf.Type;
 /// @param width bits for [Type#Int], [Precision] for [Type#FloatingPoint], bytes for
 ///   [Type#FixedSizeBinary]
 record ColumnType(byte type, int width, boolean signed) {
+    static final ColumnType BYTE = new ColumnType(Type.Int, 8, false);
+
+    /// Of the bytes of an element.
+    static final ColumnType STRUCT = new ColumnType(Type.Struct_, 0, false);
+
     static ColumnType of(DType dtype) {
         return switch (dtype) {
             case FLOAT64 -> new ColumnType(Type.FloatingPoint, Precision.DOUBLE, true);
@@ -44,6 +50,10 @@ record ColumnType(byte type, int width, boolean signed) {
         return switch (type) {
             case Type.FloatingPoint -> FloatingPoint.createFloatingPoint(builder, (short) width);
             case Type.Int -> Int.createInt(builder, width, signed);
+            case Type.Struct_ -> {
+                Struct_.startStruct_(builder);
+                yield Struct_.endStruct_(builder);
+            }
             default -> FixedSizeBinary.createFixedSizeBinary(builder, width);
         };
     }

@@ -39,7 +39,12 @@ record Manifest(
     /// @param size bytes, or -1 for a compressed file, whose size the manifest's writer does not
     ///   know
     record ArrowFile(
-            String path, String state, DType dtype, boolean compressed, int batches, long size) {}
+            String path,
+            String state,
+            DType dtype,
+            Compression compression,
+            int batches,
+            long size) {}
 
     /// @param places by state
     record Held(ParameterFacts facts, Map<String, Place> places) {

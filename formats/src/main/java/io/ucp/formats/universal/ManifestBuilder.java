@@ -33,9 +33,9 @@ final class ManifestBuilder {
                         file.path(),
                         file.state(),
                         file.dtype(),
-                        file.compressed(),
+                        file.compression(),
                         file.batches(),
-                        file.compressed() ? -1 : layout.target().size()));
+                        file.compression().compresses() ? -1 : layout.target().size()));
         for (int t = 0; t < file.tensors().size(); t++) {
             StateFile.Tensor tensor = file.tensors().get(t);
             places.getOrDefault(tensor.facts().name(), new HashMap<>())

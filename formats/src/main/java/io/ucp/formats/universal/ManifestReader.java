@@ -192,19 +192,25 @@ final class ManifestReader {
             if (!paths.add(path)) {
                 throw json.wrong("path", "\"" + path + "\" again", "each file once");
             }
-            String compression = json.text("compression");
-            if (!compression.equals("none") && !compression.equals("zstd")) {
-                throw json.wrong("compression", "\"" + compression + "\"", "none or zstd");
+            DType dtype = ManifestFacts.dtype(json);
+            String text = json.text("compression");
+            Compression compression = Compression.of(text).orElse(null);
+            if (compression == null || compression.on(dtype) != compression) {
+                throw json.wrong(
+                        "compression",
+                        "\"%s\" of %s".formatted(text, dtype.torchName()),
+                        "none, zstd or, for elements of 2 and 4 bytes, zstd+shuffle");
             }
-            boolean compressed = compression.equals("zstd");
             files.add(
                     new Manifest.ArrowFile(
                             path,
                             json.text("state"),
-                            ManifestFacts.dtype(json),
-                            compressed,
+                            dtype,
+                            compression,
                             json.integer("batches", 0, Integer.MAX_VALUE),
-                            compressed ? -1 : ManifestFacts.atLeastZero(json, "size")));
+                            compression.compresses()
+                                    ? -1
+                                    : ManifestFacts.atLeastZero(json, "size")));
         }
         return files;
     }

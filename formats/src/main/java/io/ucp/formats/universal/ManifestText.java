@@ -133,7 +133,7 @@ final class ManifestText {
         out.writeStringField("path", file.path());
         out.writeStringField("state", file.state());
         out.writeStringField("dtype", file.dtype().torchName());
-        out.writeStringField("compression", file.compressed() ? "zstd" : "none");
+        out.writeStringField("compression", file.compression().text());
         out.writeNumberField("batches", file.batches());
         if (file.size() >= 0) {
             out.writeNumberField("size", file.size());

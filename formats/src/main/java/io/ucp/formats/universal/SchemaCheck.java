@@ -32,15 +32,15 @@ final class SchemaCheck {
         faults.require(
                 where, schema.fieldsLength() == 1, "%d columns".formatted(schema.fieldsLength()));
         Field field = schema.fields(0);
-        faults.require(
-                where,
-                ArrowFraming.COLUMN.equals(field.name()),
-                "a column \"%s\"".formatted(field.name()));
-        faults.require(where, !field.nullable() && field.dictionary() == null, "a nullable column");
-        faults.require(
-                where,
-                ColumnType.read(field).equals(ColumnType.of(file.dtype())),
-                "a column that does not hold " + file.dtype().torchName());
+        if (file.compression() == Compression.SHUFFLED) {
+            int bytes = file.dtype().width();
+            column(where, field, ArrowFraming.COLUMN, ColumnType.STRUCT, bytes);
+            for (int p = 0; p < bytes; p++) {
+                column(where, field.children(p), ArrowFraming.plane(p), ColumnType.BYTE, 0);
+            }
+        } else {
+            column(where, field, ArrowFraming.COLUMN, ColumnType.of(file.dtype()), 0);
+        }
         String index = null;
         for (int i = 0; i < schema.customMetadataLength(); i++) {
             KeyValue entry = schema.customMetadata(i);
@@ -51,6 +51,16 @@ final class SchemaCheck {
                     where.offset(), "no index of tensors", "metadata \"ucp\" in the schema");
         }
         index(where, index, tensors);
+    }
+
+    private void column(Region where, Field field, String name, ColumnType type, int children)
+            throws IOException {
+        faults.require(where, name.equals(field.name()), "a column \"%s\"".formatted(field.name()));
+        faults.require(where, !field.nullable() && field.dictionary() == null, "a nullable column");
+        faults.require(
+                where,
+                ColumnType.read(field).equals(type) && field.childrenLength() == children,
+                "a column that does not hold " + file.dtype().torchName());
     }
 
     private void index(Region where, String text, List<Tensor> tensors) throws IOException {

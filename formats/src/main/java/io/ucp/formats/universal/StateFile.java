@@ -17,7 +17,7 @@ record StateFile(
         String path,
         String state,
         DType dtype,
-        boolean compressed,
+        Compression compression,
         long rows,
         List<Tensor> tensors) {
     StateFile {
@@ -55,7 +55,7 @@ record StateFile(
 
     /// Packs every state of every parameter, in their order.
     static List<StateFile> pack(
-            List<ParameterFacts> parameters, Limits limits, boolean compressed) {
+            List<ParameterFacts> parameters, Limits limits, Compression wanted) {
         record Kind(String state, DType dtype) {}
         Map<Kind, List<ParameterFacts>> kinds = new LinkedHashMap<>();
         for (ParameterFacts facts : parameters) {
@@ -70,7 +70,8 @@ record StateFile(
         List<StateFile> files = new ArrayList<>();
         kinds.forEach(
                 (kind, members) -> {
-                    long rows = limits.rows(kind.dtype().width(), compressed);
+                    Compression compression = wanted.on(kind.dtype());
+                    long rows = limits.rows(kind.dtype().width(), compression.compresses());
                     for (List<Tensor> tensors : split(members, kind.dtype(), rows, limits)) {
                         String stem = PathNames.part(kind.state());
                         int number = numbers.merge(stem, 1, Integer::sum);
@@ -81,7 +82,7 @@ record StateFile(
                                         path,
                                         kind.state(),
                                         kind.dtype(),
-                                        compressed,
+                                        compression,
                                         rows,
                                         tensors));
                     }

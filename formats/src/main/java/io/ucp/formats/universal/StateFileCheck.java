@@ -181,7 +181,8 @@ final class StateFileCheck {
             throws IOException {
         long[] starts = new long[blocks.length + 1];
         long[] bodies = new long[blocks.length];
-        long[] stored = new long[blocks.length];
+        int buffers = file.compression().buffers(file.dtype());
+        long[] stored = new long[Math.multiplyExact(blocks.length, buffers)];
         long at = from;
         long valuesEnd = from;
         long left = 0;
@@ -210,8 +211,8 @@ final class StateFileCheck {
             left -= values.rows();
             starts[b + 1] = starts[b] + values.rows() * file.dtype().width();
             bodies[b] = at + metadata;
-            stored[b] = values.stored();
-            valuesEnd = bodies[b] + stored[b];
+            System.arraycopy(values.stored(), 0, stored, b * buffers, buffers);
+            valuesEnd = bodies[b] + values.size();
             at = bodies[b] + body;
             requirePadding(valuesEnd, at);
         }
@@ -220,7 +221,7 @@ final class StateFileCheck {
             throw faults.wrong(at, "%d bytes that are in no batch".formatted(end - at), "none");
         }
         read(valuesEnd, new Region(at, 0));
-        return new StateFileView(source, file.compressed(), starts, bodies, stored);
+        return new StateFileView(source, file, starts, bodies, stored);
     }
 
     /// A message and, by the same read, the padding that is to lie between `valuesEnd` and it.

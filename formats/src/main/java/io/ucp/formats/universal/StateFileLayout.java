@@ -17,12 +17,14 @@ import java.util.Optional;
 ///   compressed file
 record StateFileLayout(TargetFile target, long[] offsets) {
     static StateFileLayout of(StateFile file, int level) {
-        return file.compressed() ? compressed(file, level) : new Builder(file).plain();
+        return file.compression().compresses()
+                ? compressed(file, level)
+                : new Builder(file).plain();
     }
 
     /// The uncompressed view of a compressed file: the header, then every tensor, end to end.
     private static StateFileLayout compressed(StateFile file, int level) {
-        byte[] header = ArrowFraming.header(file.dtype(), file.index());
+        byte[] header = ArrowFraming.header(file.dtype(), file.compression(), file.index());
         List<Part> parts = new ArrayList<>();
         parts.add(new Part.Literal(0, header));
         long at = header.length;
@@ -67,13 +69,13 @@ record StateFileLayout(TargetFile target, long[] offsets) {
 
         StateFileLayout plain() {
             String index = file.index();
-            gap.writeBytes(ArrowFraming.header(file.dtype(), index));
+            gap.writeBytes(ArrowFraming.header(file.dtype(), file.compression(), index));
             long[] offsets = new long[file.tensors().size()];
             for (int t = 0; t < offsets.length; t++) {
                 offsets[t] = tensor(file.tensors().get(t).facts());
             }
             ArrowFraming.Place[] batches = places.toArray(ArrowFraming.Place[]::new);
-            gap.writeBytes(ArrowFraming.end(file.dtype(), index, batches));
+            gap.writeBytes(ArrowFraming.end(file.dtype(), file.compression(), index, batches));
             flush();
             TargetFile target = new TargetFile(file.path(), at, parts, List.of(), Optional.empty());
             return new StateFileLayout(target, offsets);
@@ -97,7 +99,7 @@ record StateFileLayout(TargetFile target, long[] offsets) {
         private long batch(ParameterFacts facts, List<Piece> pieces) {
             long rows = pieces.stream().mapToLong(Piece::count).sum();
             long size = rows * file.dtype().width();
-            byte[] message = ArrowFraming.batch(rows, size, false);
+            byte[] message = ArrowFraming.batch(file.compression(), rows, size);
             places.add(
                     new ArrowFraming.Place(
                             at + gap.size(), message.length, ArrowFraming.padded(size)));

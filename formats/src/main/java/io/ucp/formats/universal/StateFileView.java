@@ -17,20 +17,26 @@ import java.util.Optional;
 /// identity, so that whoever keeps readers by their source opens it once.
 final class StateFileView implements ByteSource {
     private final PlainFile file;
-    private final boolean compressed;
+    private final Compression compression;
+
+    /// That hold a batch's values.
+    private final int buffers;
 
     /// Per batch and one more: where its raw bytes begin in this view.
     final long[] starts;
 
-    /// Per batch: where its body begins in the file, and its bytes there without padding.
+    /// Per batch: where its body begins in the file.
     final long[] bodies;
 
-    final long[] stored;
+    /// Per batch and buffer: bytes in the file without padding.
+    private final long[] stored;
 
     /// @param file as it was before anything of it was read
-    StateFileView(PlainFile file, boolean compressed, long[] starts, long[] bodies, long[] stored) {
+    StateFileView(
+            PlainFile file, Manifest.ArrowFile facts, long[] starts, long[] bodies, long[] stored) {
         this.file = file;
-        this.compressed = compressed;
+        this.compression = facts.compression();
+        this.buffers = compression.buffers(facts.dtype());
         this.starts = starts;
         this.bodies = bodies;
         this.stored = stored;
@@ -59,7 +65,19 @@ final class StateFileView implements ByteSource {
     @Override
     public ByteReader open() throws IOException {
         FileChannel channel = FileChannel.open(file.path(), StandardOpenOption.READ);
-        return compressed ? new ZstdReader(this, channel) : new BatchReader(this, channel);
+        return compression.compresses()
+                ? new ZstdReader(this, channel)
+                : new BatchReader(this, channel);
+    }
+
+    /// Whether every buffer of a batch holds one byte of each element.
+    boolean shuffled() {
+        return compression == Compression.SHUFFLED;
+    }
+
+    /// Bytes in the file of each buffer of a batch, without padding.
+    long[] stored(int batch) {
+        return Arrays.copyOfRange(stored, batch * buffers, (batch + 1) * buffers);
     }
 
     /// Bytes of a batch before compression.

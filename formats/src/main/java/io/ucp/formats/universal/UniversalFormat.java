@@ -22,16 +22,19 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /// Our own universal checkpoint: see the package.
 ///
-/// Options for writing: `compress`, one of `none`, `zstd` (level 3) and `zstd:LEVEL` (1 to 22).
+/// Options for writing: `compress`, one of `none`, `zstd` (level 3) and `zstd:LEVEL` (1 to 22), the
+/// last two with `+shuffle` behind them where the bytes of elements are sorted first.
 public final class UniversalFormat implements CheckpointFormat {
     public static final String NAME = "universal";
 
     private static final String COMPRESS = "compress";
+    private static final Pattern ZSTD = Pattern.compile("zstd(?::([0-9]{1,2}))?(\\+shuffle)?");
     private static final int HEAD = 4096;
     private static final int STANDARD_LEVEL = 3;
 
@@ -108,12 +111,12 @@ public final class UniversalFormat implements CheckpointFormat {
 
     @Override
     public TargetTree layout(WriteRequest request) {
-        OptionalInt level = level(request);
-        List<StateFile> states = StateFile.pack(request.parameters(), limits, level.isPresent());
+        Method method = method(request);
+        List<StateFile> states = StateFile.pack(request.parameters(), limits, method.compression());
         List<TargetFile> files = new ArrayList<>();
         ManifestBuilder manifest = new ManifestBuilder(request);
         for (StateFile state : states) {
-            StateFileLayout layout = StateFileLayout.of(state, level.orElse(STANDARD_LEVEL));
+            StateFileLayout layout = StateFileLayout.of(state, method.level());
             files.add(layout.target());
             manifest.add(state, layout);
         }
@@ -150,8 +153,10 @@ public final class UniversalFormat implements CheckpointFormat {
         return "carried/" + PathNames.path(carried.path()) + ".zip";
     }
 
-    /// The zstd level, empty for no compression.
-    private static OptionalInt level(WriteRequest request) {
+    /// @param level of zstd; any for no compression
+    private record Method(Compression compression, int level) {}
+
+    private static Method method(WriteRequest request) {
         for (String option : request.options().keySet()) {
             if (!option.equals(COMPRESS)) {
                 throw refused("option \"%s\"".formatted(option), "only " + COMPRESS);
@@ -159,18 +164,19 @@ public final class UniversalFormat implements CheckpointFormat {
         }
         String compress = request.options().getOrDefault(COMPRESS, "none");
         if (compress.equals("none")) {
-            return OptionalInt.empty();
+            return new Method(Compression.NONE, STANDARD_LEVEL);
         }
-        if (compress.equals("zstd")) {
-            return OptionalInt.of(STANDARD_LEVEL);
+        Matcher zstd = ZSTD.matcher(compress);
+        int level =
+                !zstd.matches()
+                        ? 0
+                        : zstd.group(1) == null ? STANDARD_LEVEL : Integer.parseInt(zstd.group(1));
+        if (level < 1 || level > 22) {
+            throw refused(
+                    "compression \"%s\"".formatted(compress),
+                    "none, zstd or zstd:1 to zstd:22, with +shuffle or without");
         }
-        if (compress.matches("zstd:[0-9]{1,2}")) {
-            int level = Integer.parseInt(compress.substring("zstd:".length()));
-            if (level >= 1 && level <= 22) {
-                return OptionalInt.of(level);
-            }
-        }
-        throw refused("compression \"%s\"".formatted(compress), "none, zstd or zstd:1 to zstd:22");
+        return new Method(zstd.group(2) == null ? Compression.ZSTD : Compression.SHUFFLED, level);
     }
 
     private static RefusedException refused(String found, String expected) {

@@ -102,14 +102,14 @@ final class UniversalIndex {
                 throw wrong("\"%s\" has no place".formatted(facts.name()), "one");
             }
             long body = view.bodies[place.firstBatch()];
-            if (!file.compressed() && body != place.offset()) {
+            if (!file.compression().compresses() && body != place.offset()) {
                 throw wrong(
                         "state \"%s\" of \"%s\" at byte %d of %s"
                                 .formatted(
                                         state.getKey(), facts.name(), place.offset(), place.file()),
                         "%d, as that file says".formatted(body));
             }
-            boolean plain = !file.compressed() && place.batches() == 1;
+            boolean plain = !file.compression().compresses() && place.batches() == 1;
             states.put(
                     state.getKey(),
                     plain

@@ -5,22 +5,33 @@ import com.github.luben.zstd.ZstdCompressCtx;
 import io.ucp.io.WindowAssembler;
 
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
 
 /// Compresses a state file window by window. The header is windows of its own, unchanged; then
-/// every record batch is one: its message, and its values as Arrow's buffer compression has them
-/// (the number of raw bytes as a little-endian i64, then [ZstdFrames]; or -1, then the raw bytes
-/// where frames would be no smaller).
+/// every record batch is one: its message, and its values in a [ZstdBuffer], or in one for each
+/// byte of an element.
 final class ZstdBatches implements WindowAssembler {
     private static final int HEADER_WINDOW = 8 << 20;
-    private static final int RAW_LENGTH = 8;
+
+    /// The last level whose strategy looks for matches in hash tables alone (`clevels.h`).
+    private static final int FAST = 4;
+
+    /// What those levels look for in byte planes, where four bytes alike are mostly chance and cost
+    /// more than the literals they replace: the longest matches that a table finds, in the least
+    /// table (zstd's own bounds). Smaller and three times as fast (docs/performance.md).
+    private static final int LONGEST_MATCH = 7;
+
+    private static final int LEAST_TABLE = 6;
 
     private final StateFile file;
     private final int headerWindows;
     private final int level;
+    private final boolean shuffled;
     private final List<Long> cuts;
+
+    /// That hold a batch's values.
+    private final int buffers;
 
     /// Bytes of a batch's message: the same for all.
     private final int messageSize;
@@ -28,7 +39,9 @@ final class ZstdBatches implements WindowAssembler {
     ZstdBatches(StateFile file, int headerSize, int level) {
         this.file = file;
         this.level = level;
-        this.messageSize = ArrowFraming.batch(0, 0, true).length;
+        this.shuffled = file.compression() == Compression.SHUFFLED;
+        this.buffers = file.compression().buffers(file.dtype());
+        this.messageSize = ArrowFraming.batch(file.compression(), 0, new long[buffers]).length;
         List<Long> ends = new ArrayList<>();
         for (long end = HEADER_WINDOW; end < headerSize; end += HEADER_WINDOW) {
             ends.add(end);
@@ -57,46 +70,57 @@ final class ZstdBatches implements WindowAssembler {
         return new Compressing();
     }
 
-    /// With one buffer that grows to what the largest window needs.
+    /// With buffers that grow to what the largest window needs.
     private final class Compressing implements Encoder {
         private final ZstdCompressCtx context =
                 new ZstdCompressCtx().setLevel(level).setChecksum(true);
+        private final BytePlanes planes = new BytePlanes();
+        private ByteBuffer sorted = ByteBuffer.allocateDirect(0);
         private ByteBuffer out = ByteBuffer.allocateDirect(0);
+
+        Compressing() {
+            if (shuffled && level <= FAST) {
+                context.setMinMatch(LONGEST_MATCH).setHashLog(LEAST_TABLE).setChainLog(LEAST_TABLE);
+            }
+        }
 
         @Override
         public ByteBuffer encode(int window, ByteBuffer raw) {
             int size = raw.remaining();
             if (window < headerWindows) {
-                return room(size).put(raw.duplicate()).flip();
+                out = atLeast(out, size);
+                return out.put(raw.duplicate()).flip();
             }
             long rows = size / file.dtype().width();
+            long[] stored = new long[buffers];
             if (size == 0) {
-                return ByteBuffer.wrap(ArrowFraming.batch(rows, 0, true));
+                return ByteBuffer.wrap(ArrowFraming.batch(file.compression(), rows, stored));
             }
-            int values = messageSize + RAW_LENGTH;
-            long most = values + ArrowFraming.padded(ZstdFrames.bound(size));
-            ByteBuffer encoded = room(Math.toIntExact(most)).position(values);
-            ZstdFrames.compress(context, direct(raw), encoded);
-            int frames = encoded.position() - values;
-            boolean smaller = frames < size;
-            if (!smaller) {
-                encoded.put(values, raw, raw.position(), size);
+            ByteBuffer values = direct(raw);
+            if (shuffled) {
+                sorted = atLeast(sorted, size);
+                planes.split(values, sorted, file.dtype().width());
+                values = sorted;
             }
-            int stored = RAW_LENGTH + (smaller ? frames : size);
-            encoded.put(0, ArrowFraming.batch(rows, stored, true))
-                    .putLong(messageSize, smaller ? size : -1);
-            int end = Math.toIntExact(messageSize + ArrowFraming.padded(stored));
-            for (int at = messageSize + stored; at < end; at++) {
-                encoded.put(at, (byte) 0);
+            int each = size / buffers;
+            int most = buffers * (ZstdBuffer.bound(each) + 8) + ArrowFraming.ALIGNMENT;
+            out = atLeast(out, messageSize + most);
+            out.position(messageSize);
+            for (int b = 0; b < buffers; b++) {
+                pad(messageSize + ArrowFraming.offset(stored, b));
+                long from = out.position();
+                ZstdBuffer.write(context, values.slice(values.position() + b * each, each), out);
+                stored[b] = out.position() - from;
             }
-            return encoded.position(0).limit(end);
+            pad(messageSize + ArrowFraming.padded(ArrowFraming.offset(stored, buffers)));
+            return out.put(0, ArrowFraming.batch(file.compression(), rows, stored)).flip();
         }
 
-        private ByteBuffer room(int size) {
-            if (out.capacity() < size) {
-                out = ByteBuffer.allocateDirect(size);
+        /// With zeros up to an index.
+        private void pad(long to) {
+            while (out.position() < to) {
+                out.put((byte) 0);
             }
-            return out.clear().order(ByteOrder.LITTLE_ENDIAN);
         }
 
         private static ByteBuffer direct(ByteBuffer raw) {
@@ -111,31 +135,49 @@ final class ZstdBatches implements WindowAssembler {
         }
     }
 
+    /// Cleared, with its limit at `size`.
+    private static ByteBuffer atLeast(ByteBuffer buffer, int size) {
+        return (buffer.capacity() < size ? ByteBuffer.allocateDirect(size) : buffer.clear())
+                .limit(size);
+    }
+
     @Override
     public boolean decode(int window, ByteBuffer encoded, ByteBuffer raw) {
         int size = raw.remaining();
-        int before =
-                window < headerWindows ? 0 : size == 0 ? messageSize : messageSize + RAW_LENGTH;
-        if (encoded.remaining() < before) {
-            return false;
-        }
-        ByteBuffer values = encoded.slice(before, encoded.remaining() - before);
-        boolean compressed =
-                before > messageSize
-                        && encoded.order(ByteOrder.LITTLE_ENDIAN).getLong(messageSize) != -1;
-        if (!compressed) {
-            if (values.remaining() < size) {
+        if (window < headerWindows || size == 0) {
+            int before = window < headerWindows ? 0 : messageSize;
+            if (encoded.remaining() < before + size) {
                 return false;
             }
-            raw.put(values.limit(size));
+            raw.put(encoded.slice(before, size));
             return true;
         }
+        if (encoded.remaining() < messageSize) {
+            return false;
+        }
+        ByteBuffer values = shuffled ? ByteBuffer.allocateDirect(size) : raw;
+        ByteBuffer body = encoded.slice(messageSize, encoded.remaining() - messageSize);
         try {
-            ZstdFrames.decompress(values, raw);
-            return true;
+            int each = size / buffers;
+            long[] stored = new long[buffers];
+            for (int b = 0; b < buffers; b++) {
+                long from = ArrowFraming.offset(stored, b);
+                if (from > body.limit()) {
+                    return false;
+                }
+                ZstdBuffer.read(
+                        body.position((int) from),
+                        values.slice(values.position() + b * each, each));
+                stored[b] = body.position() - from;
+            }
         } catch (ZstdFrames.DamagedException e) {
             return false;
         }
+        if (shuffled) {
+            new BytePlanes().join(values, raw, file.dtype().width());
+        }
+        raw.position(raw.limit());
+        return true;
     }
 
     @Override
@@ -150,6 +192,7 @@ final class ZstdBatches implements WindowAssembler {
             batches[b] = new ArrowFraming.Place(at, messageSize, size - messageSize);
             at = Math.addExact(at, size);
         }
-        return ByteBuffer.wrap(ArrowFraming.end(file.dtype(), file.index(), batches));
+        return ByteBuffer.wrap(
+                ArrowFraming.end(file.dtype(), file.compression(), file.index(), batches));
     }
 }

@@ -31,7 +31,7 @@ final class ZstdFrames {
     static final class DamagedException extends Exception {
         private static final long serialVersionUID = 1;
 
-        /// Byte of the frames at which it was seen.
+        /// Index in the buffer at which it was seen.
         final int at;
 
         /// Such as "no zstd frame".
@@ -64,28 +64,27 @@ final class ZstdFrames {
     ///
     /// @throws DamagedException where there are none, or of another size, or damaged ones
     static void decompress(ByteBuffer frames, ByteBuffer raw) throws DamagedException {
+        int from = frames.position();
         int size = size(frames, raw.remaining());
         int end = frames.limit();
         try {
-            int n = Zstd.decompress(raw, frames.limit(frames.position() + size));
+            int n = Zstd.decompress(raw, frames.limit(from + size));
             if (raw.hasRemaining()) {
-                throw new DamagedException(0, "%d bytes when decompressed".formatted(n));
+                throw new DamagedException(from, "%d bytes when decompressed".formatted(n));
             }
         } catch (ZstdException e) {
             throw new DamagedException(
-                    0, "a zstd frame that is damaged (%s)".formatted(e.getMessage()));
+                    from, "a zstd frame that is damaged (%s)".formatted(e.getMessage()));
         }
         frames.limit(end);
     }
 
     /// Bytes of the frames at the start of what remains, whose contents are `rawSize` together.
     private static int size(ByteBuffer frames, int rawSize) throws DamagedException {
-        int at = 0;
+        int at = frames.position();
         int left = rawSize;
         while (left > 0) {
-            ByteBuffer rest =
-                    frames.slice(frames.position() + at, frames.remaining() - at)
-                            .order(ByteOrder.LITTLE_ENDIAN);
+            ByteBuffer rest = frames.slice(at, frames.limit() - at).order(ByteOrder.LITTLE_ENDIAN);
             if (rest.remaining() <= DESCRIPTOR || rest.getInt(0) != MAGIC) {
                 throw new DamagedException(at, "no zstd frame");
             }
@@ -106,6 +105,6 @@ final class ZstdFrames {
             left -= (int) content;
             at += (int) stored;
         }
-        return at;
+        return at - frames.position();
     }
 }

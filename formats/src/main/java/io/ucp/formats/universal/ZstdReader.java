@@ -7,7 +7,6 @@ import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.util.ArrayList;
 import java.util.List;
@@ -17,7 +16,6 @@ import java.util.List;
 /// [Limits#MAX_COMPRESSED_BATCH], however many are open. Closes the channel.
 final class ZstdReader implements ByteReader {
     private static final int SLOTS = 16;
-    private static final int RAW_LENGTH = 8;
 
     /// Least recently used first; guarded by itself.
     private static final List<Slot> POOL = new ArrayList<>();
@@ -38,6 +36,11 @@ final class ZstdReader implements ByteReader {
         Key held = Key.NONE;
         ByteBuffer raw = ByteBuffer.allocateDirect(0);
         ByteBuffer stored = ByteBuffer.allocateDirect(0);
+
+        /// The planes of a shuffled batch.
+        ByteBuffer sorted = ByteBuffer.allocateDirect(0);
+
+        final BytePlanes planes = new BytePlanes();
     }
 
     /// A batch of one open file; readers are compared by identity.
@@ -112,34 +115,48 @@ final class ZstdReader implements ByteReader {
     private void fill(Slot slot, int batch) throws IOException {
         int rawSize = view.rawSize(batch);
         long body = view.bodies[batch];
-        int stored = Math.toIntExact(view.stored[batch]);
-        slot.stored = atLeast(slot.stored, stored);
+        long[] stored = view.stored(batch);
+        int size = Math.toIntExact(ArrowFraming.offset(stored, stored.length));
+        slot.stored = atLeast(slot.stored, size);
         Channels.read(channel, view.path(), body, slot.stored);
-        slot.stored.flip();
-        long declared = slot.stored.order(ByteOrder.LITTLE_ENDIAN).getLong();
-        if (declared != -1 && declared != rawSize) {
-            throw wrong(body, "%d bytes when decompressed".formatted(declared), rawSize);
-        }
+        slot.stored.position(0);
         slot.raw = atLeast(slot.raw, rawSize);
-        if (declared == -1) {
-            if (stored != RAW_LENGTH + rawSize) {
-                throw wrong(body, "%d raw bytes".formatted(stored - RAW_LENGTH), rawSize);
+        ByteBuffer values = slot.raw;
+        if (view.shuffled()) {
+            slot.sorted = atLeast(slot.sorted, rawSize);
+            values = slot.sorted;
+        }
+        int each = rawSize / stored.length;
+        for (int b = 0; b < stored.length; b++) {
+            int from = (int) ArrowFraming.offset(stored, b);
+            requirePadding(body, slot.stored, from);
+            slot.stored.limit(Math.toIntExact(from + stored[b]));
+            try {
+                ZstdBuffer.read(slot.stored, values.slice(b * each, each));
+            } catch (ZstdFrames.DamagedException e) {
+                throw wrong(body + e.at, e.found, each);
             }
-            slot.raw.put(slot.stored).flip();
-            return;
+            if (slot.stored.hasRemaining()) {
+                throw wrong(
+                        body + slot.stored.position(),
+                        "%d bytes behind the last zstd frame".formatted(slot.stored.remaining()),
+                        each);
+            }
         }
-        try {
-            ZstdFrames.decompress(slot.stored, slot.raw);
-        } catch (ZstdFrames.DamagedException e) {
-            throw wrong(body + RAW_LENGTH + e.at, e.found, rawSize);
+        if (view.shuffled()) {
+            slot.planes.join(values, slot.raw, stored.length);
         }
-        if (slot.stored.hasRemaining()) {
-            throw wrong(
-                    body + slot.stored.position(),
-                    "%d bytes behind the last zstd frame".formatted(slot.stored.remaining()),
-                    rawSize);
+    }
+
+    /// That zeros lie between the end of a buffer, where `stored` stands, and the next.
+    private void requirePadding(long body, ByteBuffer stored, int next) throws IOException {
+        stored.limit(next);
+        while (stored.hasRemaining()) {
+            int at = stored.position();
+            if (stored.get() != 0) {
+                throw wrong(body + at, "no padding before the next buffer", 0);
+            }
         }
-        slot.raw.flip();
     }
 
     /// Cleared, with its limit at `size`.
@@ -153,7 +170,7 @@ final class ZstdReader implements ByteReader {
                 view.path(),
                 offset,
                 found,
-                "the %d bytes of its rows".formatted(rawSize),
+                rawSize == 0 ? "zeros" : "the %d bytes of its rows".formatted(rawSize),
                 "copy the checkpoint again");
     }
 

@@ -18,6 +18,7 @@ import org.apache.arrow.vector.ipc.message.ArrowRecordBatch;
 import org.apache.arrow.vector.ipc.message.MessageSerializer;
 import org.apache.arrow.vector.types.FloatingPointPrecision;
 import org.apache.arrow.vector.types.pojo.ArrowType;
+import org.apache.arrow.vector.types.pojo.Field;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -178,6 +179,56 @@ class ArrowJavaTest {
         }
         assertThat(frames).as("batches that shrank").isPositive();
         assertThat(raws).as("batches that did not").isPositive();
+    }
+
+    @Test
+    void shuffledBuffersHoldOneByteOfEveryElement() throws IOException {
+        TensorBytes tensors = write("zstd+shuffle");
+        int structs = 0;
+        for (Manifest.ArrowFile file : ManifestReader.read(folder).files()) {
+            int width = file.dtype().width();
+            Path path = folder.resolve(file.path());
+            try (RootAllocator allocator = new RootAllocator();
+                    FileChannel channel = FileChannel.open(path);
+                    ArrowFileReader reader = new ArrowFileReader(channel, allocator)) {
+                Field column = reader.getVectorSchemaRoot().getSchema().findField("values");
+                if (width != 2 && width != 4) {
+                    assertThat(column.getChildren()).isEmpty();
+                    continue;
+                }
+                structs++;
+                assertThat(column.getType()).isEqualTo(ArrowType.Struct.INSTANCE);
+                assertThat(column.getChildren())
+                        .extracting(Field::getName)
+                        .containsExactlyElementsOf(
+                                List.of("byte0", "byte1", "byte2", "byte3").subList(0, width));
+                assertThat(column.getChildren())
+                        .extracting(Field::getType)
+                        .containsOnly(new ArrowType.Int(8, false));
+                for (Place place : places(reader, path)) {
+                    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+                    for (int b = 0; b < place.batches(); b++) {
+                        ArrowBlock block = reader.getRecordBlocks().get(place.batch() + b);
+                        channel.position(block.getOffset());
+                        try (ArrowRecordBatch batch =
+                                MessageSerializer.deserializeRecordBatch(
+                                        new ReadChannel(channel), block, allocator)) {
+                            byte[] elements = new byte[batch.getLength() * width];
+                            for (int p = 0; p < width; p++) {
+                                byte[] plane = values(bytes(batch.getBuffers().get(2 + 2 * p)));
+                                for (int k = 0; k < batch.getLength(); k++) {
+                                    elements[k * width + p] = plane[k];
+                                }
+                            }
+                            bytes.writeBytes(elements);
+                        }
+                    }
+                    assertThat(bytes.toByteArray())
+                            .isEqualTo(tensors.get(place.name(), file.state()));
+                }
+            }
+        }
+        assertThat(structs).as("files of structs").isPositive();
     }
 
     private static byte[] bytes(ArrowBuf buffer) {

@@ -80,7 +80,7 @@ class DamagedUniversalTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"none", "zstd"})
+    @ValueSource(strings = {"none", "zstd", "zstd+shuffle"})
     void noticesOneFlippedBitAnywhereButInRawTensors(String compress) throws IOException {
         Path folder = write(compress);
         for (Path file : files(folder)) {
@@ -125,7 +125,8 @@ class DamagedUniversalTest {
 
     private static BitSet raw(Path folder, Path file, ByteBuffer content) throws IOException {
         BitSet bytes = new BitSet();
-        boolean compressed = ManifestReader.read(folder).files().getFirst().compressed();
+        boolean compressed =
+                ManifestReader.read(folder).files().getFirst().compression().compresses();
         for (WholeParameter whole : Samples.index(folder).wholes()) {
             for (TensorEntry tensor : whole.tensors().values()) {
                 if (!tensor.source().path().equals(file)) {
@@ -133,12 +134,15 @@ class DamagedUniversalTest {
                 }
                 if (tensor.source() instanceof StateFileView view) {
                     for (int b = 0; b < view.bodies.length; b++) {
-                        int body = (int) view.bodies[b];
-                        int end = body + (int) view.stored[b];
-                        if (compressed && body < end && content.getLong(body) == -1) {
-                            bytes.set(body + 8, end);
-                        } else if (!compressed) {
-                            bytes.set(body, end);
+                        long[] stored = view.stored(b);
+                        for (int part = 0; part < stored.length; part++) {
+                            int from = (int) (view.bodies[b] + ArrowFraming.offset(stored, part));
+                            int end = from + (int) stored[part];
+                            if (compressed && from < end && content.getLong(from) == -1) {
+                                bytes.set(from + 8, end);
+                            } else if (!compressed) {
+                                bytes.set(from, end);
+                            }
                         }
                     }
                 } else {
@@ -150,7 +154,7 @@ class DamagedUniversalTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"none", "zstd"})
+    @ValueSource(strings = {"none", "zstd", "zstd+shuffle"})
     void noticesFilesCutShortOrGrown(String compress) throws IOException {
         Path folder = write(compress);
         for (Path file : files(folder)) {

@@ -17,7 +17,7 @@ import io.ucp.tensor.Shape;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -31,6 +31,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.stream.Stream;
 import java.util.zip.CRC32;
 
 /// State files with good checksums that say what is not so.
@@ -40,14 +41,14 @@ class HostileArrowTest {
     @TempDir Path folder;
 
     /// A checkpoint of one tensor of eight float32, whose file is then written by hand.
-    private Path file(boolean compressed) throws IOException {
+    private Path file(Compression compression) throws IOException {
         ParameterFacts facts = Samples.parameter("a", Shape.of(COUNT), Map.of("w", DType.FLOAT32));
         Samples.write(
                 new UniversalFormat(),
                 folder,
                 List.of(facts),
                 List.of(),
-                Map.of("compress", compressed ? "zstd" : "none"));
+                Map.of("compress", compression.text()));
         return folder.resolve("states/w-00001.arrow");
     }
 
@@ -55,22 +56,36 @@ class HostileArrowTest {
         ParameterFacts facts = Samples.parameter("a", Shape.of(COUNT), Map.of("w", DType.FLOAT32));
         StateFile.Tensor tensor = new StateFile.Tensor(facts, 0, 1);
         return new StateFile(
-                        "states/w-00001.arrow", "w", DType.FLOAT32, false, COUNT, List.of(tensor))
+                        "states/w-00001.arrow",
+                        "w",
+                        DType.FLOAT32,
+                        Compression.NONE,
+                        COUNT,
+                        List.of(tensor))
                 .index();
     }
 
     private static byte[] arrow(
             byte[] header, byte[] message, byte[] body, ArrowFraming.Place... places) {
+        return arrow(Compression.NONE, header, message, body, places);
+    }
+
+    private static byte[] arrow(
+            Compression compression,
+            byte[] header,
+            byte[] message,
+            byte[] body,
+            ArrowFraming.Place... places) {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         out.writeBytes(header);
         out.writeBytes(message);
         out.writeBytes(Arrays.copyOf(body, (int) ArrowFraming.padded(body.length)));
-        out.writeBytes(ArrowFraming.end(DType.FLOAT32, index(), places));
+        out.writeBytes(ArrowFraming.end(DType.FLOAT32, compression, index(), places));
         return out.toByteArray();
     }
 
     private static byte[] header() {
-        return ArrowFraming.header(DType.FLOAT32, index());
+        return ArrowFraming.header(DType.FLOAT32, Compression.NONE, index());
     }
 
     private void refuses(Path file, byte[] bytes, String message) throws IOException {
@@ -98,9 +113,9 @@ class HostileArrowTest {
 
     @Test
     void lengthsAndPlacesOfBatches() throws IOException {
-        Path file = file(false);
+        Path file = file(Compression.NONE);
         byte[] header = header();
-        byte[] message = ArrowFraming.batch(COUNT, 32, false);
+        byte[] message = ArrowFraming.batch(Compression.NONE, COUNT, 32);
         byte[] body = new byte[32];
         int h = header.length;
         int m = message.length;
@@ -129,29 +144,38 @@ class HostileArrowTest {
         refuses(file, arrow(header, message, body), "0 record batches");
         refuses(
                 file,
-                arrow(header, ArrowFraming.batch(7, 28, false), body, good),
+                arrow(header, ArrowFraming.batch(Compression.NONE, 7, 28), body, good),
                 "1 elements less");
-        refuses(file, arrow(header, ArrowFraming.batch(9, 32, false), body, good), "9 rows");
-        refuses(file, arrow(header, ArrowFraming.batch(0, 32, false), body, good), "0 rows");
         refuses(
                 file,
-                arrow(header, ArrowFraming.batch(Long.MAX_VALUE, 32, false), body, good),
+                arrow(header, ArrowFraming.batch(Compression.NONE, 9, 32), body, good),
+                "9 rows");
+        refuses(
+                file,
+                arrow(header, ArrowFraming.batch(Compression.NONE, 0, 32), body, good),
+                "0 rows");
+        refuses(
+                file,
+                arrow(header, ArrowFraming.batch(Compression.NONE, Long.MAX_VALUE, 32), body, good),
                 "rows");
-        refuses(file, arrow(header, ArrowFraming.batch(-1, 32, false), body, good), "-1 rows");
         refuses(
                 file,
-                arrow(header, ArrowFraming.batch(COUNT, 28, false), body, good),
+                arrow(header, ArrowFraming.batch(Compression.NONE, -1, 32), body, good),
+                "-1 rows");
+        refuses(
+                file,
+                arrow(header, ArrowFraming.batch(Compression.NONE, COUNT, 28), body, good),
                 "28 bytes for 8 rows");
         refuses(
                 file,
-                arrow(header, ArrowFraming.batch(COUNT, 32, true), body, good),
+                arrow(header, ArrowFraming.batch(Compression.ZSTD, COUNT, 32), body, good),
                 "a compressed batch");
     }
 
     @Test
     void anotherSchemaOrIndex() throws IOException {
-        Path file = file(false);
-        byte[] message = ArrowFraming.batch(COUNT, 32, false);
+        Path file = file(Compression.NONE);
+        byte[] message = ArrowFraming.batch(Compression.NONE, COUNT, 32);
         byte[] body = new byte[32];
         Map<String, String> indices =
                 Map.of(
@@ -166,18 +190,18 @@ class HostileArrowTest {
                         index().replace("\"a\"", "\"b\""),
                         "tensor 0 is not \"a\"");
         for (Map.Entry<String, String> each : indices.entrySet()) {
-            byte[] header = ArrowFraming.header(DType.FLOAT32, each.getKey());
+            byte[] header = ArrowFraming.header(DType.FLOAT32, Compression.NONE, each.getKey());
             ArrowFraming.Place good = new ArrowFraming.Place(header.length, message.length, 64);
             refuses(file, arrow(header, message, body, good), each.getValue());
         }
-        byte[] header = ArrowFraming.header(DType.INT32, index());
+        byte[] header = ArrowFraming.header(DType.INT32, Compression.NONE, index());
         ArrowFraming.Place good = new ArrowFraming.Place(header.length, message.length, 64);
         refuses(file, arrow(header, message, body, good), "a column that does not hold float32");
     }
 
     @Test
     void framesThatLie() throws IOException {
-        Path file = file(true);
+        Path file = file(Compression.ZSTD);
         byte[] raw = new byte[32];
         byte[] frame = Zstd.compress(raw);
         byte[] large = Zstd.compress(new byte[1 << 20]);
@@ -200,15 +224,29 @@ class HostileArrowTest {
     }
 
     private static byte[] compressed(long rawLength, byte[] frame) {
-        byte[] body =
-                ByteBuffer.allocate(8 + frame.length)
-                        .order(ByteOrder.LITTLE_ENDIAN)
-                        .putLong(rawLength)
-                        .put(frame)
-                        .array();
-        byte[] header = header();
-        byte[] message = ArrowFraming.batch(COUNT, body.length, true);
+        return compressed(Compression.ZSTD, buffer(rawLength, frame));
+    }
+
+    private static byte[] buffer(long rawLength, byte[] frame) {
+        return ByteBuffer.allocate(8 + frame.length)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putLong(rawLength)
+                .put(frame)
+                .array();
+    }
+
+    /// A file of one batch, whose buffers lie as they should.
+    private static byte[] compressed(Compression compression, byte[]... buffers) {
+        long[] stored = Stream.of(buffers).mapToLong(buffer -> buffer.length).toArray();
+        byte[] body = new byte[(int) ArrowFraming.offset(stored, stored.length)];
+        for (int b = 0; b < stored.length; b++) {
+            int at = (int) ArrowFraming.offset(stored, b);
+            System.arraycopy(buffers[b], 0, body, at, buffers[b].length);
+        }
+        byte[] header = ArrowFraming.header(DType.FLOAT32, compression, index());
+        byte[] message = ArrowFraming.batch(compression, COUNT, stored);
         return arrow(
+                compression,
                 header,
                 message,
                 body,
@@ -216,12 +254,79 @@ class HostileArrowTest {
                         header.length, message.length, ArrowFraming.padded(body.length)));
     }
 
+    @Test
+    void shuffledBuffersThatLie() throws IOException {
+        Path file = file(Compression.SHUFFLED);
+        byte[] raw = buffer(-1, new byte[COUNT]);
+        byte[] seven = buffer(-1, new byte[COUNT - 1]);
+        byte[] frame = Zstd.compress(new byte[100]);
+        Map<byte[], String> wrong =
+                Map.of(
+                        compressed(Compression.SHUFFLED, raw, seven, raw, raw),
+                        "7 raw bytes; expected the 8 bytes of its rows",
+                        compressed(Compression.SHUFFLED, raw, raw, raw, seven),
+                        "7 raw bytes; expected the 8 bytes of its rows",
+                        compressed(Compression.SHUFFLED, raw, buffer(7, new byte[8]), raw, raw),
+                        "7 bytes when decompressed; expected the 8 bytes",
+                        compressed(Compression.SHUFFLED, raw, raw, buffer(8, new byte[8]), raw),
+                        "no zstd frame",
+                        compressed(
+                                Compression.SHUFFLED,
+                                raw,
+                                raw,
+                                buffer(8, Arrays.copyOf(frame, 8)),
+                                raw),
+                        "a zstd frame of 100 bytes",
+                        compressed(Compression.SHUFFLED, raw, raw, raw, buffer(-1, new byte[9])),
+                        "17 bytes for 8 rows",
+                        compressed(Compression.SHUFFLED, raw, raw, raw, new byte[8]),
+                        "8 bytes for 8 rows",
+                        compressed(Compression.SHUFFLED, raw, raw, raw),
+                        "batch 0 is not one column without nulls",
+                        compressed(Compression.SHUFFLED, raw, raw, raw, raw, raw),
+                        "batch 0 is not one column without nulls",
+                        compressed(Compression.ZSTD, raw),
+                        "a column that does not hold float32");
+        for (Map.Entry<byte[], String> each : wrong.entrySet()) {
+            refuses(file, each.getKey(), each.getValue());
+        }
+    }
+
+    /// Two buffers that share bytes, or leave some out, would be read one way by Arrow and another
+    /// by whoever goes through them in turn.
+    @Test
+    void shuffledBuffersElsewhere() throws IOException {
+        Path file = file(Compression.SHUFFLED);
+        byte[] raw = buffer(-1, new byte[COUNT]);
+        byte[] good = compressed(Compression.SHUFFLED, raw, raw, raw, raw);
+        int header = ArrowFraming.header(DType.FLOAT32, Compression.SHUFFLED, index()).length;
+        int message = ArrowFraming.batch(Compression.SHUFFLED, COUNT, 16, 16, 16, 16).length;
+        ByteBuffer bytes = ByteBuffer.wrap(good).order(ByteOrder.LITTLE_ENDIAN);
+        int moved = 0;
+        for (int at = header; at < header + message - 16; at++) {
+            boolean place = bytes.getLong(at) == 32 && bytes.getLong(at + 8) == 16;
+            for (long offset :
+                    place ? new long[] {0, 16, 31, 33, 40, Long.MAX_VALUE, -8} : new long[0]) {
+                byte[] bad = good.clone();
+                ArrowFraming.little(bad).putLong(at, offset);
+                int sealed = header + message - 4;
+                ArrowFraming.little(bad)
+                        .putInt(sealed, ArrowFraming.checksum(bad, header, message - 4));
+                refuses(file, bad, "batch 0 is not one column without nulls");
+                moved++;
+            }
+        }
+        assertThat(moved).isEqualTo(7);
+        Files.write(file, good);
+        read();
+    }
+
     /// Random damage to the metadata under a checksum made good again: read or refused, nothing
     /// else.
     @ParameterizedTest
-    @ValueSource(booleans = {false, true})
-    void metadataOfAnyKind(boolean compressed) throws IOException {
-        Path file = file(compressed);
+    @EnumSource
+    void metadataOfAnyKind(Compression compression) throws IOException {
+        Path file = file(compression);
         byte[] good = Files.readAllBytes(file);
         ByteBuffer ends = ByteBuffer.wrap(good).order(ByteOrder.LITTLE_ENDIAN);
         int footer = ends.getInt(good.length - 10);

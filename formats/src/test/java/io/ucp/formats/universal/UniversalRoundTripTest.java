@@ -40,7 +40,7 @@ class UniversalRoundTripTest {
     @TempDir Path folder;
 
     @ParameterizedTest
-    @ValueSource(strings = {"none", "zstd", "zstd:19"})
+    @ValueSource(strings = {"none", "zstd", "zstd:19", "zstd+shuffle", "zstd:19+shuffle"})
     void givesBackEveryFactAndEveryByte(String compress) throws IOException {
         for (Limits limits : List.of(Limits.STANDARD, Samples.TINY)) {
             Path out = folder.resolve("limits" + limits.file());
@@ -95,7 +95,7 @@ class UniversalRoundTripTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"none", "zstd"})
+    @ValueSource(strings = {"none", "zstd", "zstd+shuffle"})
     void readsAnyPartOfATensorThatSpansBatches(String compress) throws IOException {
         ParameterFacts facts =
                 Samples.parameter("t", Shape.of(37, 11), Map.of("fp32", DType.FLOAT32));
@@ -271,7 +271,18 @@ class UniversalRoundTripTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"lz4", "zstd:0", "zstd:23", "zstd:", "zstd:-1", ""})
+    @ValueSource(
+            strings = {
+                "lz4",
+                "zstd:0",
+                "zstd:23",
+                "zstd:",
+                "zstd:-1",
+                "",
+                "none+shuffle",
+                "zstd+",
+                "+shuffle"
+            })
     void refusesCompressionThatItLacks(String compress) {
         assertThatThrownBy(
                         () ->

@@ -1,5 +1,8 @@
 package io.ucp.formats.universal;
 
+import static io.ucp.formats.universal.Compression.SHUFFLED;
+import static io.ucp.formats.universal.Compression.ZSTD;
+
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.github.luben.zstd.Zstd;
@@ -12,6 +15,7 @@ import org.apache.arrow.flatbuf.Message;
 import org.apache.arrow.flatbuf.RecordBatch;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import java.nio.ByteBuffer;
@@ -27,25 +31,52 @@ class ZstdBatchesTest {
     @ParameterizedTest
     @ValueSource(ints = {2, 3, 4, 5, 6})
     void higherLevelsMakeWeightsNoLarger(int level) {
-        int least = encoded(level, 1).remaining();
-        assertThat(least).isLessThanOrEqualTo(encoded(1, 1).remaining());
+        assertThat(size(ZSTD, level)).isLessThanOrEqualTo(size(ZSTD, 1));
     }
 
     @ParameterizedTest
-    @ValueSource(ints = {1, 3, 4, 5, 22})
-    void givesBackWhatItWasGiven(int level) {
+    @ValueSource(ints = {1, 2, 3, 4, 5, 9})
+    void shufflingMakesWeightsSmallerByAtLeastATwentieth(int level) {
+        assertThat(size(SHUFFLED, level)).isLessThan((int) (0.95 * size(ZSTD, level)));
+    }
+
+    /// What their first levels look for is made for bytes of floats, and finds zeros all the same.
+    @Test
+    void shufflingKeepsZerosSmall() {
+        ByteBuffer zeros = ByteBuffer.allocateDirect(window(1).remaining());
+        try (WindowAssembler.Encoder encoder = assembler(SHUFFLED, 1).encoder()) {
+            assertThat(encoder.encode(1, zeros).remaining()).isLessThan(4096);
+        }
+    }
+
+    private static int size(Compression compression, int level) {
+        return encoded(compression, level, 1).remaining();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"ZSTD,1", "ZSTD,3", "ZSTD,4", "ZSTD,5", "ZSTD,22", "SHUFFLED,1", "SHUFFLED,5"})
+    void givesBackWhatItWasGiven(Compression compression, int level) {
+        WindowAssembler assembler = assembler(compression, level);
         for (int window = 1; window <= 2; window++) {
             ByteBuffer raw = window(window);
+            ByteBuffer encoded = encoded(compression, level, window);
             ByteBuffer back = ByteBuffer.allocateDirect(raw.remaining());
-            assertThat(assembler(level).decode(window, encoded(level, window), back)).isTrue();
+            assertThat(assembler.decode(window, encoded, back)).isTrue();
+            assertThat(back.hasRemaining()).isFalse();
             assertThat(back.flip()).isEqualTo(raw);
+            for (int size = 0; size < encoded.remaining(); size += 65_521) {
+                ByteBuffer cut = encoded.slice(0, size);
+                assertThat(assembler.decode(window, cut, back.clear()))
+                        .as("%d bytes", size)
+                        .isFalse();
+            }
         }
     }
 
     /// As Arrow's readers do.
     @Test
     void isOneCallToDecompress() {
-        ByteBuffer encoded = encoded(3, 1).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer encoded = encoded(ZSTD, 3, 1).order(ByteOrder.LITTLE_ENDIAN);
         int body = 8 + encoded.getInt(4); // the message and the eight bytes before it
         int size = Math.toIntExact(encoded.getLong(body));
         byte[] frames = new byte[length(encoded.slice(0, body))];
@@ -62,30 +93,32 @@ class ZstdBatchesTest {
 
     @Test
     void encodesAWindowAlikeWhateverCameBefore() {
-        try (WindowAssembler.Encoder encoder = assembler(3).encoder()) {
-            encoder.encode(1, window(1));
-            encoder.encode(2, window(2));
-            assertThat(encoder.encode(1, window(1))).isEqualTo(encoded(3, 1));
+        for (Compression compression : List.of(ZSTD, SHUFFLED)) {
+            try (WindowAssembler.Encoder encoder = assembler(compression, 3).encoder()) {
+                encoder.encode(1, window(1));
+                encoder.encode(2, window(2));
+                assertThat(encoder.encode(1, window(1))).isEqualTo(encoded(compression, 3, 1));
+            }
         }
     }
 
-    private static ByteBuffer encoded(int level, int window) {
-        try (WindowAssembler.Encoder encoder = assembler(level).encoder()) {
+    private static ByteBuffer encoded(Compression compression, int level, int window) {
+        try (WindowAssembler.Encoder encoder = assembler(compression, level).encoder()) {
             ByteBuffer bytes = encoder.encode(window, window(window));
             return ByteBuffer.allocateDirect(bytes.remaining()).put(bytes).flip();
         }
     }
 
     /// Windows 1 and 2 are the two batches.
-    private static WindowAssembler assembler(int level) {
+    private static WindowAssembler assembler(Compression compression, int level) {
         var noise = Samples.parameter("noise", Shape.of(ELEMENTS), Map.of("fp32", DType.FLOAT32));
-        StateFile file = StateFile.pack(List.of(noise), Limits.STANDARD, true).getFirst();
+        StateFile file = StateFile.pack(List.of(noise), Limits.STANDARD, compression).getFirst();
         return StateFileLayout.of(file, level).target().assembler().orElseThrow();
     }
 
     /// As weights are: their signs and exponents can be compressed, the rest is noise.
     private static ByteBuffer window(int window) {
-        List<Long> cuts = assembler(1).cuts();
+        List<Long> cuts = assembler(ZSTD, 1).cuts();
         int size = Math.toIntExact(cuts.get(window) - cuts.get(window - 1));
         ByteBuffer raw = ByteBuffer.allocateDirect(size).order(ByteOrder.LITTLE_ENDIAN);
         Random random = new Random(window);
