@@ -33,16 +33,12 @@ public final class BareLoop {
     private BareLoop() {}
 
     /// A piece of a file of one state.
-    ///
-    /// @param width bytes of an element
-    private record Piece(Path file, long at, int size, int width) {}
+    private record Piece(Path file, long at, int size) {}
 
-    /// What is done with a piece: it is compressed, to one frame or to frames of the size of ucp's,
-    /// or once its bytes are sorted by their place in the element.
+    /// What a piece is compressed to: one frame, or frames of the size of ucp's.
     enum Way {
         PLAIN,
-        FRAMES,
-        PLANES
+        FRAMES
     }
 
     /// What it took, and the bytes that came out.
@@ -70,11 +66,10 @@ public final class BareLoop {
             }
             int next = 0;
             for (Path file : files) {
-                int width = file.getFileName().toString().startsWith("weight") ? 2 : 4;
                 long size = Files.size(file);
                 for (long at = 0; at < size; at += PIECE) {
                     int length = (int) Math.min(PIECE, size - at);
-                    shares.get(next++ % THREADS).add(new Piece(file, at, length, width));
+                    shares.get(next++ % THREADS).add(new Piece(file, at, length));
                 }
             }
             for (int t = 0; t < THREADS; t++) {
@@ -92,9 +87,6 @@ public final class BareLoop {
     private static long write(List<Piece> pieces, Path to, int level, Way way) throws IOException {
         ByteBuffer raw = ByteBuffer.allocateDirect(PIECE);
         ByteBuffer frame = ByteBuffer.allocateDirect(PIECE + (PIECE >> 4));
-        int sorted = way == Way.PLANES ? PIECE : 0;
-        byte[] from = new byte[sorted];
-        byte[] by = new byte[sorted];
         long written = 0;
         try (ZstdCompressCtx context = new ZstdCompressCtx();
                 FileChannel out =
@@ -110,12 +102,6 @@ public final class BareLoop {
                 switch (way) {
                     case PLAIN -> context.compress(frame, raw);
                     case FRAMES -> frames(context, frame, raw);
-                    case PLANES -> {
-                        raw.get(from, 0, piece.size());
-                        sort(from, by, piece.size(), piece.width());
-                        raw.flip().put(by, 0, piece.size()).flip();
-                        context.compress(frame, raw);
-                    }
                 }
                 frame.flip();
                 written += frame.remaining();
@@ -136,16 +122,6 @@ public final class BareLoop {
             raw.limit(Math.min(end, raw.position() + CONTENT));
             context.compress(frames, raw);
         }
-    }
-
-    private static void sort(byte[] from, byte[] to, int size, int width) {
-        int count = size / width;
-        for (int plane = 0; plane < width; plane++) {
-            for (int k = 0; k < count; k++) {
-                to[plane * count + k] = from[k * width + plane];
-            }
-        }
-        System.arraycopy(from, count * width, to, count * width, size - count * width);
     }
 
     /// Those of a folder whose names end so.

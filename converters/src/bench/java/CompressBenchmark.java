@@ -6,6 +6,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.Stream;
 
@@ -42,38 +44,44 @@ public final class CompressBenchmark {
                 rounds,
                 Files.readString(Path.of("/proc/loadavg")).strip());
         System.out.println(
-                "level    ucp s   user    sys  loop s   user    sys  loop/ucp"
+                "level     ucp s   user    sys  loop s   user    sys  loop/ucp"
                         + "   without start    ratio: ucp   loop");
         for (String level : args[4].split(",")) {
             bench.level(level, rounds, size);
         }
-        bench.planes();
+        bench.states(args[4].split(","));
     }
 
-    /// What sorting the bytes of the elements by their place would give.
-    private void planes() throws Exception {
-        Path plain = place.resolve("plain");
-        Path out = place.resolve("loop");
-        run(conversion(plain, List.of()));
-        System.out.println(
-                "\nstate                     MiB   ratio       s   planes       s (zstd:1)");
-        for (Path file : BareLoop.files(plain, ".arrow")) {
-            double before = Files.size(file);
-            List<Path> one = List.of(file);
-            BareLoop.Run run = BareLoop.run(one, out, 1, BareLoop.Way.PLAIN);
-            delete(out);
-            BareLoop.Run planes = BareLoop.run(one, out, 1, BareLoop.Way.PLANES);
-            delete(out);
-            System.out.printf(
-                    Locale.ROOT,
-                    "%-20s %8.1f %7.3f %7.2f  %7.3f %7.2f%n",
-                    plain.relativize(file),
-                    before / MIB,
-                    run.bytes() / before,
-                    run.seconds(),
-                    planes.bytes() / before,
-                    planes.seconds());
+    /// What is left of each state.
+    private void states(String[] levels) throws IOException, InterruptedException {
+        Path out = place.resolve("out");
+        run(conversion(out, List.of()));
+        Map<String, Double> plain = states(out);
+        delete(out);
+        System.out.printf("%n%-18s", "size of");
+        plain.keySet().forEach(state -> System.out.printf(" %12s", state));
+        System.out.println();
+        for (String level : levels) {
+            for (boolean shuffle : new boolean[] {false, true}) {
+                run(compressing(out, level, shuffle));
+                Map<String, Double> sizes = states(out);
+                delete(out);
+                System.out.printf("%-18s", "zstd:" + level + (shuffle ? " --shuffle" : ""));
+                plain.forEach(
+                        (state, size) ->
+                                System.out.printf(Locale.ROOT, " %12.3f", sizes.get(state) / size));
+                System.out.println();
+            }
         }
+    }
+
+    private static Map<String, Double> states(Path universal) throws IOException {
+        Map<String, Double> sizes = new TreeMap<>();
+        for (Path file : BareLoop.files(universal, ".arrow")) {
+            String state = file.getFileName().toString().replaceFirst("-[0-9]+\\.arrow", "");
+            sizes.merge(state, (double) Files.size(file), Double::sum);
+        }
+        return sizes;
     }
 
     private void level(String level, int rounds, long size) throws Exception {
@@ -81,9 +89,11 @@ public final class CompressBenchmark {
         List<Run> plain = new ArrayList<>();
         List<Run> frames = new ArrayList<>();
         List<Run> warm = new ArrayList<>();
+        List<Run> shuffled = new ArrayList<>();
         warm(level, size); // compiled by now
         for (int round = 0; round < rounds; round++) {
-            ours.add(ours(level, size));
+            ours.add(ours(level, false, size));
+            shuffled.add(ours(level, true, size));
             plain.add(loop(level, BareLoop.Way.PLAIN, size));
             frames.add(loop(level, BareLoop.Way.FRAMES, size));
             warm.add(warm(level, size));
@@ -91,14 +101,17 @@ public final class CompressBenchmark {
         row("zstd:" + level, ours, plain, size);
         row("zstd:" + level + "f", ours, frames, size);
         row("zstd:" + level + "w", ours, warm, size);
+        row("zstd:" + level + "s", shuffled, plain, size);
+        row("zstd:" + level + "sw", shuffled, warm, size);
     }
 
-    private Run ours(String level, long size) throws IOException, InterruptedException {
+    private Run ours(String level, boolean shuffle, long size)
+            throws IOException, InterruptedException {
         Path out = place.resolve("out");
         Pages.touch(size);
         Cpu before = Cpu.children();
         long start = System.nanoTime();
-        run(conversion(out, List.of("--compress", "zstd:" + level)));
+        run(compressing(out, level, shuffle));
         double seconds = (System.nanoTime() - start) / 1e9;
         Cpu cpu = Cpu.children().since(before);
         long bytes = size(BareLoop.files(out, ".arrow"));
@@ -149,7 +162,7 @@ public final class CompressBenchmark {
     private static void row(String name, List<Run> ours, List<Run> loops, long size) {
         System.out.printf(
                 Locale.ROOT,
-                "%-7s %6.2f %6.2f %6.2f  %6.2f %6.2f %6.2f  %8.2f  %6.2f %7.2f   %11.4f %6.4f%n",
+                "%-8s %6.2f %6.2f %6.2f  %6.2f %6.2f %6.2f  %8.2f  %6.2f %7.2f   %11.4f %6.4f%n",
                 name,
                 median(ours, Run::seconds),
                 median(ours, run -> run.cpu().user()),
@@ -170,6 +183,14 @@ public final class CompressBenchmark {
             shares[k] = of.applyAsDouble(loops.get(k)) / of.applyAsDouble(ours.get(k));
         }
         return shares;
+    }
+
+    private List<String> compressing(Path out, String level, boolean shuffle) {
+        List<String> options = new ArrayList<>(List.of("--compress", "zstd:" + level));
+        if (shuffle) {
+            options.add("--shuffle");
+        }
+        return conversion(out, options);
     }
 
     private List<String> conversion(Path out, List<String> options) {

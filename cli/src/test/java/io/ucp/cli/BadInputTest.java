@@ -133,6 +133,15 @@ final class BadInputTest {
         nothingIsLeft();
     }
 
+    @Test
+    void shufflingWhatIsNotCompressedIsWrongUsage() throws IOException {
+        assertThat(convert("--shuffle").endsWith(ExitCode.USAGE).err())
+                .startsWith(
+                        "ucp convert: --shuffle without --compress; expected --compress zstd beside"
+                                + " it\n");
+        nothingIsLeft();
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"gzip", "zstd:0", "zstd:23", "zstd:", ""})
     void unknownCompressionIsWrongUsage(String method) throws IOException {

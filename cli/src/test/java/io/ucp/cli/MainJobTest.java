@@ -8,6 +8,8 @@ import org.junit.jupiter.api.io.TempDir;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 
 /// The README's first command, and what a user would do next: eight ranks, TP 2, PP 2, DP 2,
 /// ZeRO-1.
@@ -35,15 +37,30 @@ final class MainJobTest {
     }
 
     @Test
-    void compressedFormIsSmallerAndEqual() throws IOException {
-        Path plain = folder.resolve("plain");
-        Path small = folder.resolve("small");
-        Run.ucp("convert", SOURCE, "-o", plain, "--to", "universal", "-q").isDone();
-        Run.ucp("convert", SOURCE, "-o", small, "--to", "universal", "--compress", "zstd:1", "-q")
-                .isDone();
-        assertThat(Files.size(small.resolve("states/fp32-00001.arrow")))
-                .isLessThan(Files.size(plain.resolve("states/fp32-00001.arrow")));
+    void compressedFormIsSmallerAndEqualAndTheShuffledOneMoreSo() throws IOException {
+        Path plain = universal("plain");
+        Path small = universal("small", "--compress", "zstd:1");
+        Path smaller = universal("smaller", "--compress", "zstd:1", "--shuffle");
+        for (String state : List.of("fp32", "exp_avg", "exp_avg_sq", "weight")) {
+            String file = "states/%s-00001.arrow".formatted(state);
+            assertThat(Files.size(small.resolve(file))).isLessThan(Files.size(plain.resolve(file)));
+            assertThat(Files.size(smaller.resolve(file)))
+                    .isLessThan(Files.size(small.resolve(file)));
+        }
         Run.ucp("verify", plain, small).isDone();
+        Run.ucp("verify", plain, smaller).isDone();
+        Path again = folder.resolve("again");
+        Run.ucp("convert", smaller, "-o", again, "--to", "universal").isDone();
+        Run.ucp("diff", plain, again).isDone();
+    }
+
+    private Path universal(String name, String... options) {
+        Path out = folder.resolve(name);
+        List<Object> words =
+                new ArrayList<>(List.of("convert", SOURCE, "-o", out, "--to", "universal", "-q"));
+        words.addAll(List.of(options));
+        Run.ucp(words.toArray()).isDone();
+        return out;
     }
 
     @Test

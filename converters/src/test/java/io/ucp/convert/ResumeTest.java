@@ -51,6 +51,7 @@ class ResumeTest {
         return List.of(
                 request(SAMPLE, "universal", Map.of()),
                 request(SAMPLE, "universal", Map.of("compress", "zstd:1")),
+                request(SAMPLE, "universal", Map.of("compress", "zstd:1+shuffle")),
                 new Request(
                         SAMPLE,
                         Optional.empty(),

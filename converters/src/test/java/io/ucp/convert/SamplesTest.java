@@ -78,19 +78,10 @@ class SamplesTest {
     void everyFormHoldsTheSameStateAndItsDigests(Path sample) throws IOException {
         Path universal = folder.resolve("universal");
         Report report = run(prepare(sample, "universal", Optional.empty()), universal);
-        Path compressed = folder.resolve("compressed");
-        run(
-                Conversion.prepare(
-                        new Request(
-                                sample.resolve("checkpoint"),
-                                Optional.empty(),
-                                "universal",
-                                Optional.empty(),
-                                Map.of(),
-                                Map.of("compress", "zstd:1"))),
-                compressed);
+        Path compressed = compressed(sample, "zstd:1");
+        Path shuffled = compressed(sample, "zstd:1+shuffle");
         Described source = describe(sample.resolve("checkpoint"));
-        for (Path form : List.of(universal, compressed)) {
+        for (Path form : List.of(universal, compressed, shuffled)) {
             Verification.Verdict same =
                     Verification.compare(
                             source, describe(form), RunOptions.standard(), Progress.NONE);
@@ -102,6 +93,21 @@ class SamplesTest {
         }
         assertThat(Digests.of(source.inventory(), RunOptions.standard(), Progress.NONE))
                 .isEqualTo(report.digests());
+    }
+
+    private Path compressed(Path sample, String method) throws IOException {
+        Path out = folder.resolve(method);
+        run(
+                Conversion.prepare(
+                        new Request(
+                                sample.resolve("checkpoint"),
+                                Optional.empty(),
+                                "universal",
+                                Optional.empty(),
+                                Map.of(),
+                                Map.of("compress", method))),
+                out);
+        return out;
     }
 
     private static Optional<String> byHand(Path sample) {

@@ -63,6 +63,7 @@ final class FlipTest {
                     "deepspeed-universal",
                     "universal",
                     "universal-zstd",
+                    "universal-shuffle",
                     "dcp",
                     "megatron",
                     "megatron-dist",
@@ -98,6 +99,8 @@ final class FlipTest {
             case "deepspeed-universal" -> converted(name, "deepspeed-universal", Map.of());
             case "universal" -> converted(name, "universal", Map.of());
             case "universal-zstd" -> converted(name, "universal", Map.of("compress", "zstd"));
+            case "universal-shuffle" ->
+                    converted(name, "universal", Map.of("compress", "zstd+shuffle"));
             case "dcp" -> Checkpoints.of(name, DCP.resolve("fsdp2"), "\\.metadata", folder);
             case "megatron" -> made(name, LLAMA, name, Map.of(), CONFIG);
             case "megatron-dist" -> made(name, LLAMA, name, Map.of(), CONFIG + "|\\.metadata");

@@ -40,10 +40,13 @@ final class UniversalParsers {
         Files.write(small.resolve("model.safetensors"), ContainerParsers.small());
         Path plain = universal(small, folder.resolve("universal"), Map.of());
         Path compressed = universal(small, folder.resolve("zstd"), Map.of("compress", "zstd"));
+        Path shuffled =
+                universal(small, folder.resolve("shuffle"), Map.of("compress", "zstd+shuffle"));
         return List.of(
                 universalManifest(plain, ranks(folder)),
                 arrow("arrow", plain, true),
                 arrow("arrow-zstd", compressed, false),
+                arrow("arrow-shuffle", shuffled, false),
                 carried(folder.resolve("training")));
     }
 

@@ -14,12 +14,14 @@ import java.util.List;
 final class ZstdBatches implements WindowAssembler {
     private static final int HEADER_WINDOW = 8 << 20;
 
-    /// The last level whose strategy looks for matches in hash tables alone (`clevels.h`).
-    private static final int FAST = 4;
+    /// The first level of zstd 1.5.7 that weighs what a match costs against the literals that it
+    /// replaces (`clevels.h`: btopt); those below take what they find.
+    private static final int WEIGHING = 13;
 
-    /// What those levels look for in byte planes, where four bytes alike are mostly chance and cost
-    /// more than the literals they replace: the longest matches that a table finds, in the least
-    /// table (zstd's own bounds). Smaller and three times as fast (docs/performance.md).
+    /// What levels below look for in byte planes, where a few bytes alike are mostly chance and
+    /// cost more than their literals: the longest matches that zstd finds, in its least tables.
+    /// That is smaller and faster at each of these levels, and leaves no difference in size between
+    /// them (docs/performance.md).
     private static final int LONGEST_MATCH = 7;
 
     private static final int LEAST_TABLE = 6;
@@ -75,11 +77,10 @@ final class ZstdBatches implements WindowAssembler {
         private final ZstdCompressCtx context =
                 new ZstdCompressCtx().setLevel(level).setChecksum(true);
         private final BytePlanes planes = new BytePlanes();
-        private ByteBuffer sorted = ByteBuffer.allocateDirect(0);
         private ByteBuffer out = ByteBuffer.allocateDirect(0);
 
         Compressing() {
-            if (shuffled && level <= FAST) {
+            if (shuffled && level < WEIGHING) {
                 context.setMinMatch(LONGEST_MATCH).setHashLog(LEAST_TABLE).setChainLog(LEAST_TABLE);
             }
         }
@@ -88,7 +89,7 @@ final class ZstdBatches implements WindowAssembler {
         public ByteBuffer encode(int window, ByteBuffer raw) {
             int size = raw.remaining();
             if (window < headerWindows) {
-                out = atLeast(out, size);
+                out = ZstdBuffer.atLeast(out, size);
                 return out.put(raw.duplicate()).flip();
             }
             long rows = size / file.dtype().width();
@@ -98,13 +99,13 @@ final class ZstdBatches implements WindowAssembler {
             }
             ByteBuffer values = direct(raw);
             if (shuffled) {
-                sorted = atLeast(sorted, size);
+                ByteBuffer sorted = planes.buffer(size);
                 planes.split(values, sorted, file.dtype().width());
                 values = sorted;
             }
             int each = size / buffers;
             int most = buffers * (ZstdBuffer.bound(each) + 8) + ArrowFraming.ALIGNMENT;
-            out = atLeast(out, messageSize + most);
+            out = ZstdBuffer.atLeast(out, messageSize + most);
             out.position(messageSize);
             for (int b = 0; b < buffers; b++) {
                 pad(messageSize + ArrowFraming.offset(stored, b));
@@ -135,12 +136,6 @@ final class ZstdBatches implements WindowAssembler {
         }
     }
 
-    /// Cleared, with its limit at `size`.
-    private static ByteBuffer atLeast(ByteBuffer buffer, int size) {
-        return (buffer.capacity() < size ? ByteBuffer.allocateDirect(size) : buffer.clear())
-                .limit(size);
-    }
-
     @Override
     public boolean decode(int window, ByteBuffer encoded, ByteBuffer raw) {
         int size = raw.remaining();
@@ -155,7 +150,8 @@ final class ZstdBatches implements WindowAssembler {
         if (encoded.remaining() < messageSize) {
             return false;
         }
-        ByteBuffer values = shuffled ? ByteBuffer.allocateDirect(size) : raw;
+        BytePlanes planes = BytePlanes.ofThread();
+        ByteBuffer values = shuffled ? planes.buffer(size) : raw;
         ByteBuffer body = encoded.slice(messageSize, encoded.remaining() - messageSize);
         try {
             int each = size / buffers;
@@ -174,7 +170,7 @@ final class ZstdBatches implements WindowAssembler {
             return false;
         }
         if (shuffled) {
-            new BytePlanes().join(values, raw, file.dtype().width());
+            planes.join(values, raw, file.dtype().width());
         }
         raw.position(raw.limit());
         return true;

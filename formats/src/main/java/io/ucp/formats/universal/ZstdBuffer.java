@@ -16,6 +16,12 @@ final class ZstdBuffer {
 
     private ZstdBuffer() {}
 
+    /// This buffer or, where it is too small, another one: cleared, with its limit at `size`.
+    static ByteBuffer atLeast(ByteBuffer buffer, int size) {
+        return (buffer.capacity() < size ? ByteBuffer.allocateDirect(size) : buffer.clear())
+                .limit(size);
+    }
+
     /// Bytes that [#write] takes at most.
     static int bound(int rawSize) {
         return Math.addExact(RAW_LENGTH, ZstdFrames.bound(rawSize));

@@ -20,6 +20,10 @@ final class ZstdReader implements ByteReader {
     /// Least recently used first; guarded by itself.
     private static final List<Slot> POOL = new ArrayList<>();
 
+    /// What a thread reads a batch into before it fills a slot.
+    private static final ThreadLocal<ByteBuffer> STORED =
+            ThreadLocal.withInitial(() -> ByteBuffer.allocateDirect(0));
+
     private final StateFileView view;
     private final FileChannel channel;
 
@@ -35,12 +39,6 @@ final class ZstdReader implements ByteReader {
 
         Key held = Key.NONE;
         ByteBuffer raw = ByteBuffer.allocateDirect(0);
-        ByteBuffer stored = ByteBuffer.allocateDirect(0);
-
-        /// The planes of a shuffled batch.
-        ByteBuffer sorted = ByteBuffer.allocateDirect(0);
-
-        final BytePlanes planes = new BytePlanes();
     }
 
     /// A batch of one open file; readers are compared by identity.
@@ -115,36 +113,37 @@ final class ZstdReader implements ByteReader {
     private void fill(Slot slot, int batch) throws IOException {
         int rawSize = view.rawSize(batch);
         long body = view.bodies[batch];
-        long[] stored = view.stored(batch);
-        int size = Math.toIntExact(ArrowFraming.offset(stored, stored.length));
-        slot.stored = atLeast(slot.stored, size);
-        Channels.read(channel, view.path(), body, slot.stored);
-        slot.stored.position(0);
-        slot.raw = atLeast(slot.raw, rawSize);
+        long[] lengths = view.stored(batch);
+        int size = Math.toIntExact(ArrowFraming.offset(lengths, lengths.length));
+        ByteBuffer stored = ZstdBuffer.atLeast(STORED.get(), size);
+        STORED.set(stored);
+        Channels.read(channel, view.path(), body, stored);
+        stored.position(0);
+        slot.raw = ZstdBuffer.atLeast(slot.raw, rawSize);
+        BytePlanes planes = BytePlanes.ofThread();
         ByteBuffer values = slot.raw;
         if (view.shuffled()) {
-            slot.sorted = atLeast(slot.sorted, rawSize);
-            values = slot.sorted;
+            values = planes.buffer(rawSize);
         }
-        int each = rawSize / stored.length;
-        for (int b = 0; b < stored.length; b++) {
-            int from = (int) ArrowFraming.offset(stored, b);
-            requirePadding(body, slot.stored, from);
-            slot.stored.limit(Math.toIntExact(from + stored[b]));
+        int each = rawSize / lengths.length;
+        for (int b = 0; b < lengths.length; b++) {
+            int from = (int) ArrowFraming.offset(lengths, b);
+            requirePadding(body, stored, from);
+            stored.limit(Math.toIntExact(from + lengths[b]));
             try {
-                ZstdBuffer.read(slot.stored, values.slice(b * each, each));
+                ZstdBuffer.read(stored, values.slice(b * each, each));
             } catch (ZstdFrames.DamagedException e) {
                 throw wrong(body + e.at, e.found, each);
             }
-            if (slot.stored.hasRemaining()) {
+            if (stored.hasRemaining()) {
                 throw wrong(
-                        body + slot.stored.position(),
-                        "%d bytes behind the last zstd frame".formatted(slot.stored.remaining()),
+                        body + stored.position(),
+                        "%d bytes behind the last zstd frame".formatted(stored.remaining()),
                         each);
             }
         }
         if (view.shuffled()) {
-            slot.planes.join(values, slot.raw, stored.length);
+            planes.join(values, slot.raw, lengths.length);
         }
     }
 
@@ -157,12 +156,6 @@ final class ZstdReader implements ByteReader {
                 throw wrong(body + at, "no padding before the next buffer", 0);
             }
         }
-    }
-
-    /// Cleared, with its limit at `size`.
-    private static ByteBuffer atLeast(ByteBuffer buffer, int size) {
-        return (buffer.capacity() < size ? ByteBuffer.allocateDirect(size) : buffer.clear())
-                .limit(size);
     }
 
     private MalformedFileException wrong(long offset, String found, int rawSize) {
