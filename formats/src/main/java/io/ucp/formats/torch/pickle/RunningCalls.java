@@ -117,7 +117,7 @@ public final class RunningCalls {
             case "builtins", "__builtin__" ->
                     BUILTINS.contains(global.name()) || leadsOut(global.name());
             case "functools" -> !global.name().equals(PARTIAL);
-            case String _ -> MODULES.contains(top) || leadsOut(global.name());
+            default -> MODULES.contains(top) || leadsOut(global.name());
         };
     }
 
