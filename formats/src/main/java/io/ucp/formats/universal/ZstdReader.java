@@ -153,18 +153,19 @@ final class ZstdReader implements ByteReader {
         while (stored.hasRemaining()) {
             int at = stored.position();
             if (stored.get() != 0) {
-                throw wrong(body + at, "no padding before the next buffer", 0);
+                throw wrong(body + at, "no padding before the next buffer", "zeros");
             }
         }
     }
 
-    private MalformedFileException wrong(long offset, String found, int rawSize) {
+    /// @param size bytes of the buffer's values
+    private MalformedFileException wrong(long offset, String found, int size) {
+        return wrong(offset, found, "the %d bytes of its rows".formatted(size));
+    }
+
+    private MalformedFileException wrong(long offset, String found, String expected) {
         return new MalformedFileException(
-                view.path(),
-                offset,
-                found,
-                rawSize == 0 ? "zeros" : "the %d bytes of its rows".formatted(rawSize),
-                "copy the checkpoint again");
+                view.path(), offset, found, expected, "copy the checkpoint again");
     }
 
     @Override
