@@ -157,20 +157,12 @@ class ArrowJavaTest {
                     ArrowFileReader reader = new ArrowFileReader(channel, allocator)) {
                 for (Place place : places(reader, path)) {
                     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-                    for (int b = 0; b < place.batches(); b++) {
-                        ArrowBlock block = reader.getRecordBlocks().get(place.batch() + b);
-                        channel.position(block.getOffset());
-                        try (ArrowRecordBatch batch =
-                                MessageSerializer.deserializeRecordBatch(
-                                        new ReadChannel(channel), block, allocator)) {
-                            assertThat(batch.getBodyCompression().getCodec())
-                                    .isEqualTo(CompressionType.ZSTD);
-                            byte[] stored = bytes(batch.getBuffers().get(1));
-                            boolean raw = stored.length > 0 && first(stored) == -1;
-                            raws += raw ? 1 : 0;
-                            frames += raw || stored.length == 0 ? 0 : 1;
-                            bytes.writeBytes(values(stored));
-                        }
+                    for (Stored batch : stored(reader, channel, allocator, place)) {
+                        byte[] stored = batch.buffers().get(1);
+                        boolean raw = stored.length > 0 && first(stored) == -1;
+                        raws += raw ? 1 : 0;
+                        frames += raw || stored.length == 0 ? 0 : 1;
+                        bytes.writeBytes(values(stored));
                     }
                     assertThat(bytes.toByteArray())
                             .isEqualTo(tensors.get(place.name(), file.state()));
@@ -207,21 +199,15 @@ class ArrowJavaTest {
                         .containsOnly(new ArrowType.Int(8, false));
                 for (Place place : places(reader, path)) {
                     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-                    for (int b = 0; b < place.batches(); b++) {
-                        ArrowBlock block = reader.getRecordBlocks().get(place.batch() + b);
-                        channel.position(block.getOffset());
-                        try (ArrowRecordBatch batch =
-                                MessageSerializer.deserializeRecordBatch(
-                                        new ReadChannel(channel), block, allocator)) {
-                            byte[] elements = new byte[batch.getLength() * width];
-                            for (int p = 0; p < width; p++) {
-                                byte[] plane = values(bytes(batch.getBuffers().get(2 + 2 * p)));
-                                for (int k = 0; k < batch.getLength(); k++) {
-                                    elements[k * width + p] = plane[k];
-                                }
+                    for (Stored batch : stored(reader, channel, allocator, place)) {
+                        byte[] elements = new byte[batch.rows() * width];
+                        for (int p = 0; p < width; p++) {
+                            byte[] plane = values(batch.buffers().get(2 + 2 * p));
+                            for (int k = 0; k < batch.rows(); k++) {
+                                elements[k * width + p] = plane[k];
                             }
-                            bytes.writeBytes(elements);
                         }
+                        bytes.writeBytes(elements);
                     }
                     assertThat(bytes.toByteArray())
                             .isEqualTo(tensors.get(place.name(), file.state()));
@@ -229,6 +215,30 @@ class ArrowJavaTest {
             }
         }
         assertThat(structs).as("files of structs").isPositive();
+    }
+
+    /// @param buffers as they lie in the file
+    private record Stored(int rows, List<byte[]> buffers) {}
+
+    /// The compressed batches of a tensor, as Arrow takes them apart.
+    private static List<Stored> stored(
+            ArrowFileReader reader, FileChannel channel, RootAllocator allocator, Place place)
+            throws IOException {
+        List<Stored> batches = new ArrayList<>();
+        for (int b = 0; b < place.batches(); b++) {
+            ArrowBlock block = reader.getRecordBlocks().get(place.batch() + b);
+            channel.position(block.getOffset());
+            try (ArrowRecordBatch batch =
+                    MessageSerializer.deserializeRecordBatch(
+                            new ReadChannel(channel), block, allocator)) {
+                assertThat(batch.getBodyCompression().getCodec()).isEqualTo(CompressionType.ZSTD);
+                batches.add(
+                        new Stored(
+                                batch.getLength(),
+                                batch.getBuffers().stream().map(ArrowJavaTest::bytes).toList()));
+            }
+        }
+        return batches;
     }
 
     private static byte[] bytes(ArrowBuf buffer) {
