@@ -5,6 +5,7 @@ import io.ucp.formats.distcp.Place;
 import io.ucp.formats.distcp.StateDictEntry;
 
 import org.apache.arrow.flatbuf.Block;
+import org.apache.arrow.flatbuf.Buffer;
 import org.apache.arrow.flatbuf.Footer;
 import org.apache.arrow.flatbuf.Message;
 import org.apache.arrow.flatbuf.RecordBatch;
@@ -158,10 +159,17 @@ final class ByteClasses {
                     Message.getRootAsMessage(
                             bytes.slice((int) block.offset() + 8, block.metaDataLength() - 8));
             RecordBatch batch = (RecordBatch) message.header(new RecordBatch());
-            long values = body + batch.buffers(1).length();
+            long values = body;
             past = body + block.bodyLength();
             put("arrow batch", file, block.offset(), body);
-            put("arrow values", file, body, values);
+            for (int v = 0; v < batch.buffersLength(); v++) {
+                Buffer buffer = batch.buffers(v);
+                if (buffer.length() > 0) {
+                    put("arrow padding", file, values, body + buffer.offset());
+                    values = body + buffer.offset() + buffer.length();
+                    put("arrow values", file, body + buffer.offset(), values);
+                }
+            }
             put("arrow padding", file, values, past);
         }
         put("arrow footer", file, past, bytes.limit());

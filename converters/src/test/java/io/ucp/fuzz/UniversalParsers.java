@@ -40,14 +40,23 @@ final class UniversalParsers {
         Files.write(small.resolve("model.safetensors"), ContainerParsers.small());
         Path plain = universal(small, folder.resolve("universal"), Map.of());
         Path compressed = universal(small, folder.resolve("zstd"), Map.of("compress", "zstd"));
+        Path zeros = Files.createDirectories(folder.resolve("zeros"));
+        Files.write(zeros.resolve("model.safetensors"), zeros());
         Path shuffled =
-                universal(small, folder.resolve("shuffle"), Map.of("compress", "zstd+shuffle"));
+                universal(zeros, folder.resolve("shuffle"), Map.of("compress", "zstd+shuffle"));
         return List.of(
                 universalManifest(plain, ranks(folder)),
                 arrow("arrow", plain, true),
                 arrow("arrow-zstd", compressed, false),
                 arrow("arrow-shuffle", shuffled, false),
                 carried(folder.resolve("training")));
+    }
+
+    /// Whose planes are smaller when compressed.
+    private static byte[] zeros() {
+        String header = "{\"a\":{\"dtype\":\"F32\",\"shape\":[64],\"data_offsets\":[0,256]}}";
+        return ((char) header.length() + "\0".repeat(7) + header + "\0".repeat(256))
+                .getBytes(StandardCharsets.ISO_8859_1);
     }
 
     private static Path universal(Path source, Path out, Map<String, String> options)

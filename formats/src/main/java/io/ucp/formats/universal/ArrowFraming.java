@@ -136,7 +136,7 @@ final class ArrowFraming {
         return message(builder.sizedByteArray(), 0);
     }
 
-    /// Where buffer `b` of a body begins, or all of them end: each at a multiple of 8 bytes.
+    /// Where buffer `b` of a body begins, at a multiple of 8 bytes, or where the last of them ends.
     static long offset(long[] stored, int b) {
         long at = 0;
         for (int before = 0; before < b; before++) {

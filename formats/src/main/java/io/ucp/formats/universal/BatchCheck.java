@@ -66,7 +66,7 @@ final class BatchCheck {
         }
     }
 
-    /// The lengths of the buffers of values, each of which is to begin where the one before ends.
+    /// The lengths of the buffers of values, which are to lie as [ArrowFraming#offset] says.
     private long[] stored(Region region, RecordBatch batch, long body, int number)
             throws MalformedFileException {
         long[] stored = new long[file.compression().buffers(file.dtype())];

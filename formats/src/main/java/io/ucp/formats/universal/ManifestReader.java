@@ -33,6 +33,7 @@ import java.util.Set;
 final class ManifestReader {
     private static final int LONGEST = 1 << 30;
     private static final String COPY = "copy the checkpoint again";
+    private static final String NEWER = "read it with the ucp that wrote it, or a later one";
 
     private final Path file;
 
@@ -72,7 +73,7 @@ final class ManifestReader {
                     -1,
                     "version %d of the universal format".formatted(version),
                     "version %d, the newest that this ucp reads".formatted(Manifest.VERSION),
-                    "read it with the ucp that wrote it, or a later one");
+                    NEWER);
         }
         if (version < Manifest.VERSION) {
             throw wrong(
@@ -195,11 +196,18 @@ final class ManifestReader {
             DType dtype = ManifestFacts.dtype(json);
             String text = json.text("compression");
             Compression compression = Compression.of(text).orElse(null);
-            if (compression == null || compression.on(dtype) != compression) {
+            if (compression == null) {
+                throw wrong(
+                        -1,
+                        "compression \"%s\" of %s".formatted(text, path),
+                        "one that this ucp reads: none, zstd or zstd+shuffle",
+                        NEWER);
+            }
+            if (compression.on(dtype) != compression) {
                 throw json.wrong(
                         "compression",
                         "\"%s\" of %s".formatted(text, dtype.torchName()),
-                        "none, zstd or, for elements of 2 and 4 bytes, zstd+shuffle");
+                        "it for elements of 2 and 4 bytes alone");
             }
             files.add(
                     new Manifest.ArrowFile(

@@ -71,7 +71,8 @@ public final class UniversalFormat implements CheckpointFormat {
     }
 
     /// Reads the manifest and checks every byte of the folder that is not a tensor's against it,
-    /// save the raw data in `carried/`: see [#damage].
+    /// save the raw data in `carried/`: see [#damage]. (The zeros between the buffers of a shuffled
+    /// batch count as the tensor's.)
     @Override
     public CheckpointIndex index(Candidate candidate) throws IOException {
         try {

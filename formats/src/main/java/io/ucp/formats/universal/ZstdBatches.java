@@ -15,16 +15,16 @@ final class ZstdBatches implements WindowAssembler {
     private static final int HEADER_WINDOW = 8 << 20;
 
     /// The first level of zstd 1.5.7 that weighs what a match costs against the literals that it
-    /// replaces (`clevels.h`: btopt); those below take what they find.
+    /// replaces (`clevels.h`, contents of up to 256 KiB: btopt); those below take what they find.
     private static final int WEIGHING = 13;
 
-    /// What levels below look for in byte planes, where a few bytes alike are mostly chance and
-    /// cost more than their literals: the longest matches that zstd finds, in its least tables.
-    /// That is smaller and faster at each of these levels, and leaves no difference in size between
-    /// them (docs/performance.md).
-    private static final int LONGEST_MATCH = 7;
+    /// Bytes of the shortest match that levels below look for in byte planes, where a few bytes
+    /// alike are mostly chance and cost more than their literals: as many as zstd takes (from level
+    /// 4 on it makes 6 of them), in its smallest tables. That is smaller and faster at each of
+    /// these levels, and leaves no difference in size between them (docs/performance.md).
+    private static final int MATCH = 7;
 
-    private static final int LEAST_TABLE = 6;
+    private static final int TABLE_LOG = 6;
 
     private final StateFile file;
     private final int headerWindows;
@@ -72,16 +72,15 @@ final class ZstdBatches implements WindowAssembler {
         return new Compressing();
     }
 
-    /// With buffers that grow to what the largest window needs.
+    /// With a buffer that grows to what the largest window needs.
     private final class Compressing implements Encoder {
         private final ZstdCompressCtx context =
                 new ZstdCompressCtx().setLevel(level).setChecksum(true);
-        private final BytePlanes planes = new BytePlanes();
         private ByteBuffer out = ByteBuffer.allocateDirect(0);
 
         Compressing() {
             if (shuffled && level < WEIGHING) {
-                context.setMinMatch(LONGEST_MATCH).setHashLog(LEAST_TABLE).setChainLog(LEAST_TABLE);
+                context.setMinMatch(MATCH).setHashLog(TABLE_LOG).setChainLog(TABLE_LOG);
             }
         }
 
@@ -99,6 +98,7 @@ final class ZstdBatches implements WindowAssembler {
             }
             ByteBuffer values = direct(raw);
             if (shuffled) {
+                BytePlanes planes = BytePlanes.ofThread();
                 ByteBuffer sorted = planes.buffer(size);
                 planes.split(values, sorted, file.dtype().width());
                 values = sorted;

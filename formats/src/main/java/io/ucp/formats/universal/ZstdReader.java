@@ -8,21 +8,23 @@ import org.jspecify.annotations.Nullable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.List;
 
 /// Reads the compressed record batches of a [StateFileView] as one run of bytes, keeping the few
 /// last ones decompressed. All readers together hold at most [#SLOTS] batches of at most
-/// [Limits#MAX_COMPRESSED_BATCH], however many are open. Closes the channel.
+/// [Limits#MAX_COMPRESSED_BATCH], and twice as much for each that is being read just now, however
+/// many are open. Closes the channel.
 final class ZstdReader implements ByteReader {
     private static final int SLOTS = 16;
 
     /// Least recently used first; guarded by itself.
     private static final List<Slot> POOL = new ArrayList<>();
 
-    /// What a thread reads a batch into before it fills a slot.
-    private static final ThreadLocal<ByteBuffer> STORED =
-            ThreadLocal.withInitial(() -> ByteBuffer.allocateDirect(0));
+    /// What no thread needs just now; guarded by itself.
+    private static final Deque<Scratch> IDLE = new ArrayDeque<>();
 
     private final StateFileView view;
     private final FileChannel channel;
@@ -39,6 +41,24 @@ final class ZstdReader implements ByteReader {
 
         Key held = Key.NONE;
         ByteBuffer raw = ByteBuffer.allocateDirect(0);
+    }
+
+    /// What filling a slot needs meanwhile: there are no more of these than slots.
+    private static final class Scratch {
+        ByteBuffer stored = ByteBuffer.allocateDirect(0);
+        final BytePlanes planes = new BytePlanes();
+
+        static Scratch take() {
+            synchronized (IDLE) {
+                return IDLE.isEmpty() ? new Scratch() : IDLE.pop();
+            }
+        }
+
+        void giveBack() {
+            synchronized (IDLE) {
+                IDLE.push(this);
+            }
+        }
     }
 
     /// A batch of one open file; readers are compared by identity.
@@ -61,7 +81,12 @@ final class ZstdReader implements ByteReader {
             synchronized (slot) {
                 if (!slot.held.equals(key)) {
                     slot.held = Key.NONE;
-                    fill(slot, batch);
+                    Scratch scratch = Scratch.take();
+                    try {
+                        fill(slot, batch, scratch);
+                    } finally {
+                        scratch.giveBack();
+                    }
                     slot.held = key;
                 }
                 into.put(slot.raw.slice(skipped, n));
@@ -110,21 +135,17 @@ final class ZstdReader implements ByteReader {
         }
     }
 
-    private void fill(Slot slot, int batch) throws IOException {
+    private void fill(Slot slot, int batch, Scratch scratch) throws IOException {
         int rawSize = view.rawSize(batch);
         long body = view.bodies[batch];
         long[] lengths = view.stored(batch);
         int size = Math.toIntExact(ArrowFraming.offset(lengths, lengths.length));
-        ByteBuffer stored = ZstdBuffer.atLeast(STORED.get(), size);
-        STORED.set(stored);
+        scratch.stored = ZstdBuffer.atLeast(scratch.stored, size);
+        ByteBuffer stored = scratch.stored;
         Channels.read(channel, view.path(), body, stored);
         stored.position(0);
         slot.raw = ZstdBuffer.atLeast(slot.raw, rawSize);
-        BytePlanes planes = BytePlanes.ofThread();
-        ByteBuffer values = slot.raw;
-        if (view.shuffled()) {
-            values = planes.buffer(rawSize);
-        }
+        ByteBuffer values = view.shuffled() ? scratch.planes.buffer(rawSize) : slot.raw;
         int each = rawSize / lengths.length;
         for (int b = 0; b < lengths.length; b++) {
             int from = (int) ArrowFraming.offset(lengths, b);
@@ -143,7 +164,7 @@ final class ZstdReader implements ByteReader {
             }
         }
         if (view.shuffled()) {
-            planes.join(values, slot.raw, lengths.length);
+            scratch.planes.join(values, slot.raw, lengths.length);
         }
     }
 

@@ -31,6 +31,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import java.util.zip.CRC32;
 
@@ -292,33 +293,97 @@ class HostileArrowTest {
         }
     }
 
+    /// A good shuffled file, of which a number in the message of its batch is then changed.
+    private static byte[] shuffled() {
+        byte[] raw = buffer(-1, new byte[COUNT]);
+        return compressed(Compression.SHUFFLED, raw, raw, raw, raw);
+    }
+
+    private static int shuffledHeader() {
+        return ArrowFraming.header(DType.FLOAT32, Compression.SHUFFLED, index()).length;
+    }
+
+    /// Bytes of the file at which its batch's message says one number and then another.
+    private static List<Integer> saying(long first, long second) {
+        ByteBuffer bytes = ArrowFraming.little(shuffled());
+        int from = shuffledHeader();
+        int size = ArrowFraming.batch(Compression.SHUFFLED, COUNT, 16, 16, 16, 16).length;
+        return IntStream.range(from, from + size - 16)
+                .filter(at -> bytes.getLong(at) == first && bytes.getLong(at + 8) == second)
+                .boxed()
+                .toList();
+    }
+
+    /// Where its message says the offset and then the length of a field's values.
+    private static int values(int field) {
+        List<Integer> first = saying(0, 16);
+        assertThat(first).hasSize(1);
+        return first.getFirst() + 32 * field; // two buffers for each field
+    }
+
+    private void refusesChanged(Path file, int at, long by) throws IOException {
+        byte[] bad = shuffled();
+        int from = shuffledHeader();
+        int size = ArrowFraming.batch(Compression.SHUFFLED, COUNT, 16, 16, 16, 16).length;
+        ByteBuffer bytes = ArrowFraming.little(bad).putLong(at, by);
+        bytes.putInt(from + size - 4, ArrowFraming.checksum(bad, from, size - 4));
+        refuses(file, bad, "batch 0 is not one column without nulls");
+    }
+
     /// Two buffers that share bytes, or leave some out, would be read one way by Arrow and another
     /// by whoever goes through them in turn.
     @Test
     void shuffledBuffersElsewhere() throws IOException {
         Path file = file(Compression.SHUFFLED);
-        byte[] raw = buffer(-1, new byte[COUNT]);
-        byte[] good = compressed(Compression.SHUFFLED, raw, raw, raw, raw);
-        int header = ArrowFraming.header(DType.FLOAT32, Compression.SHUFFLED, index()).length;
-        int message = ArrowFraming.batch(Compression.SHUFFLED, COUNT, 16, 16, 16, 16).length;
-        ByteBuffer bytes = ByteBuffer.wrap(good).order(ByteOrder.LITTLE_ENDIAN);
-        int moved = 0;
-        for (int at = header; at < header + message - 16; at++) {
-            boolean place = bytes.getLong(at) == 32 && bytes.getLong(at + 8) == 16;
-            for (long offset :
-                    place ? new long[] {0, 16, 31, 33, 40, Long.MAX_VALUE, -8} : new long[0]) {
-                byte[] bad = good.clone();
-                ArrowFraming.little(bad).putLong(at, offset);
-                int sealed = header + message - 4;
-                ArrowFraming.little(bad)
-                        .putInt(sealed, ArrowFraming.checksum(bad, header, message - 4));
-                refuses(file, bad, "batch 0 is not one column without nulls");
-                moved++;
+        Files.write(file, shuffled());
+        read();
+        for (int b = 0; b < 4; b++) {
+            for (long offset : new long[] {16L * b + 1, 16L * b + 8, Long.MAX_VALUE, -8}) {
+                refusesChanged(file, values(b), offset);
             }
         }
-        assertThat(moved).isEqualTo(7);
-        Files.write(file, good);
-        read();
+    }
+
+    @Test
+    void nullsInShuffledColumns() throws IOException {
+        Path file = file(Compression.SHUFFLED);
+        List<Integer> nodes = saying(COUNT, 0);
+        assertThat(nodes).as("of the struct and its fields").hasSize(5);
+        for (int at : nodes) {
+            refusesChanged(file, at, COUNT - 1);
+            refusesChanged(file, at + 8, 1);
+        }
+        // The length of a field's bitmap is said before its values, the struct's before all.
+        refusesChanged(file, values(0) - 24, 1);
+        for (int b = 0; b < 4; b++) {
+            refusesChanged(file, values(b) - 8, 1);
+        }
+    }
+
+    /// A file whose column looks otherwise than the elements that the manifest says are shuffled.
+    @Test
+    void structsOfOtherFields() throws IOException {
+        Path file = file(Compression.SHUFFLED);
+        byte[] good = shuffled();
+        int header = shuffledHeader();
+        String text = new String(good, 0, header, StandardCharsets.ISO_8859_1);
+        for (int p = 0; p < 4; p++) {
+            int at = text.indexOf("byte" + p);
+            byte[] bad = good.clone();
+            bad[at + 4] = (byte) ('0' + (p + 1) % 4);
+            int sealed = header - 4;
+            ArrowFraming.little(bad).putInt(sealed, ArrowFraming.checksum(bad, 8, sealed - 8));
+            refuses(file, bad, "a column \"byte%d\"".formatted((p + 1) % 4));
+        }
+        for (DType other : List.of(DType.BFLOAT16, DType.FLOAT64)) {
+            byte[] bytes = ArrowFraming.header(other, Compression.SHUFFLED, index());
+            byte[] message = ArrowFraming.batch(Compression.SHUFFLED, COUNT, 16, 16, 16, 16);
+            ArrowFraming.Place place = new ArrowFraming.Place(bytes.length, message.length, 64);
+            refuses(
+                    file,
+                    arrow(Compression.SHUFFLED, bytes, message, new byte[64], place),
+                    "a column that does not hold float32");
+        }
     }
 
     /// Random damage to the metadata under a checksum made good again: read or refused, nothing

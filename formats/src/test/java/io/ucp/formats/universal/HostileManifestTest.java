@@ -96,7 +96,7 @@ class HostileManifestTest {
                     "batch":0,"batches":2  | "batch":0,"batches":1      | expected batch 1 first
                     "batches":4            | "batches":5                | batches of no tensor from 4 on
                     "batches":4            | "batches":2000000000       | the 2000000000 record batches that the manifest says
-                    "compression":"none"   | "compression":"lz4"        | "lz4" of float32; expected none, zstd or
+                    "compression":"none"   | "compression":"lz4"        | expected one that this ucp reads: none, zstd or zstd+shuffle
                     "compression":"none"   | "compression":"zstd+shuffle" | a column that does not hold float32
                     "compression":"none"   | "compression":"zstd"       | no zstd buffers
                     "offset":              | "offset":1                 | expected
