@@ -34,7 +34,7 @@ public final class UniversalFormat implements CheckpointFormat {
     public static final String NAME = "universal";
 
     private static final String COMPRESS = "compress";
-    private static final Pattern ZSTD = Pattern.compile("zstd(?::([0-9]{1,2}))?(\\+shuffle)?");
+    private static final Pattern ZSTD = Pattern.compile("zstd(?::([1-9]|1[0-9]|2[0-2]))?(\\+shuffle)?");
     private static final int HEAD = 4096;
     private static final int STANDARD_LEVEL = 3;
 
@@ -168,15 +168,12 @@ public final class UniversalFormat implements CheckpointFormat {
             return new Method(Compression.NONE, STANDARD_LEVEL);
         }
         Matcher zstd = ZSTD.matcher(compress);
-        int level =
-                !zstd.matches()
-                        ? 0
-                        : zstd.group(1) == null ? STANDARD_LEVEL : Integer.parseInt(zstd.group(1));
-        if (level < 1 || level > 22) {
+        if (!zstd.matches()) {
             throw refused(
                     "compression \"%s\"".formatted(compress),
                     "none, zstd or zstd:1 to zstd:22, with +shuffle or without");
         }
+        int level = zstd.group(1) == null ? STANDARD_LEVEL : Integer.parseInt(zstd.group(1));
         return new Method(zstd.group(2) == null ? Compression.ZSTD : Compression.SHUFFLED, level);
     }
 
