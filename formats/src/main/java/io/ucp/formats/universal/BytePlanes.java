@@ -21,23 +21,8 @@ final class BytePlanes {
     private static final long PAIRS = 0x0000_FFFF_0000_FFFFL;
     private static final long HALVES = 0x0000_0000_FFFF_FFFFL;
 
-    private static final ThreadLocal<BytePlanes> OF_THREAD =
-            ThreadLocal.withInitial(BytePlanes::new);
-
     private long[] elements = {};
     private long[] planes = {};
-    private ByteBuffer buffer = ByteBuffer.allocateDirect(0);
-
-    /// The one of the thread that asks.
-    static BytePlanes ofThread() {
-        return OF_THREAD.get();
-    }
-
-    /// A direct buffer for planes, good until the next call.
-    ByteBuffer buffer(int size) {
-        buffer = ZstdBuffer.atLeast(buffer, size);
-        return buffer;
-    }
 
     /// Whether elements of `width` bytes are sorted: those of weights and moments are.
     static boolean sorts(int width) {

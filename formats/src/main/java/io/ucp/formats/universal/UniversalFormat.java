@@ -34,7 +34,8 @@ public final class UniversalFormat implements CheckpointFormat {
     public static final String NAME = "universal";
 
     private static final String COMPRESS = "compress";
-    private static final Pattern ZSTD = Pattern.compile("zstd(?::([1-9]|1[0-9]|2[0-2]))?(\\+shuffle)?");
+    private static final Pattern ZSTD =
+            Pattern.compile("zstd(?::([1-9]|1[0-9]|2[0-2]))?(\\+shuffle)?");
     private static final int HEAD = 4096;
     private static final int STANDARD_LEVEL = 3;
 

@@ -91,17 +91,23 @@ final class ZstdBatches implements WindowAssembler {
                 out = ZstdBuffer.atLeast(out, size);
                 return out.put(raw.duplicate()).flip();
             }
+            if (!shuffled) {
+                return batch(direct(raw));
+            }
+            try (Scratch scratch = Scratch.take()) {
+                ByteBuffer sorted = scratch.sorted(size);
+                scratch.planes.split(raw, sorted, file.dtype().width());
+                return batch(sorted);
+            }
+        }
+
+        /// A batch of values as they are to lie in its buffers.
+        private ByteBuffer batch(ByteBuffer values) {
+            int size = values.remaining();
             long rows = size / file.dtype().width();
             long[] stored = new long[buffers];
             if (size == 0) {
                 return ByteBuffer.wrap(ArrowFraming.batch(file.compression(), rows, stored));
-            }
-            ByteBuffer values = direct(raw);
-            if (shuffled) {
-                BytePlanes planes = BytePlanes.ofThread();
-                ByteBuffer sorted = planes.buffer(size);
-                planes.split(values, sorted, file.dtype().width());
-                values = sorted;
             }
             int each = size / buffers;
             int most = buffers * (ZstdBuffer.bound(each) + 8) + ArrowFraming.ALIGNMENT;
@@ -150,29 +156,38 @@ final class ZstdBatches implements WindowAssembler {
         if (encoded.remaining() < messageSize) {
             return false;
         }
-        BytePlanes planes = BytePlanes.ofThread();
-        ByteBuffer values = shuffled ? planes.buffer(size) : raw;
         ByteBuffer body = encoded.slice(messageSize, encoded.remaining() - messageSize);
-        try {
-            int each = size / buffers;
-            long[] stored = new long[buffers];
-            for (int b = 0; b < buffers; b++) {
-                long from = ArrowFraming.offset(stored, b);
-                if (from > body.limit()) {
-                    return false;
-                }
-                ZstdBuffer.read(
-                        body.position((int) from),
-                        values.slice(values.position() + b * each, each));
-                stored[b] = body.position() - from;
+        if (!shuffled) {
+            return values(body, raw);
+        }
+        try (Scratch scratch = Scratch.take()) {
+            ByteBuffer sorted = scratch.sorted(size);
+            if (!values(body, sorted)) {
+                return false;
             }
-        } catch (ZstdFrames.DamagedException e) {
-            return false;
+            scratch.planes.join(sorted.flip(), raw, file.dtype().width());
+            raw.position(raw.limit());
+            return true;
         }
-        if (shuffled) {
-            planes.join(values, raw, file.dtype().width());
+    }
+
+    /// Fills what remains of `values` from the buffers of a body; whether they hold as much.
+    private boolean values(ByteBuffer body, ByteBuffer values) {
+        int each = values.remaining() / buffers;
+        long[] stored = new long[buffers];
+        for (int b = 0; b < buffers; b++) {
+            long from = ArrowFraming.offset(stored, b);
+            if (from > body.limit()) {
+                return false;
+            }
+            try {
+                ZstdBuffer.read(body.position((int) from), values.slice(values.position(), each));
+            } catch (ZstdFrames.DamagedException e) {
+                return false;
+            }
+            values.position(values.position() + each);
+            stored[b] = body.position() - from;
         }
-        raw.position(raw.limit());
         return true;
     }
 

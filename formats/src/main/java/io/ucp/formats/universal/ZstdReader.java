@@ -8,23 +8,18 @@ import org.jspecify.annotations.Nullable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
 import java.util.List;
 
 /// Reads the compressed record batches of a [StateFileView] as one run of bytes, keeping the few
 /// last ones decompressed. All readers together hold at most [#SLOTS] batches of at most
-/// [Limits#MAX_COMPRESSED_BATCH], and twice as much for each that is being read just now, however
-/// many are open. Closes the channel.
+/// [Limits#MAX_COMPRESSED_BATCH], and at most twice as much for as many as are read at once
+/// ([Scratch]), however many are open. Closes the channel.
 final class ZstdReader implements ByteReader {
     private static final int SLOTS = 16;
 
     /// Least recently used first; guarded by itself.
     private static final List<Slot> POOL = new ArrayList<>();
-
-    /// What no thread needs just now; guarded by itself.
-    private static final Deque<Scratch> IDLE = new ArrayDeque<>();
 
     private final StateFileView view;
     private final FileChannel channel;
@@ -41,24 +36,6 @@ final class ZstdReader implements ByteReader {
 
         Key held = Key.NONE;
         ByteBuffer raw = ByteBuffer.allocateDirect(0);
-    }
-
-    /// What filling a slot needs meanwhile: there are no more of these than slots.
-    private static final class Scratch {
-        ByteBuffer stored = ByteBuffer.allocateDirect(0);
-        final BytePlanes planes = new BytePlanes();
-
-        static Scratch take() {
-            synchronized (IDLE) {
-                return IDLE.isEmpty() ? new Scratch() : IDLE.pop();
-            }
-        }
-
-        void giveBack() {
-            synchronized (IDLE) {
-                IDLE.push(this);
-            }
-        }
     }
 
     /// A batch of one open file; readers are compared by identity.
@@ -81,11 +58,8 @@ final class ZstdReader implements ByteReader {
             synchronized (slot) {
                 if (!slot.held.equals(key)) {
                     slot.held = Key.NONE;
-                    Scratch scratch = Scratch.take();
-                    try {
+                    try (Scratch scratch = Scratch.take()) {
                         fill(slot, batch, scratch);
-                    } finally {
-                        scratch.giveBack();
                     }
                     slot.held = key;
                 }
@@ -140,12 +114,11 @@ final class ZstdReader implements ByteReader {
         long body = view.bodies[batch];
         long[] lengths = view.stored(batch);
         int size = Math.toIntExact(ArrowFraming.offset(lengths, lengths.length));
-        scratch.stored = ZstdBuffer.atLeast(scratch.stored, size);
-        ByteBuffer stored = scratch.stored;
+        ByteBuffer stored = scratch.stored(size);
         Channels.read(channel, view.path(), body, stored);
         stored.position(0);
         slot.raw = ZstdBuffer.atLeast(slot.raw, rawSize);
-        ByteBuffer values = view.shuffled() ? scratch.planes.buffer(rawSize) : slot.raw;
+        ByteBuffer values = view.shuffled() ? scratch.sorted(rawSize) : slot.raw;
         int each = rawSize / lengths.length;
         for (int b = 0; b < lengths.length; b++) {
             int from = (int) ArrowFraming.offset(lengths, b);
